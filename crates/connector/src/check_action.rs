@@ -1,0 +1,209 @@
+//! What one action of a definition must hold.
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+
+use crate::check::{Problems, check_header_name, check_pointer, check_schema};
+use crate::definition::{Action, BodyKind, Definition, Method, Parameter, Place};
+use crate::template::{Piece, pieces};
+use crate::text::{closest, name, show};
+
+/// Checks one action; `definition` is what it belongs to.
+pub(crate) fn check_action(problems: &mut Problems, id: &str, action: &Action, definition: &Definition) {
+    let place = format!("actions.{}", name(id));
+    if id.is_empty() || id.chars().count() > 200 || id.chars().any(char::is_control) {
+        problems.add(&place, "The id of an action is 1 to 200 characters without control characters.");
+    }
+    check_path(problems, &place, action);
+    let mut wires = HashSet::new();
+    for (key, param) in &action.params {
+        check_param(problems, &format!("{place}.params.{}", name(key)), key, param, definition);
+        let wire = param.wire_name(key);
+        let folded = if param.place == Place::Header { wire.to_ascii_lowercase() } else { wire.to_owned() };
+        if !param.whole && !wires.insert((param.place, folded)) {
+            problems.add(
+                format!("{place}.params.{}", name(key)),
+                format!("Two parameters are sent as `{}` in the same place; keep one.", name(wire)),
+            );
+        }
+    }
+    check_body(problems, &place, action);
+    if let Some(response) = &action.response {
+        for (key, pointer) in [("select", &response.select), ("items", &response.items)] {
+            if let Some(pointer) = pointer {
+                check_pointer(problems, &format!("{place}.response.{key}"), pointer);
+            }
+        }
+        if let Some(schema) = &response.schema {
+            check_schema(problems, &format!("{place}.response.schema"), schema);
+        }
+    }
+    if let Some(pagination) = &action.pagination {
+        for (key, param) in [("cursor", &pagination.cursor), ("limit", &pagination.limit)] {
+            if let Some(param) = param
+                && !action.params.contains_key(param)
+            {
+                problems.add(format!("{place}.pagination.{key}"), unknown_param(param, action));
+            }
+        }
+        if let Some(pointer) = &pagination.next {
+            check_pointer(problems, &format!("{place}.pagination.next"), pointer);
+        }
+    }
+    if action.sample.as_ref().is_some_and(|sample| !sample.is_object()) {
+        problems.add(format!("{place}.sample"), "A sample is an object of arguments.");
+    }
+}
+
+fn unknown_param(wanted: &str, action: &Action) -> String {
+    let hint = closest(wanted, action.params.keys().map(String::as_str));
+    let hint = hint.map_or(String::new(), |other| format!(" Did you mean `{other}`?"));
+    format!("The action has no parameter `{}`.{hint}", name(wanted))
+}
+
+fn check_path(problems: &mut Problems, place: &str, action: &Action) {
+    let place = format!("{place}.path");
+    let (path, query) = split_query(&action.path);
+    if !path.starts_with('/') {
+        problems.add(&place, "A path begins with `/`.");
+    }
+    let parts = match pieces(path) {
+        Ok(parts) => parts,
+        Err(message) => return problems.add(&place, message),
+    };
+    let mut used = HashSet::new();
+    for part in parts {
+        match part {
+            Piece::Text(text) => check_fixed(problems, &place, text, "/:@!$&'()*+,;=-._~[]|"),
+            Piece::Name(key) => match action.path_param(key) {
+                Some((index, _, _)) => {
+                    used.insert(index);
+                }
+                None => problems.add(&place, format!("`{{{}}}` has no parameter with `in = \"path\"`; add one of that name.", name(key))),
+            },
+        }
+    }
+    // Only whole fixed segments can be dot segments: an argument is never empty and never made of dots.
+    let dots = |segment: &str| matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..");
+    let lower = path.to_ascii_lowercase();
+    if path.split('/').any(dots) || lower.contains("%2f") || lower.contains("%5c") {
+        problems.add(&place, "A path holds no `.` or `..` segments and no encoded slashes; write it out.");
+    }
+    if path.starts_with("//") {
+        problems.add(&place, "A path begins with one `/`.");
+    }
+    for (index, (key, param)) in action.params.iter().enumerate() {
+        if param.place == Place::Path && !used.contains(&index) {
+            problems.add(
+                &place,
+                format!("The path parameter `{}` does not stand in the path as `{{{}}}`.", name(key), name(param.wire_name(key))),
+            );
+        }
+    }
+    if let Some(query) = query {
+        check_fixed(problems, &place, query, "/?:@!$&'()*+,;=-._~[]|");
+    }
+}
+
+/// The path and the fixed query of a path template.
+pub(crate) fn split_query(path: &str) -> (&str, Option<&str>) {
+    path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)))
+}
+
+/// Fixed text of a URL stands as it is, so it must already be percent-encoded.
+fn check_fixed(problems: &mut Problems, place: &str, text: &str, marks: &str) {
+    let odd = text.chars().find(|c| !c.is_ascii_alphanumeric() && *c != '%' && !marks.contains(*c));
+    if let Some(odd) = odd {
+        problems.add(place, format!("{odd:?} cannot stand in a path or query as it is; percent-encode it, or make it a parameter."));
+    }
+    for rest in text.split('%').skip(1) {
+        if !rest.get(..2).is_some_and(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit())) {
+            problems.add(place, "A `%` is followed by two hexadecimal digits.");
+        }
+    }
+}
+
+fn check_param(problems: &mut Problems, place: &str, key: &str, param: &Parameter, definition: &Definition) {
+    if key.is_empty() || key.chars().count() > 200 || key.chars().any(char::is_control) {
+        problems.add(place, "The name of a parameter is 1 to 200 characters without control characters.");
+    }
+    let wire = param.wire_name(key);
+    if wire.is_empty() || wire.chars().any(char::is_control) {
+        problems.add(place, "The wire name of a parameter is not empty and holds no control characters.");
+    }
+    if param.place == Place::Path && !param.required {
+        problems.add(place, "A path parameter is always required; write `required = true`.");
+    }
+    if param.place == Place::Header {
+        check_header_name(problems, place, wire);
+        if wire.eq_ignore_ascii_case("content-type") {
+            problems.add(place, "`Content-Type` follows from the body; leave it out.");
+        }
+        if definition.headers.keys().any(|fixed| fixed.eq_ignore_ascii_case(wire)) {
+            problems.add(place, format!("`{}` is a fixed header of the connector already; leave one of them out.", name(wire)));
+        }
+    }
+    if param.whole && param.place != Place::Body {
+        problems.add(place, "`whole` is for parameters with `in = \"body\"`.");
+    }
+    if let Some(kind) = &param.kind
+        && !matches!(kind.as_str(), "string" | "integer" | "number" | "boolean" | "object" | "array")
+    {
+        problems.add(place, format!("`{}` is not a type; use string, integer, number, boolean, object or array.", name(kind)));
+    }
+    if let Some(schema) = &param.schema {
+        check_schema(problems, place, schema);
+        if param.kind.is_some() {
+            problems.add(place, "`type` is the short form of `schema`; keep one of them.");
+        }
+    }
+    if let Some(default) = &param.default
+        && let Some(message) = misfit(param, default)
+    {
+        problems.add(place, message);
+    }
+}
+
+/// Why a default does not fit its parameter: type and choices only, which is what goes wrong in practice.
+fn misfit(param: &Parameter, default: &Value) -> Option<String> {
+    let schema = param.json_schema();
+    let fits = |kind: &Value| match kind.as_str() {
+        Some("string") => default.is_string(),
+        Some("integer") => default.is_i64() || default.is_u64() || default.as_f64().is_some_and(|float| float.fract() == 0.0),
+        Some("number") => default.is_number(),
+        Some("boolean") => default.is_boolean(),
+        Some("object") => default.is_object(),
+        Some("array") => default.is_array(),
+        Some("null") => default.is_null(),
+        _ => true,
+    };
+    let typed = match schema.get("type") {
+        Some(Value::Array(kinds)) => kinds.iter().any(fits),
+        Some(kind) => fits(kind),
+        None => true,
+    };
+    if !typed {
+        return Some(format!("The default, {}, is not of the parameter's type.", show(default)));
+    }
+    let chosen = schema.get("enum").and_then(Value::as_array).is_none_or(|choices| choices.contains(default));
+    (!chosen).then(|| format!("The default, {}, is not one of the parameter's choices.", show(default)))
+}
+
+fn check_body(problems: &mut Problems, place: &str, action: &Action) {
+    let body: Vec<_> = action.params.iter().filter(|(_, param)| param.place == Place::Body).collect();
+    let place = format!("{place}.body");
+    if body.is_empty() {
+        return;
+    }
+    if matches!(action.method, Method::Get | Method::Head) {
+        problems.add(&place, "GET and HEAD have no body; move the body parameters to the query, or change the method.");
+    }
+    let whole = body.iter().filter(|(_, param)| param.whole).count();
+    if whole > 1 || (whole == 1 && body.len() > 1) {
+        problems.add(&place, "A parameter with `whole = true` is the whole body; no other body parameter stands beside it.");
+    }
+    if matches!(action.body, Some(BodyKind::Text | BodyKind::Binary)) && body.len() > 1 {
+        problems.add(&place, "A text or binary body is one parameter.");
+    }
+}

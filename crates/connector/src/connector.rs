@@ -1,0 +1,167 @@
+//! A loaded connector: a checked definition and its actions, compiled as far as each is used.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use indexmap::IndexMap;
+use jsonschema::Validator;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Map, Value, json};
+
+use crate::check::check;
+use crate::check_action::split_query;
+use crate::definition::{Action, Definition, Parameter};
+use crate::parse::Problem;
+use crate::template::{Piece, pieces};
+
+/// Encoded in a fragment that is a JSON pointer (RFC 6901 section 6).
+const FRAGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'$').remove(b'/');
+
+/// A definition that passed all checks, ready to be planned with.
+pub struct Connector {
+    about: Definition,
+    actions: IndexMap<Arc<str>, CompiledAction>,
+}
+
+/// One action of a loaded connector.
+pub struct CompiledAction {
+    /// The action's id in its connector.
+    pub id: Arc<str>,
+    /// The action as its author wrote it.
+    pub action: Action,
+    /// The path, split into fixed text and parameters.
+    pub(crate) path: Box<[PathPart]>,
+    /// By index of `params`, compiled at first use; `None` when the schema cannot be compiled.
+    pub(crate) validators: OnceLock<Box<[LazyValidator]>>,
+}
+
+/// A validator that is compiled at first use.
+pub(crate) type LazyValidator = OnceLock<Option<Box<Validator>>>;
+
+/// A part of an action's path.
+#[derive(Debug)]
+pub(crate) enum PathPart {
+    /// Text that stands as it is.
+    Fixed(Box<str>),
+    /// The parameter at this index of `params`.
+    Param(usize),
+}
+
+impl Connector {
+    /// Checks and loads a definition.
+    ///
+    /// # Errors
+    /// All that `check` finds.
+    pub fn new(mut definition: Definition) -> Result<Self, Vec<Problem>> {
+        let problems = check(&definition);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let actions = std::mem::take(&mut definition.actions);
+        let actions = actions.into_iter().map(|(id, action)| {
+            let id: Arc<str> = id.into();
+            (Arc::clone(&id), CompiledAction::new(id, action))
+        });
+        Ok(Self { actions: actions.collect(), about: definition })
+    }
+
+    /// The definition without its actions, which `actions` and `action` hold, so that nothing is kept twice.
+    #[must_use]
+    pub fn definition(&self) -> &Definition {
+        &self.about
+    }
+
+    /// The whole definition again, actions included, as a copy.
+    #[must_use]
+    pub fn to_definition(&self) -> Definition {
+        let actions = self.actions.iter().map(|(id, compiled)| (id.to_string(), compiled.action.clone())).collect();
+        Definition { actions, ..self.about.clone() }
+    }
+
+    /// The action of that id.
+    #[must_use]
+    pub fn action(&self, id: &str) -> Option<&CompiledAction> {
+        self.actions.get(id)
+    }
+
+    /// All actions, in the author's order.
+    pub fn actions(&self) -> impl ExactSizeIterator<Item = &CompiledAction> {
+        self.actions.values()
+    }
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Connector").field("id", &self.about.id).field("actions", &self.actions.len()).finish()
+    }
+}
+
+impl fmt::Debug for CompiledAction {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("CompiledAction").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl CompiledAction {
+    fn new(id: Arc<str>, action: Action) -> Self {
+        // The check found the braces matched and every parameter declared, so nothing is lost here.
+        let parts = pieces(split_query(&action.path).0).unwrap_or_default();
+        let parts = parts.into_iter().filter_map(|part| match part {
+            Piece::Text(text) => Some(PathPart::Fixed(text.into())),
+            Piece::Name(name) => action.path_param(name).map(|(index, _, _)| PathPart::Param(index)),
+        });
+        Self { id, path: parts.collect(), validators: OnceLock::new(), action }
+    }
+
+    /// The JSON Schema of the arguments: one closed object over all parameters. Built on demand.
+    #[must_use]
+    pub fn input_schema(&self) -> Value {
+        object_schema(self.action.params.iter().map(|(name, param)| (name.as_str(), param)))
+    }
+}
+
+/// A closed object schema over some parameters, by the names that a model uses.
+pub(crate) fn object_schema<'a>(params: impl Iterator<Item = (&'a str, &'a Parameter)>) -> Value {
+    let mut properties = Map::new();
+    let mut required = Vec::new();
+    for (name, param) in params {
+        let mut schema = param.json_schema();
+        let pointer = name.replace('~', "~0").replace('/', "~1");
+        let pointer = utf8_percent_encode(&pointer, FRAGMENT);
+        rebase(&mut schema, &format!("#/properties/{pointer}"), 80);
+        properties.insert(name.to_owned(), schema);
+        if param.must_be_given() {
+            required.push(Value::from(name));
+        }
+    }
+    let mut schema = json!({"type": "object", "properties": properties});
+    if let Value::Object(members) = &mut schema {
+        if !required.is_empty() {
+            members.insert("required".into(), required.into());
+        }
+        members.insert("additionalProperties".into(), false.into());
+    }
+    schema
+}
+
+/// Moves a schema to a place inside another: its references into itself follow, and names of its own that would open another scope go.
+fn rebase(schema: &mut Value, root: &str, depth: usize) {
+    match schema {
+        Value::Array(items) if depth > 0 => items.iter_mut().for_each(|item| rebase(item, root, depth - 1)),
+        Value::Object(members) if depth > 0 => {
+            members.retain(|key, value| !(value.is_string() && matches!(key.as_str(), "$id" | "$schema" | "$anchor" | "$dynamicAnchor")));
+            for (key, value) in members.iter_mut() {
+                match (key.as_str(), value) {
+                    ("$ref" | "$dynamicRef" | "$recursiveRef", Value::String(target)) => {
+                        if let Some(pointer) = target.strip_prefix('#') {
+                            *target = format!("{root}{pointer}");
+                        }
+                    }
+                    ("enum" | "const" | "default" | "example" | "examples", _) => {}
+                    (_, value) => rebase(value, root, depth - 1),
+                }
+            }
+        }
+        _ => {}
+    }
+}

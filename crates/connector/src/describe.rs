@@ -1,0 +1,164 @@
+//! What the meta-tools and their REST twins show of a connector.
+
+mod sample;
+
+use serde_json::{Map, Value, json};
+
+use crate::connector::{CompiledAction, Connector, object_schema};
+use crate::definition::{AuthKind, AuthScheme, Place, Variable};
+use crate::text::first_sentence;
+
+/// Everything a model needs to call an action. `inputSchema` is what `parameters` of `execute_action_alloy` must satisfy.
+#[must_use]
+pub fn action_details(connector: &Connector, action: &CompiledAction) -> Value {
+    let about = &action.action;
+    let mut shown = Map::new();
+    shown.insert("id".into(), action.id.as_ref().into());
+    shown.insert("displayName".into(), display_name(action).into());
+    shown.insert("description".into(), about.description.as_str().into());
+    shown.insert("httpMethod".into(), about.method.as_str().to_ascii_lowercase().into());
+    shown.insert("path".into(), about.path.as_str().into());
+    shown.insert("resource".into(), resource(action).into());
+    shown.insert("effect".into(), json!(about.effect()));
+    if about.deprecated {
+        shown.insert("deprecated".into(), true.into());
+    }
+    let beside = about.params.iter().filter(|(_, param)| param.place != Place::Body);
+    let parameters: Vec<Value> = beside
+        .map(|(name, param)| {
+            let mut schema = param.json_schema();
+            if let Value::Object(members) = &mut schema {
+                members.shift_remove("description");
+            }
+            json!({"name": name, "in": param.place, "description": param.description, "required": param.required, "schema": schema})
+        })
+        .collect();
+    shown.insert("parameters".into(), parameters.into());
+    let mut body = about.params_in(Place::Body).peekable();
+    match body.peek().copied() {
+        Some((_, param)) if param.whole => drop(shown.insert("requestBody".into(), param.json_schema())),
+        Some(_) => drop(shown.insert("requestBody".into(), object_schema(body))),
+        None => {}
+    }
+    shown.insert("inputSchema".into(), action.input_schema());
+    let (required, optional): (Vec<_>, Vec<_>) = about.params.iter().partition(|(_, param)| param.must_be_given());
+    shown.insert("required".into(), required.into_iter().map(|(name, _)| name.as_str()).collect());
+    shown.insert("optional".into(), optional.into_iter().map(|(name, _)| name.as_str()).collect());
+    shown.insert("sample".into(), about.sample.clone().unwrap_or_else(|| sample::arguments(about)));
+    json!({"connectorId": connector.definition().id, "action": shown})
+}
+
+/// The groups of actions, in the author's order; only those for which `allowed` says yes.
+#[must_use]
+pub fn resources(connector: &Connector, allowed: &dyn Fn(&str) -> bool) -> Value {
+    let mut groups: indexmap::IndexMap<&str, Vec<Value>> = indexmap::IndexMap::new();
+    for action in connector.actions().filter(|action| allowed(&action.id)) {
+        groups.entry(resource(action)).or_default().push(json!({
+            "id": action.id,
+            "name": action.id,
+            "displayName": display_name(action),
+            "description": first_sentence(&action.action.description, 160),
+            "httpMethod": action.action.method.as_str().to_ascii_lowercase(),
+            "effect": action.action.effect(),
+        }));
+    }
+    let groups: Vec<Value> =
+        groups.into_iter().map(|(name, actions)| json!({"name": name, "displayName": words(name), "actions": actions})).collect();
+    json!({"connectorId": connector.definition().id, "resources": groups})
+}
+
+/// How to make a credential: one entry for each way to authenticate.
+#[must_use]
+pub fn credential_metadata(connector: &Connector) -> Value {
+    let metadata: Vec<Value> = connector.definition().auth.iter().map(|scheme| credential_entry(connector, scheme)).collect();
+    json!({"metadata": metadata})
+}
+
+fn credential_entry(connector: &Connector, scheme: &AuthScheme) -> Value {
+    let kind = scheme.kind.as_str();
+    let mut fields = Map::new();
+    let mut required = Vec::new();
+    let mut sample = Map::new();
+    if scheme.kind != AuthKind::OAuth2 {
+        for (name, field) in scheme.all_fields() {
+            fields.insert(name.to_owned(), json!({"type": "string", "description": field.description}));
+            if !field.optional {
+                required.push(name.to_owned());
+            }
+            sample.insert(name.to_owned(), field.sample.unwrap_or_else(|| format!("YOUR_{}", name.to_ascii_uppercase())).into());
+        }
+    }
+    for (name, variable) in &connector.definition().variables {
+        fields.insert(name.clone(), variable_schema(variable));
+        if variable.default.is_none() {
+            required.push(name.clone());
+            let shown = variable.sample.clone().or_else(|| variable.choices.first().cloned());
+            sample.insert(name.clone(), shown.unwrap_or_else(|| format!("YOUR_{}", name.to_ascii_uppercase())).into());
+        }
+    }
+    let mut data = json!({"type": "object", "properties": fields, "additionalProperties": false});
+    let mut needed = vec!["authenticationType"];
+    if let (Value::Object(members), false) = (&mut data, required.is_empty()) {
+        members.insert("required".into(), required.into());
+        needed.push("data");
+    }
+    let mut properties = json!({"authenticationType": {"type": "string", "const": kind}});
+    let mut input = json!({"authenticationType": kind});
+    if let (Value::Object(properties), Value::Object(input)) = (&mut properties, &mut input) {
+        if scheme.kind == AuthKind::OAuth2 {
+            let about = "Where the browser goes after consent.";
+            properties.insert("redirectUri".into(), json!({"type": "string", "format": "uri", "description": about}));
+            input.insert("redirectUri".into(), "https://example.com/connected".into());
+        }
+        properties.insert("data".into(), data);
+        if !sample.is_empty() {
+            input.insert("data".into(), sample.into());
+        }
+    }
+    json!({
+        "authenticationType": kind,
+        "authConfigRequired": false,
+        "description": scheme.description,
+        "inputSchema": {"type": "object", "properties": properties, "required": needed},
+        "sampleInput": input,
+    })
+}
+
+fn variable_schema(variable: &Variable) -> Value {
+    let mut schema = json!({"type": "string", "description": variable.description});
+    if let Value::Object(members) = &mut schema {
+        if !variable.choices.is_empty() {
+            members.insert("enum".into(), json!(variable.choices));
+        }
+        if let Some(default) = &variable.default {
+            members.insert("default".into(), default.as_str().into());
+        }
+    }
+    schema
+}
+
+fn display_name(action: &CompiledAction) -> String {
+    if action.action.name.is_empty() { words(&action.id) } else { action.action.name.clone() }
+}
+
+fn resource(action: &CompiledAction) -> &str {
+    if action.action.resource.is_empty() { "general" } else { &action.action.resource }
+}
+
+/// `chat_postMessage` as `Chat post message`.
+fn words(id: &str) -> String {
+    let mut text = String::with_capacity(id.len() + 4);
+    let mut lower = false;
+    for c in id.chars() {
+        let separator = !c.is_alphanumeric();
+        if (separator || (lower && c.is_uppercase())) && !text.is_empty() && !text.ends_with(' ') {
+            text.push(' ');
+        }
+        lower = c.is_lowercase();
+        if separator {
+            continue;
+        }
+        if text.is_empty() { text.extend(c.to_uppercase()) } else { text.extend(c.to_lowercase()) }
+    }
+    text.trim_end().to_owned()
+}

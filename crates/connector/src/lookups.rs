@@ -1,0 +1,103 @@
+//! Questions that several parts ask of a definition: wire names, fields of a scheme, whether null is allowed.
+
+use serde_json::Value;
+
+use crate::definition::{Action, AuthKind, AuthScheme, Field, Parameter, Place};
+
+impl Action {
+    /// The path parameter that `{name}` of the path stands for: by wire name, else by the name a model uses.
+    pub(crate) fn path_param(&self, name: &str) -> Option<(usize, &str, &Parameter)> {
+        let mut paths = self.params.iter().enumerate().filter(|(_, (_, param))| param.place == Place::Path);
+        let found = paths.clone().find(|(_, (key, param))| param.wire_name(key) == name);
+        found.or_else(|| paths.find(|(_, (key, _))| *key == name)).map(|(index, (key, param))| (index, key.as_str(), param))
+    }
+
+    /// Name and description of a parameter that goes to `place`, in the author's order.
+    pub(crate) fn params_in(&self, place: Place) -> impl Iterator<Item = (&str, &Parameter)> {
+        self.params.iter().filter(move |(_, param)| param.place == place).map(|(key, param)| (key.as_str(), param))
+    }
+}
+
+impl Parameter {
+    /// The name on the wire, given the name a model uses.
+    #[must_use]
+    pub fn wire_name<'a>(&'a self, key: &'a str) -> &'a str {
+        self.wire.as_deref().unwrap_or(key)
+    }
+
+    /// Whether the schema accepts null, judged from its top level only.
+    #[must_use]
+    pub fn allows_null(&self) -> bool {
+        if !self.choices.is_empty() {
+            return self.choices.contains(&Value::Null);
+        }
+        self.schema.as_ref().is_some_and(|schema| accepts_null(schema, 8))
+    }
+
+    /// Must be given by the model: required, and nothing is sent by default.
+    #[must_use]
+    pub fn must_be_given(&self) -> bool {
+        self.required && self.default.is_none()
+    }
+}
+
+fn accepts_null(schema: &Value, depth: usize) -> bool {
+    let Value::Object(members) = schema else {
+        return schema.as_bool().unwrap_or(false);
+    };
+    if members.get("nullable").and_then(Value::as_bool).unwrap_or(false) {
+        return true;
+    }
+    let listed = |key: &str| members.get(key).and_then(Value::as_array);
+    if let Some(choices) = listed("enum") {
+        return choices.contains(&Value::Null);
+    }
+    if let Some(only) = members.get("const") {
+        return only.is_null();
+    }
+    match members.get("type") {
+        Some(Value::Array(kinds)) => return kinds.iter().any(|kind| kind == "null"),
+        Some(kind) => return kind == "null",
+        None => {}
+    }
+    if let Some(branches) = listed("anyOf").or_else(|| listed("oneOf")) {
+        return depth > 0 && branches.iter().any(|branch| accepts_null(branch, depth - 1));
+    }
+    !members.contains_key("$ref") && !members.contains_key("allOf") && !members.contains_key("not")
+}
+
+impl AuthScheme {
+    /// The fields that make up a credential of this scheme: the declared ones, or those of its kind.
+    #[must_use]
+    pub fn all_fields(&self) -> Vec<(&str, Field)> {
+        let mut fields: Vec<(&str, Field)> = self.fields.iter().map(|(name, field)| (name.as_str(), field.clone())).collect();
+        let absent = self.field_names().filter(|name| !self.fields.contains_key(*name));
+        fields.extend(absent.map(|name| (name, standard_field(name))));
+        fields
+    }
+
+    /// Names of the fields. `bearer`, `basic` and `oauth2` always have those of their kind unless `send` places others;
+    /// `apiKey` has `apiKey` unless it declares its own.
+    pub fn field_names(&self) -> impl Iterator<Item = &str> {
+        let standard: &[&str] = match self.kind {
+            AuthKind::OAuth2 => &["token"],
+            AuthKind::ApiKey if self.fields.is_empty() => &["apiKey"],
+            AuthKind::Bearer if self.fields.is_empty() || self.send.is_empty() => &["token"],
+            AuthKind::Basic if self.fields.is_empty() || self.send.is_empty() => &["username", "password"],
+            AuthKind::ApiKey | AuthKind::Bearer | AuthKind::Basic => &[],
+        };
+        let declared = self.fields.keys().map(String::as_str);
+        declared.chain(standard.iter().copied().filter(|name| !self.fields.contains_key(*name)))
+    }
+}
+
+fn standard_field(name: &str) -> Field {
+    let description = match name {
+        "apiKey" => "The API key of the platform.",
+        "token" => "The access token of the platform.",
+        "username" => "The user name on the platform.",
+        _ => "The password or secret that goes with the user name.",
+    };
+    // A password may be empty: platforms that take a key as the user name want it so.
+    Field { description: description.to_owned(), optional: name == "password", sample: None }
+}

@@ -1,0 +1,96 @@
+//! Definitions that are refused, and why.
+
+use amalgam_connector::closest;
+use amalgam_connector::parse::parse_toml;
+
+/// The problems of the smallest definition with `change` applied: lines at the top, then lines of the action.
+fn problems(top: &str, action: &str) -> String {
+    let base = if top.contains("base_url") { "" } else { "base_url = \"https://example.com\"\n" };
+    let text = format!("id = \"x\"\nname = \"X\"\n{base}{top}\n[actions.a]\nmethod = \"GET\"\n{action}\n");
+    let found = parse_toml(&text).err().unwrap_or_default();
+    found.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_small_definition_is_accepted() {
+    assert_eq!(problems("", "path = \"/a\""), "");
+    assert_eq!(super::demo().actions().len(), 8);
+}
+
+#[test]
+fn every_rule_names_its_place() {
+    let cases = [
+        ("base_url = \"ftp://example.com\"", "path = \"/a\"", "base_url"),
+        ("base_url = \"https://a@example.com\"", "path = \"/a\"", "user information"),
+        ("base_url = \"https://example.com/a/../b\"", "path = \"/a\"", "write it out"),
+        ("base_url = \"https://example.com?x=1\"", "path = \"/a\"", "'?'"),
+        ("base_url = \"https://{site}.example.com\"", "path = \"/a\"", "not a declared variable"),
+        ("base_url = \"https://{u}\"\n[variables.u]\nkind = \"url\"", "path = \"/a\"", "whole start"),
+        ("base_url = \"{u}x\"\n[variables.u]\nkind = \"url\"", "path = \"/a\"", "only a `/` may follow"),
+        ("base_url = \"https://{u}.com\"\n[variables.u]\nkind = \"host\"", "path = \"/a\"", "only a `/` may follow"),
+        ("base_url = \"https://{u}\"\n[variables.u]\nkind = \"text\"", "path = \"/a\"", "not in the host"),
+        ("[variables.u]\ndefault = \"a.b\"", "path = \"/a\"", "63 letters"),
+        ("headers = { \"A b\" = \"1\" }", "path = \"/a\"", "A header's name"),
+        ("headers = { Host = \"evil\" }", "path = \"/a\"", "set by the engine"),
+        ("headers = { X = \"a\\r\\nb\" }", "path = \"/a\"", "on one line"),
+        ("headers = { X = \"{nope}\" }", "path = \"/a\"", "not a declared variable"),
+        ("[[auth]]\ntype = \"apiKey\"", "path = \"/a\"", "says in `send`"),
+        ("[[auth]]\ntype = \"bearer\"\nsend = [{ field = \"tokn\", in = \"header\", name = \"X\" }]", "path = \"/a\"", "it has `token`"),
+        ("failure = { pointer = \"ok\", equals = false }", "path = \"/a\"", "JSON pointer"),
+        ("", "path = \"a\"", "begins with `/`"),
+        ("", "path = \"//evil.com\"", "one `/`"),
+        ("", "path = \"/a/%2e%2E/b\"", "`..`"),
+        ("", "path = \"/a#b\"", "'#'"),
+        ("", "path = \"/a%zz\"", "two hexadecimal"),
+        ("", "path = \"/{id}\"", "no parameter"),
+        ("", "path = \"/a?x={id}\"", "'{'"),
+        ("", "path = \"/a\"\nparams = { id = { in = \"path\", required = true } }", "does not stand in the path"),
+        ("", "path = \"/{id}\"\nparams = { id = { in = \"path\" } }", "always required"),
+        ("", "path = \"/a\"\nparams = { b = { in = \"body\" } }", "GET and HEAD"),
+        ("", "path = \"/a\"\nparams = { b = { in = \"query\", wire = \"c\" }, c = { in = \"query\" } }", "Two parameters"),
+        ("", "path = \"/a\"\nparams = { b = { in = \"header\", wire = \"Content-Length\" } }", "set by the engine"),
+        ("", "path = \"/a\"\nparams = { b = { in = \"query\", type = \"strin\" } }", "not a type"),
+        ("", "path = \"/a\"\nparams = { b = { in = \"query\", type = \"integer\", default = \"x\" } }", "not of the parameter's type"),
+        ("", "path = \"/a\"\nparams = { b = { in = \"query\", enum = [\"x\"], default = \"y\" } }", "choices"),
+        ("", "path = \"/a\"\nparams = { b = { in = \"query\", schema = \"x\" } }", "A schema is"),
+        ("", "path = \"/a\"\nparams = { b = { in = \"query\", schema = { \"$ref\" = \"https://evil/x\" } } }", "does not lead"),
+        ("", "path = \"/a\"\nparams = { cursor = { in = \"query\" } }\npagination = { cursor = \"cursr\" }", "Did you mean `cursor`"),
+        ("", "path = \"/a\"\nresponse = { items = \"a/b\" }", "JSON pointer"),
+        ("", "path = \"/a\"\nsurprise = 1", "unknown field"),
+    ];
+    for (top, action, wanted) in cases {
+        let found = problems(top, action);
+        assert!(found.contains(wanted), "{top}\n{action}\nwanted {wanted:?}, found {found:?}");
+    }
+}
+
+#[test]
+fn problems_know_their_line() {
+    let text = "id = \"x\"\nname = \"X\"\nbase_url = \"https://example.com\"\n\n[actions.a]\nmethod = \"GET\"\npath = \"/{id}\"\n";
+    let found = parse_toml(text).err().unwrap_or_default();
+    assert_eq!(found[0].line, Some(7));
+    assert_eq!(found[0].place, "actions.a.path");
+    let syntax = parse_toml("id = \"x\"\nname = ").err().unwrap_or_default();
+    assert_eq!(syntax[0].line, Some(2));
+}
+
+#[test]
+fn hostile_text_is_refused_without_harm() {
+    let deep = format!("id = {}1{}", "[".repeat(100_000), "]".repeat(100_000));
+    assert!(parse_toml(&deep).is_err());
+    let dotted = format!("failure.equals.{} = 1", vec!["a"; 100_000].join("."));
+    assert!(parse_toml(&dotted).is_err());
+    let table = format!("[failure.equals.{}]\nx = 1", vec!["a"; 100_000].join("."));
+    assert!(parse_toml(&table).is_err());
+}
+
+#[test]
+fn suggestions_ignore_case_and_separators() {
+    let names = ["chat_postMessage", "users_list", "channel"];
+    assert_eq!(closest("ChatPostMessage", names.into_iter()), Some("chat_postMessage"));
+    assert_eq!(closest("chanel", names.into_iter()), Some("channel"));
+    assert_eq!(closest("user-list", names.into_iter()), Some("users_list"));
+    assert_eq!(closest("invoice", names.into_iter()), None);
+    assert_eq!(closest("", names.into_iter()), None);
+    assert_eq!(closest(&"x".repeat(1_000_000), names.into_iter()), None);
+}

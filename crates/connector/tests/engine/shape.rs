@@ -1,0 +1,109 @@
+//! What a model gets of an answer.
+
+use amalgam_connector::shape::{ShapeLimits, failure, needs_shaping, shape};
+use serde_json::{Value, json};
+
+use super::demo;
+
+fn shaped(action: &str, body: Value) -> (Value, bool) {
+    let connector = demo();
+    let shaped = shape(connector.action(action).unwrap(), body, &ShapeLimits::default());
+    (shaped.value, shaped.changed)
+}
+
+fn numbers(count: usize) -> Value {
+    (0..count).map(Value::from).collect()
+}
+
+#[test]
+fn small_answers_pass_unchanged() {
+    for body in [json!({"a": [1, 2]}), numbers(24), json!("x"), json!(null)] {
+        assert_eq!(shaped("get_document", body.clone()), (body, false));
+    }
+    assert_eq!(shaped("users_list", json!({"result": {"members": [1]}})), (json!({"members": [1]}), true));
+    assert_eq!(shaped("users_list", json!({"other": 1})), (json!({"other": 1}), false));
+}
+
+#[test]
+fn middle_lists_are_cut_with_metadata() {
+    let (value, changed) = shaped("get_document", numbers(45));
+    assert!(changed);
+    assert_eq!(value["data"], numbers(25));
+    assert_eq!(
+        value["metadata"],
+        json!({"originalCount": 45, "displayedCount": 25, "truncated": true, "paginationHint": "Showing first 25 of 45 items."})
+    );
+    let (value, _) = shaped("get_document", numbers(25));
+    assert_eq!(value["metadata"], json!({"originalCount": 25, "displayedCount": 25, "paginationHint": "Showing all 25 items."}));
+    assert_eq!(shaped("get_document", numbers(50)).0["metadata"]["originalCount"], 50);
+    let (value, _) = shaped("users_list", json!({"result": {"members": numbers(30), "next": "abc", "x": 1}}));
+    assert_eq!(value["data"], json!({"members": numbers(25), "next": "abc", "x": 1}));
+    assert_eq!(value["metadata"]["nextCursor"], json!({"parameter": "cursor", "value": "abc"}));
+}
+
+#[test]
+fn long_lists_ask_for_refinement() {
+    let (value, changed) = shaped("users_list", json!({"result": {"members": numbers(298), "next": "abc"}}));
+    assert!(changed);
+    assert_eq!(value["needsRefinement"], true);
+    assert_eq!(value["message"], "Found 298 users. This is too many to display effectively.");
+    assert!(value["guidance"].as_str().unwrap().starts_with("1. Narrow the answer with `query`"), "{value}");
+    assert!(
+        value["searchInstructions"].as_str().unwrap().starts_with("You can search using:\n- query (query): Part of a name.\n"),
+        "{value}"
+    );
+    assert_eq!(value["suggestions"][0], "Use `query`: Part of a name.");
+    assert_eq!(value["samples"], json!([0, 1]));
+    assert_eq!(value["nextCursor"]["value"], "abc");
+    assert_eq!(shaped("get_document", numbers(51)).0["message"], "Found 51 items. This is too many to display effectively.");
+}
+
+/// A document with a long member is not a list that could be narrowed: it is cut, not withheld.
+#[test]
+fn a_document_without_filters_is_cut_instead() {
+    let (value, _) = shaped("get_document", json!({"title": "t", "blocks": numbers(80)}));
+    assert_eq!(value["data"]["title"], "t");
+    assert_eq!(value["metadata"]["originalCount"], 80);
+}
+
+#[test]
+fn nested_lists_strings_and_depth_are_cut_and_listed() {
+    let deep = (0..12).fold(json!(1), |inner, _| json!({"a": inner}));
+    let long = "é".repeat(3_000);
+    let (value, changed) = shaped("get_document", json!({"list": [{"inner": numbers(30)}], "text": long, "deep": deep}));
+    assert!(changed);
+    assert_eq!(value["data"]["list"][0]["inner"], numbers(25));
+    assert!(value["data"]["text"].as_str().unwrap().ends_with("é… (440 characters left out)"));
+    let cut = value["metadata"]["cut"].as_array().unwrap();
+    assert_eq!(cut[0], json!({"path": "/list/0/inner", "originalCount": 30, "displayedCount": 25}));
+    assert_eq!(cut[1], json!({"path": "/text", "leftOutCharacters": 440}));
+    assert_eq!(cut[2]["path"], "/deep/a/a/a/a/a/a/a/a/a");
+    assert_eq!(value["metadata"]["truncated"], true);
+}
+
+#[test]
+fn the_list_of_cuts_is_bounded() {
+    let rows: Vec<Value> = (0..24).map(|_| json!({"x": "a".repeat(6_000), "y": numbers(26)})).collect();
+    let (value, _) = shaped("get_document", json!(rows));
+    assert_eq!(value["metadata"]["cut"].as_array().unwrap().len(), 20);
+    assert_eq!(value["metadata"]["moreCuts"], 28);
+}
+
+#[test]
+fn the_walk_before_agrees_with_the_limits() {
+    let limits = ShapeLimits::default();
+    assert!(!needs_shaping(&json!({"a": ["x".repeat(5_120)]}), &limits));
+    assert!(needs_shaping(&json!({"a": ["x".repeat(5_121)]}), &limits));
+    assert!(needs_shaping(&numbers(25), &limits));
+    let nested = |levels: usize| (0..levels).fold(json!(1), |inner, _| json!([inner]));
+    assert!(!needs_shaping(&nested(10), &limits));
+    assert!(needs_shaping(&nested(11), &limits));
+}
+
+#[test]
+fn failures_with_a_success_status_are_told() {
+    let connector = demo();
+    assert_eq!(failure(&connector, &json!({"ok": true})), None);
+    assert_eq!(failure(&connector, &json!({"ok": false, "error": "channel_not_found"})).as_deref(), Some("channel_not_found"));
+    assert_eq!(failure(&connector, &json!({"ok": false})).as_deref(), Some("Demo reported a failure without a reason."));
+}

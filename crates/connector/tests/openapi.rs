@@ -1,0 +1,293 @@
+//! What the importer makes of small documents: parameters, bodies, names, security, servers, schemas.
+#![expect(clippy::unwrap_used, reason = "a document that is refused ends the test")]
+
+use amalgam_connector::definition::{AuthKind, BodyKind, Place, SecretPlace, Style, VariableKind};
+use amalgam_connector::openapi::{Import, ImportOptions, import, import_value};
+use serde_json::{Value, json};
+
+/// An OpenAPI 3.0 document with these paths and components.
+fn document(paths: Value, components: Value) -> Value {
+    json!({
+        "openapi": "3.0.3",
+        "info": { "title": "Pet Store", "version": "1" },
+        "servers": [{ "url": "https://api.example.org/v1/" }],
+        "paths": paths,
+        "components": components,
+    })
+}
+
+fn run(document: Value) -> Import {
+    import_value(document, &ImportOptions::default()).unwrap()
+}
+
+fn refused(source: &str) -> String {
+    import(source.as_bytes(), &ImportOptions::default()).unwrap_err().message
+}
+
+#[test]
+fn identity_comes_from_the_document_or_the_caller() {
+    let source = document(json!({"/pets": {"get": {"operationId": "listPets", "tags": ["pets"]}}}), json!({}));
+    let made = run(source.clone()).definition;
+    assert_eq!((made.id.as_str(), made.name.as_str(), made.base_url.as_str()), ("pet-store", "Pet Store", "https://api.example.org/v1"));
+    let action = &made.actions["listPets"];
+    assert_eq!((action.name.as_str(), action.resource.as_str(), action.path.as_str()), ("List pets", "pets", "/pets"));
+    let options = ImportOptions { id: Some("mine".into()), name: Some("Mine".into()), base_url: Some("http://localhost:8008/x/".into()) };
+    let made = import_value(source, &options).unwrap().definition;
+    assert_eq!((made.id.as_str(), made.name.as_str(), made.base_url.as_str()), ("mine", "Mine", "http://localhost:8008/x"));
+}
+
+#[test]
+fn ids_are_kept_repaired_and_unique() {
+    let made = run(document(
+        json!({
+            "/a": {"get": {"operationId": "repos/create"}, "post": {"operationId": "repos_create"}},
+            "/b": {"get": {"operationId": "twice"}, "post": {"operationId": "twice"}},
+            "/users/{id}": {"get": {}},
+            "/long": {"get": {"operationId": "x".repeat(80)}, "put": {"operationId": "x".repeat(81)}},
+            "/t": {"trace": {}},
+        }),
+        json!({}),
+    ));
+    let ids: Vec<&str> = made.definition.actions.keys().map(String::as_str).collect();
+    assert_eq!(ids.len(), 7);
+    assert!(ids.contains(&"repos_create") && ids.contains(&"twice") && ids.contains(&"get_users_by_id"), "{ids:?}");
+    assert_eq!(made.definition.actions["repos_create"].method.as_str(), "POST", "an id that fits keeps its name");
+    assert!(ids.iter().all(|id| id.len() <= 64));
+    assert_eq!(made.omitted.len(), 1);
+    assert_eq!(made.omitted[0].reason, "The method TRACE is not supported.");
+}
+
+#[test]
+fn parameters_merge_by_place_and_name() {
+    let made = run(document(
+        json!({"/a/{id}/${other}": {
+            "parameters": [{"name": "id", "in": "path", "required": true, "schema": {"type": "integer"}}, {"name": "q", "in": "query", "schema": {"type": "string"}}],
+            "post": {
+                "operationId": "op",
+                "parameters": [
+                    {"name": "q", "in": "query", "description": "the operation's", "schema": {"type": "array", "items": {"type": "string"}}, "explode": false},
+                    {"name": "page[size]", "in": "query", "schema": {"type": "integer"}},
+                    {"name": "where", "in": "query", "content": {"application/json": {"schema": {"type": "object"}}}},
+                    {"name": "deep", "in": "query", "style": "deepObject", "schema": {"type": "object"}},
+                    {"name": "spread", "in": "query", "schema": {"type": "object", "properties": {"from": {"type": "string"}}}},
+                    {"name": "Authorization", "in": "header", "schema": {"type": "string"}},
+                    {"name": "c", "in": "cookie", "schema": {"type": "string"}},
+                ],
+                "requestBody": {"content": {"application/json": {"schema": {"type": "object", "properties": {"id": {"type": "string"}, "name": {"type": "string"}, "seen": {"type": "string", "readOnly": true}}, "required": ["name", "seen"]}}}},
+            },
+        }}),
+        json!({}),
+    ));
+    let action = &made.definition.actions["op"];
+    assert_eq!(action.path, "/a/{id}/{other}");
+    let names: Vec<&str> = action.params.keys().map(String::as_str).collect();
+    assert_eq!(names, ["id", "other", "q", "page_size", "where", "deep", "spread", "name", "body_id"]);
+    assert_eq!(action.params["q"].style, Some(Style::Comma));
+    assert_eq!(action.params["q"].description, "the operation's");
+    assert_eq!(action.params["page_size"].wire.as_deref(), Some("page[size]"));
+    assert_eq!(action.params["where"].style, Some(Style::Json));
+    assert_eq!(action.params["deep"].style, Some(Style::Deep));
+    assert_eq!(action.params["spread"].style, Some(Style::Repeat));
+    assert_eq!((action.params["body_id"].wire.as_deref(), action.params["body_id"].place), (Some("id"), Place::Body));
+    assert!(action.params["name"].required && action.params["other"].required);
+    assert_eq!(made.warnings.len(), 3, "{:?}", made.warnings);
+}
+
+#[test]
+fn bodies_are_flat_or_whole() {
+    let body = |media: &str, schema: Value| json!({"requestBody": {"required": true, "content": {media: {"schema": schema}}}});
+    let made = run(document(
+        json!({
+            "/list": {"post": body("application/json", json!({"type": "array", "items": {"type": "string"}}))},
+            "/one": {"post": body("application/vnd.api+json", json!({"oneOf": [{"type": "string"}, {"type": "integer"}]}))},
+            "/all": {"post": body("application/json", json!({"allOf": [{"$ref": "#/components/schemas/A"}, {"type": "object", "properties": {"b": {"type": "string"}}}]}))},
+            "/form": {"post": body("application/x-www-form-urlencoded", json!({"type": "object", "properties": {"o": {"type": "object"}, "l": {"type": "array", "items": {"type": "string"}}}}))},
+            "/file": {"post": body("multipart/form-data", json!({"type": "object", "properties": {"f": {"type": "string", "format": "binary"}}}))},
+            "/text": {"post": body("text/plain", json!({"type": "string"}))},
+            "/bytes": {"post": body("image/png", json!({"type": "string", "format": "binary"}))},
+        }),
+        json!({"schemas": {"A": {"type": "object", "required": ["a"], "properties": {"a": {"type": "integer"}}}}}),
+    ));
+    let kinds: Vec<Option<BodyKind>> = made.definition.actions.values().map(|action| action.body).collect();
+    let wanted = [BodyKind::Json, BodyKind::Json, BodyKind::Json, BodyKind::Form, BodyKind::Multipart, BodyKind::Text, BodyKind::Binary];
+    assert_eq!(kinds, wanted.map(Some));
+    let actions = &made.definition.actions;
+    for id in ["post_list", "post_one", "post_text", "post_bytes"] {
+        assert!(actions[id].params["body"].whole && actions[id].params["body"].required, "{id}");
+    }
+    assert!(actions["post_all"].params["a"].required && !actions["post_all"].params["b"].required);
+    assert_eq!(actions["post_form"].params["o"].style, Some(Style::Json));
+    assert_eq!(actions["post_form"].params["l"].style, None);
+    assert_eq!(actions["post_file"].params["f"].json_schema()["properties"]["data"]["contentEncoding"], "base64");
+}
+
+#[test]
+fn schemas_end_as_json_schema_2020_12() {
+    let schema = json!({"type": "object", "properties": {
+        "null": {"type": "string", "nullable": true, "enum": ["a"]},
+        "limit": {"type": "integer", "minimum": 1, "exclusiveMinimum": true},
+        "any": {"type": "any", "description": "<p>Some <b>text</b> &amp; more</p>"},
+        "date": {"type": "date", "required": true},
+        "pattern": {"type": "string", "pattern": "(["},
+        "both": {"allOf": [{"type": "object", "properties": {"a": {"type": "string"}}}, {"type": "object", "properties": {"b": {"type": "string"}}}]},
+        "tree": {"$ref": "#/components/schemas/Tree"},
+        "foreign": {"$ref": "other.yaml#/X"},
+        "reference": {"type": "object", "properties": {"$ref": {"type": "string"}}},
+    }});
+    let tree = json!({"type": "object", "properties": {"next": {"$ref": "#/components/schemas/Tree"}, "name": {"type": "string", "example": "n", "xml": {}}}});
+    let made = run(document(
+        json!({"/a": {"post": {"operationId": "op", "requestBody": {"content": {"application/json": {"schema": schema}}}}}}),
+        json!({"schemas": {"Tree": tree}}),
+    ));
+    let params = &made.definition.actions["op"].params;
+    let of = |name: &str| params[name].json_schema();
+    assert_eq!(of("null"), json!({"type": ["string", "null"], "enum": ["a", null]}));
+    assert_eq!(of("limit"), json!({"type": "integer", "exclusiveMinimum": 1}));
+    assert_eq!(of("any"), json!({"description": "Some text & more"}));
+    assert_eq!(of("date"), json!({"type": "string", "format": "date"}));
+    assert!(params["date"].required);
+    assert_eq!(of("pattern"), json!({"type": "string"}));
+    assert_eq!(of("both"), json!({"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "string"}}}));
+    assert!(of("tree")["properties"]["next"]["description"].as_str().unwrap().contains("recursive"));
+    assert_eq!(of("tree")["properties"]["name"], json!({"type": "string", "examples": ["n"]}));
+    assert!(of("foreign")["description"].as_str().unwrap().contains("not part of the document"));
+    assert_eq!(made.warnings.len(), 1, "{:?}", made.warnings);
+    assert_eq!(of("reference")["properties"]["$ref"], json!({"type": "string"}));
+}
+
+#[test]
+fn schemes_become_ways_to_authenticate() {
+    let mut source = document(
+        json!({"/a": {"get": {"operationId": "a", "parameters": [{"name": "key", "in": "query", "schema": {"type": "string"}}]}, "post": {"operationId": "b", "security": []}}}),
+        json!({"securitySchemes": {
+            "Key": {"type": "apiKey", "in": "query", "name": "key"},
+            "Token": {"type": "apiKey", "in": "query", "name": "token"},
+            "OAuth": {"type": "oauth2", "flows": {"authorizationCode": {"authorizationUrl": "/authorize", "tokenUrl": "https://id.example.org/token", "scopes": {"read": ""}}}},
+            "Basic": {"type": "http", "scheme": "Basic"},
+        }}),
+    );
+    source["security"] = json!([{"Key": [], "Token": []}, {"OAuth": ["read"]}, {"Basic": []}]);
+    let made = run(source).definition;
+    let kinds: Vec<AuthKind> = made.auth.iter().map(|scheme| scheme.kind).collect();
+    assert_eq!(kinds, [AuthKind::ApiKey, AuthKind::OAuth2, AuthKind::Basic, AuthKind::Bearer]);
+    let sent: Vec<(&str, SecretPlace, &str)> =
+        made.auth[0].send.iter().map(|sent| (sent.field.as_str(), sent.place, sent.name.as_str())).collect();
+    assert_eq!(sent, [("Key", SecretPlace::Query, "key"), ("Token", SecretPlace::Query, "token")]);
+    assert_eq!(made.auth[1].oauth2.as_ref().unwrap().authorize_url, "https://api.example.org/authorize");
+    assert!(made.actions["a"].params.is_empty(), "the key is no argument");
+    assert!(made.actions["a"].auth && !made.actions["b"].auth);
+}
+
+#[test]
+fn servers_have_variables_or_are_asked_for() {
+    let with = |servers: Value| {
+        let mut source = document(json!({"/a": {"get": {}}}), json!({}));
+        source["servers"] = servers;
+        import_value(source, &ImportOptions::default())
+    };
+    let made = with(json!([{"url": "{protocol}://{region}.example.org:{port}/{version}/bot{token}", "variables": {
+        "protocol": {"default": "https", "enum": ["http", "https"]},
+        "region": {"default": "eu", "enum": ["eu", "us"]},
+        "port": {"default": "443"},
+        "version": {"default": "v2"},
+        "token": {"default": "123:abc"},
+    }}]))
+    .unwrap()
+    .definition;
+    assert_eq!(made.base_url, "https://{region}.example.org:443/v2/bot{token}");
+    assert_eq!(made.variables["region"].choices, ["eu", "us"]);
+    assert_eq!((made.variables["token"].kind, made.variables["token"].default.as_deref()), (VariableKind::Text, None));
+    let variables = json!({"host": {"default": "localhost:8008"}, "base": {"default": "/api/v3/"}});
+    let made = with(json!([{"url": "https://{host}{base}", "variables": variables}])).unwrap().definition;
+    assert_eq!((made.base_url.as_str(), made.variables["host"].kind), ("https://{host}/api/v3", VariableKind::Host));
+    assert_eq!((made.variables["host"].default.as_deref(), made.variables["host"].sample.as_deref()), (None, Some("localhost:8008")));
+    let kind = |url: &str| with(json!([{"url": url}])).unwrap().definition.variables["x"].kind;
+    assert_eq!(kind("{x}"), VariableKind::Url);
+    assert_eq!(kind("https://{x}/api"), VariableKind::Host);
+    assert_eq!(kind("https://{x}.example.org"), VariableKind::Label);
+    for servers in
+        [json!([{"url": "/v1"}]), json!([]), json!([{"url": "ftp://example.org"}]), json!([{"url": "https://a:b@example.org"}]), json!("x")]
+    {
+        assert!(with(servers.clone()).unwrap_err().message.contains("`baseUrl`"), "{servers}");
+    }
+}
+
+#[test]
+fn swagger_2_in_yaml() {
+    let source = "
+swagger: 2.0
+info: {title: Old API}
+host: old.example.org
+basePath: /api
+schemes: [http, https]
+consumes: [application/json]
+securityDefinitions:
+  key: {type: apiKey, in: header, name: X-Key}
+paths:
+  /things/{id}:
+    get:
+      operationId: getThing
+      parameters:
+      - {name: id, in: path, required: true, type: string}
+      - {name: ids, in: query, type: array, items: {type: integer}, collectionFormat: pipes}
+      - {name: op, in: query, type: string, enum: [=, on, no]}
+      responses:
+        200: {description: ok, schema: {$ref: '#/definitions/Thing'}}
+    post:
+      operationId: addThing
+      parameters:
+      - {name: id, in: path, required: true, type: string}
+      - {name: thing, in: body, required: true, schema: {$ref: '#/definitions/Thing'}}
+    put:
+      operationId: sendThing
+      parameters:
+      - {name: id, in: path, required: true, type: string}
+      - {name: upload, in: formData, type: file, required: true}
+definitions:
+  Thing: {type: object, properties: {name: {type: string}}, required: [name]}
+";
+    let made = import(source.as_bytes(), &ImportOptions::default()).unwrap().definition;
+    assert_eq!(made.base_url, "https://old.example.org/api");
+    assert_eq!(made.auth[0].send[0].name, "X-Key");
+    let get = &made.actions["getThing"];
+    assert_eq!(get.params["ids"].style, Some(Style::Pipe));
+    assert_eq!(get.params["op"].json_schema()["enum"], json!(["=", "on", "no"]));
+    assert_eq!(get.response.as_ref().unwrap().schema.as_ref().unwrap()["required"], json!(["name"]));
+    assert!(made.actions["addThing"].params["name"].required);
+    assert_eq!(made.actions["sendThing"].body, Some(BodyKind::Multipart));
+}
+
+#[test]
+fn pagination_needs_both_sides() {
+    let page = |answer: Value| {
+        json!({"get": {
+            "parameters": [{"name": "cursor", "in": "query", "schema": {"type": "string"}}, {"name": "limit", "in": "query", "schema": {"type": "integer"}}],
+            "responses": {"200": {"content": {"application/json": {"schema": answer}}}},
+        }})
+    };
+    let made = run(document(
+        json!({
+            "/with": page(json!({"type": "object", "properties": {"meta": {"type": "object", "properties": {"next_cursor": {"type": "string"}}}}})),
+            "/without": page(json!({"type": "array", "items": {}})),
+        }),
+        json!({}),
+    ));
+    let with = made.definition.actions["get_with"].pagination.as_ref().unwrap();
+    assert_eq!(
+        (with.cursor.as_deref(), with.next.as_deref(), with.limit.as_deref()),
+        (Some("cursor"), Some("/meta/next_cursor"), Some("limit"))
+    );
+    assert_eq!(made.definition.actions["get_without"].pagination.as_ref().unwrap().cursor, None);
+}
+
+#[test]
+fn refusals_name_the_place_and_the_way_out() {
+    assert!(refused("").contains("empty"));
+    assert!(refused("<html>").contains("web page"));
+    assert!(refused("{\"openapi\": \"3.0.0\",\n oops}").contains("line 2"));
+    assert!(refused("a: [1\nb: }").contains("line"));
+    assert!(refused("{\"info\": {}, \"item\": []}").contains("Postman"));
+    assert!(refused("{\"openapi\": \"4.0\", \"paths\": {}}").contains("not supported"));
+    assert!(refused("[]").contains("not an object"));
+    assert!(refused("plain words").contains("not an object"));
+}

@@ -1,0 +1,74 @@
+//! JSON string escaping in one pass: runs without escapes are found eight bytes at a time and copied whole.
+
+/// Every byte of a word set to the same value.
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGHS: u64 = ONES << 7;
+
+/// Appends `text` as a JSON string, quotes included. Equal to what serde_json writes.
+pub fn write_string(out: &mut Vec<u8>, text: &str) {
+    out.reserve(text.len() + 2);
+    out.push(b'"');
+    let mut rest = text.as_bytes();
+    loop {
+        let run = plain_run(rest);
+        let (plain, tail) = rest.split_at(run);
+        out.extend_from_slice(plain);
+        let Some((byte, tail)) = tail.split_first() else {
+            break;
+        };
+        write_escape(out, *byte);
+        rest = tail;
+    }
+    out.push(b'"');
+}
+
+/// How many bytes from the start need no escape.
+fn plain_run(bytes: &[u8]) -> usize {
+    let (words, tail) = bytes.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        if may_escape(u64::from_le_bytes(*word))
+            && let Some(found) = word.iter().position(|byte| needs_escape(*byte))
+        {
+            return index * 8 + found;
+        }
+    }
+    let found = tail.iter().position(|byte| needs_escape(*byte)).unwrap_or(tail.len());
+    bytes.len() - tail.len() + found
+}
+
+/// RFC 8259, section 7: quotation mark, reverse solidus, and the control characters U+0000 to U+001F.
+const fn needs_escape(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
+}
+
+/// Whether any byte of the word needs an escape: exact, as the borrow of a subtraction only starts at a byte that matches.
+const fn may_escape(word: u64) -> bool {
+    let control = word.wrapping_sub(ONES * 0x20) & !word;
+    let quote = word ^ (ONES * b'"' as u64);
+    let slash = word ^ (ONES * b'\\' as u64);
+    let quote = quote.wrapping_sub(ONES) & !quote;
+    let slash = slash.wrapping_sub(ONES) & !slash;
+    (control | quote | slash) & HIGHS != 0
+}
+
+fn write_escape(out: &mut Vec<u8>, byte: u8) {
+    let short = match byte {
+        b'"' | b'\\' => byte,
+        0x08 => b'b',
+        0x09 => b't',
+        0x0a => b'n',
+        0x0c => b'f',
+        0x0d => b'r',
+        _ => {
+            out.extend_from_slice(b"\\u00");
+            out.push(hex(byte >> 4));
+            out.push(hex(byte & 0x0f));
+            return;
+        }
+    };
+    out.extend_from_slice(&[b'\\', short]);
+}
+
+const fn hex(nibble: u8) -> u8 {
+    if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 }
+}

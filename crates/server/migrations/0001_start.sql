@@ -1,0 +1,134 @@
+-- One text for both databases: bigint for integers and milliseconds, text for ids, JSON and sealed bytes (base64url).
+
+create table accounts (
+  id text primary key,
+  name text not null,
+  created_at bigint not null
+);
+
+-- Keys that seal everything else, themselves sealed with the master key.
+create table data_keys (
+  id text primary key,
+  sealed text not null,
+  created_at bigint not null
+);
+
+create table api_keys (
+  id text primary key,
+  account_id text not null references accounts (id) on delete cascade,
+  user_id text not null,
+  name text not null,
+  role text not null,
+  hash text not null unique,
+  hint text not null,
+  created_at bigint not null,
+  expires_at bigint,
+  revoked_at bigint
+);
+create index api_keys_by_account on api_keys (account_id, created_at);
+
+create table servers (
+  id text primary key,
+  account_id text not null references accounts (id) on delete cascade,
+  user_id text not null,
+  name text not null,
+  description text not null,
+  instructions text not null,
+  restrictions text not null,
+  settings text not null,
+  created_at bigint not null,
+  updated_at bigint not null,
+  unique (account_id, user_id, name)
+);
+create index servers_by_owner on servers (account_id, user_id, created_at);
+
+create table tokens (
+  hash text primary key,
+  server_id text not null references servers (id) on delete cascade,
+  sealed text,
+  is_current bigint not null,
+  created_at bigint not null,
+  expires_at bigint
+);
+create index tokens_by_server on tokens (server_id);
+
+create table connectors (
+  account_id text not null references accounts (id) on delete cascade,
+  id text not null,
+  definition text not null,
+  omitted text not null,
+  warnings text not null,
+  created_at bigint not null,
+  updated_at bigint not null,
+  primary key (account_id, id)
+);
+
+create table credentials (
+  id text primary key,
+  account_id text not null references accounts (id) on delete cascade,
+  user_id text not null,
+  connector_id text not null,
+  kind text not null,
+  name text not null,
+  sealed text not null,
+  created_at bigint not null,
+  updated_at bigint not null
+);
+create index credentials_by_owner on credentials (account_id, user_id, connector_id, created_at);
+
+create table users (
+  account_id text not null references accounts (id) on delete cascade,
+  id text not null,
+  username text not null,
+  full_name text,
+  created_at bigint not null,
+  primary key (account_id, id),
+  unique (account_id, username)
+);
+
+create table jwt_issuers (
+  id text primary key,
+  account_id text not null references accounts (id) on delete cascade,
+  issuer text,
+  audience text,
+  user_claim text,
+  sealed text not null,
+  created_at bigint not null
+);
+create index jwt_issuers_by_account on jwt_issuers (account_id);
+create index jwt_issuers_by_issuer on jwt_issuers (issuer);
+
+create table workflows (
+  server_id text not null references servers (id) on delete cascade,
+  name text not null,
+  description text not null,
+  steps text not null,
+  created_at bigint not null,
+  updated_at bigint not null,
+  primary key (server_id, name)
+);
+
+-- Legacy MCP sessions that were ended before their time. Open ones are sealed ids and need no row.
+create table ended_sessions (
+  hash text primary key,
+  until_at bigint not null
+);
+
+create table audit (
+  id text primary key,
+  account_id text not null,
+  at bigint not null,
+  caller text not null,
+  user_id text not null,
+  door text not null,
+  server_id text,
+  connector_id text,
+  action_id text,
+  operation text not null,
+  decision text not null,
+  status bigint not null,
+  duration_us bigint not null,
+  request_id text not null,
+  arguments_digest text
+);
+create index audit_by_account on audit (account_id, at, id);

@@ -1,0 +1,138 @@
+//! `/api/audit`: who did what for whom.
+
+use axum::{Json, extract::State};
+use serde::{Deserialize, Serialize};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::extract::{Management, PageQuery, Query};
+use crate::{
+    app::App,
+    clock::rfc3339,
+    error::{Error, Result},
+    store::{
+        api_keys::Role,
+        audit::{Entry, Filter},
+    },
+};
+
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(list))
+}
+
+/// One thing that somebody did, or was refused. Never arguments, never secrets.
+#[derive(Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EntryView {
+    id: String,
+    /// RFC 3339.
+    at: String,
+    /// Who: `key:<id>`, `token:<server id>`, `jwt:<issuer id>`.
+    caller: String,
+    /// For whom.
+    user_id: String,
+    /// `mcp` or `rest`.
+    door: String,
+    server_id: Option<String>,
+    connector_id: Option<String>,
+    action_id: Option<String>,
+    /// `execute`, `credential.create`, `credential.delete`.
+    operation: String,
+    /// `allowed` or `denied`.
+    decision: String,
+    /// The platform's HTTP status where it answered, else ours.
+    status: i64,
+    duration_ms: f64,
+    request_id: String,
+    /// The first 128 bits of the SHA-256 of the arguments, in hex: tells equal calls apart from different ones.
+    arguments_digest: Option<String>,
+}
+
+impl From<Entry> for EntryView {
+    fn from(entry: Entry) -> Self {
+        Self {
+            id: entry.id,
+            at: rfc3339(entry.at),
+            caller: entry.caller,
+            user_id: entry.user_id,
+            door: entry.door,
+            server_id: entry.server_id,
+            connector_id: entry.connector_id,
+            action_id: entry.action_id,
+            operation: entry.operation,
+            decision: entry.decision,
+            status: entry.status,
+            duration_ms: f64::from(u32::try_from(entry.duration_us).unwrap_or(u32::MAX)) / 1000.0,
+            request_id: entry.request_id,
+            arguments_digest: entry.arguments_digest,
+        }
+    }
+}
+
+/// Which entries are asked for.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+pub struct AuditQuery {
+    user_id: Option<String>,
+    server_id: Option<String>,
+    connector_id: Option<String>,
+    action_id: Option<String>,
+    operation: Option<String>,
+    /// `allowed` or `denied`.
+    decision: Option<String>,
+    request_id: Option<String>,
+    /// From this time on, RFC 3339.
+    since: Option<String>,
+    /// Before this time, RFC 3339.
+    until: Option<String>,
+}
+
+/// A page of the audit trail, newest first.
+#[derive(Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditList {
+    entries: Vec<EntryView>,
+    /// How many match in all.
+    total: i64,
+    limit: i64,
+    offset: i64,
+    has_more: bool,
+}
+
+/// Read the audit trail, newest first: the account's for an admin, else your own.
+#[utoipa::path(get, path = "/api/audit", tag = "Administration", operation_id = "list-audit", params(AuditQuery, PageQuery),
+    responses((status = 200, description = "A page of entries", body = AuditList), (status = 400, description = "A filter is wrong"),
+        (status = 401, description = "Not authenticated")))]
+async fn list(
+    State(app): State<App>,
+    Management(caller): Management,
+    Query(query): Query<AuditQuery>,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<AuditList>> {
+    let page = page.page()?;
+    let filter = Filter {
+        since: time("since", query.since.as_deref(), 0)?,
+        until: time("until", query.until.as_deref(), i64::MAX)?,
+        user_id: query.user_id,
+        server_id: query.server_id,
+        connector_id: query.connector_id,
+        action_id: query.action_id,
+        operation: query.operation,
+        decision: query.decision,
+        request_id: query.request_id,
+    };
+    // What has happened before this question must be in its answer.
+    app.audit.flush().await;
+    let (entries, total) = app.store.list_audit(&caller.scope, caller.role != Role::Admin, &filter, page).await?;
+    let has_more = page.offset + i64::try_from(entries.len()).unwrap_or(0) < total;
+    let entries = entries.into_iter().map(EntryView::from).collect();
+    Ok(Json(AuditList { entries, total, limit: page.limit, offset: page.offset, has_more }))
+}
+
+fn time(name: &str, text: Option<&str>, default: i64) -> Result<i64> {
+    let Some(text) = text else { return Ok(default) };
+    let at = OffsetDateTime::parse(text, &Rfc3339)
+        .map_err(|_| Error::invalid(name, format!("`{name}` must be a time as in RFC 3339: 2026-11-21T09:00:00Z.")))?;
+    Ok(i64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or(default))
+}

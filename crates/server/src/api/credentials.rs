@@ -1,0 +1,155 @@
+//! `/connectors/{connectorId}/credentials`: users' own secrets. They go in and never come out. Source: section 9 of the Alloy reference.
+
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    extract::{Json, Path, Twin},
+    users::scope_of,
+};
+use crate::{
+    app::App,
+    call::Door,
+    clock::rfc3339,
+    connect::{self, NewCredential},
+    connectors::catalogue,
+    error::{Error, Result},
+    store::credentials::Credential,
+};
+
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(metadata)).routes(routes!(delete))
+}
+
+/// A credential, as answers show it; never its secret.
+#[derive(Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CredentialView {
+    /// 24 hex characters.
+    pub credential_id: String,
+    name: String,
+    /// `{connectorId}-{authenticationType}`.
+    #[serde(rename = "type")]
+    kind: String,
+    created_at: String,
+    updated_at: String,
+}
+
+impl From<&Credential> for CredentialView {
+    fn from(credential: &Credential) -> Self {
+        Self {
+            credential_id: credential.id.clone(),
+            name: credential.name.clone(),
+            kind: format!("{}-{}", credential.connector, credential.kind.as_str()),
+            created_at: rfc3339(credential.created_at),
+            updated_at: rfc3339(credential.updated_at),
+        }
+    }
+}
+
+/// What may be sent to create a credential.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CredentialBody {
+    /// Whose it is; absent = the effective user.
+    user_id: Option<String>,
+    /// `apiKey`, `bearer` or `basic`.
+    authentication_type: Option<String>,
+    /// The fields that the metadata names, and the connector's variables.
+    #[schema(value_type = Option<Object>)]
+    data: Option<Map<String, Value>>,
+    /// The same as `data`.
+    #[schema(value_type = Option<Object>)]
+    fields: Option<Map<String, Value>>,
+    /// Display name.
+    name: Option<String>,
+}
+
+/// A user's credentials for a connector.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct CredentialList {
+    credentials: Vec<CredentialView>,
+}
+
+/// Create a credential. Its secret is kept sealed and never shown.
+#[utoipa::path(post, path = "/connectors/{connectorId}/credentials", tag = "Credentials", operation_id = "create-credential",
+    params(("connectorId" = String, Path, description = "Connector ID")), request_body = CredentialBody,
+    responses((status = 200, description = "Created", body = CredentialView), (status = 400, description = "A field is wrong"),
+        (status = 401, description = "Not authenticated"), (status = 403, description = "Not allowed on this server"), (status = 404, description = "No such connector")))]
+async fn create(
+    State(app): State<App>,
+    twin: Twin,
+    Path(connector_id): Path<String>,
+    Json(body): Json<CredentialBody>,
+) -> Result<axum::Json<CredentialView>> {
+    let scope = match &body.user_id {
+        Some(user) => scope_of(&twin, user)?,
+        None => twin.caller.scope.clone(),
+    };
+    let Some(kind) = &body.authentication_type else {
+        return Err(Error::invalid("authenticationType", "`authenticationType` is missing: `apiKey`, `bearer` or `basic`."));
+    };
+    let values = match (body.data, body.fields) {
+        (Some(_), Some(_)) => return Err(Error::invalid("data", "Send the fields as `data` or as `fields`, not both.")),
+        (Some(values), None) | (None, Some(values)) => values,
+        (None, None) => Map::new(),
+    };
+    let new = NewCredential {
+        connector_id: &connector_id,
+        scope: &scope,
+        kind,
+        values,
+        name: body.name.as_deref(),
+        door: Door::Rest,
+        request_id: &twin.request_id,
+    };
+    let credential = connect::create(&app, &twin.caller, new).await?;
+    Ok(axum::Json(CredentialView::from(&credential)))
+}
+
+/// List the effective user's credentials for a connector, newest first.
+#[utoipa::path(get, path = "/connectors/{connectorId}/credentials", tag = "Credentials", operation_id = "list-credentials",
+    params(("connectorId" = String, Path, description = "Connector ID")),
+    responses((status = 200, description = "Credentials", body = CredentialList), (status = 401, description = "Not authenticated"),
+        (status = 403, description = "Not allowed on this server"), (status = 404, description = "No such connector")))]
+async fn list(State(app): State<App>, twin: Twin, Path(connector_id): Path<String>) -> Result<axum::Json<CredentialList>> {
+    let (scope, server) = (&twin.caller.scope, twin.caller.server.as_deref());
+    let loaded = catalogue::resolve(&app.store, &scope.account, server, &connector_id).await?;
+    let credentials = app.store.credentials(scope, loaded.id()).await?;
+    Ok(axum::Json(CredentialList { credentials: credentials.iter().map(CredentialView::from).collect() }))
+}
+
+/// Say how to authenticate: types, fields, variables.
+#[utoipa::path(get, path = "/connectors/{connectorId}/credentials/metadata", tag = "Credentials", operation_id = "credential-metadata",
+    params(("connectorId" = String, Path, description = "Connector ID")),
+    responses((status = 200, description = "`{metadata: [{authenticationType, inputSchema, sampleInput, …}]}`", body = Object),
+        (status = 401, description = "Not authenticated"), (status = 404, description = "No such connector")))]
+async fn metadata(State(app): State<App>, twin: Twin, Path(connector_id): Path<String>) -> Result<axum::Json<Value>> {
+    let (scope, server) = (&twin.caller.scope, twin.caller.server.as_deref());
+    let loaded = catalogue::resolve(&app.store, &scope.account, server, &connector_id).await?;
+    Ok(axum::Json(amalgam_connector::describe::credential_metadata(&loaded.connector)))
+}
+
+/// What is left of a credential.
+#[derive(Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Deleted {
+    message: &'static str,
+    credential_id: String,
+}
+
+/// Delete a credential of the effective user.
+#[utoipa::path(delete, path = "/connectors/{connectorId}/credentials/{credentialId}", tag = "Credentials", operation_id = "delete-credential",
+    params(("connectorId" = String, Path, description = "Connector ID"), ("credentialId" = String, Path, description = "Credential ID")),
+    responses((status = 200, description = "Deleted", body = Deleted), (status = 401, description = "Not authenticated"),
+        (status = 403, description = "Not allowed on this server"), (status = 404, description = "No such credential")))]
+async fn delete(
+    State(app): State<App>,
+    twin: Twin,
+    Path((connector_id, credential_id)): Path<(String, String)>,
+) -> Result<axum::Json<Deleted>> {
+    connect::delete(&app, &twin.caller, &connector_id, &credential_id, &twin.request_id).await?;
+    Ok(axum::Json(Deleted { message: "Credential deleted", credential_id }))
+}

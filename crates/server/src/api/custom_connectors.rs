@@ -1,0 +1,279 @@
+//! `/api/connectors`: connectors that the account makes for itself from OpenAPI documents.
+
+use amalgam_connector::{
+    Connector,
+    definition::Definition,
+    openapi::{Import, ImportOptions, import, import_value},
+};
+use axum::{body::Body, extract::State};
+use http::{HeaderMap, StatusCode};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::extract::{Management, Path, Query, from_value, read_body};
+use crate::{
+    app::{App, Change},
+    auth::Caller,
+    clock::rfc3339,
+    connectors::catalogue::is_builtin,
+    error::{Error, Kind, Result},
+    store::connectors::Stored,
+};
+
+/// Largest document, in bytes.
+const MAX_DOCUMENT: usize = 64 * 1024 * 1024;
+/// Most connectors of one account.
+const MAX_CONNECTORS: usize = 1_000;
+
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(get, update, delete))
+}
+
+/// What an imported connector became.
+#[derive(Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ImportedView {
+    id: String,
+    name: String,
+    base_url: String,
+    /// How many actions it has.
+    actions: usize,
+    /// Operations that did not become actions: `[{operation, reason}]`.
+    #[schema(value_type = Vec<Object>)]
+    omitted: Value,
+    /// What the importer had to guess or leave out.
+    #[schema(value_type = Vec<String>)]
+    warnings: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    updated_at: Option<String>,
+}
+
+impl ImportedView {
+    fn new(definition: &Definition, actions: usize, omitted: Value, warnings: Value) -> Self {
+        Self {
+            id: definition.id.clone(),
+            name: definition.name.clone(),
+            base_url: definition.base_url.clone(),
+            actions,
+            omitted,
+            warnings,
+            created_at: None,
+            updated_at: None,
+        }
+    }
+
+    fn of(stored: &Stored) -> Self {
+        let connector = &stored.loaded.connector;
+        Self {
+            created_at: Some(rfc3339(stored.created_at)),
+            updated_at: Some(rfc3339(stored.updated_at)),
+            ..Self::new(connector.definition(), connector.actions().len(), stored.omitted.clone(), stored.warnings.clone())
+        }
+    }
+}
+
+/// The account's connectors.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct ImportedList {
+    connectors: Vec<ImportedView>,
+    count: usize,
+}
+
+/// A document with what to call it; or send the document itself as the body, with these in the query.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ImportBody {
+    /// 1 to 64 of `A-Z`, `a-z`, `0-9`, `_`, `-`; absent = made from the title.
+    id: Option<String>,
+    /// Absent = the title.
+    name: Option<String>,
+    /// Where the API is; absent = the document's first server.
+    base_url: Option<String>,
+    /// An OpenAPI 3.0 or 3.1 or Swagger 2.0 document, as an object or as JSON or YAML text.
+    #[schema(value_type = Option<Object>)]
+    spec: Option<Value>,
+}
+
+/// What to call a document that is the body itself.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+pub struct ImportQuery {
+    id: Option<String>,
+    name: Option<String>,
+    base_url: Option<String>,
+}
+
+/// Something that came in a body: a document, or settings alone.
+enum Sent {
+    Document(Box<Import>),
+    Settings(ImportBody),
+}
+
+/// Make a connector of an OpenAPI document. Every operation becomes an action or is listed in `omitted` with the reason.
+#[utoipa::path(post, path = "/api/connectors", tag = "Administration", operation_id = "create-connector", params(ImportQuery), request_body = ImportBody,
+    responses((status = 201, description = "Created", body = ImportedView), (status = 400, description = "The document or a field is wrong"),
+        (status = 401, description = "Not authenticated"), (status = 403, description = "Not for your role"), (status = 409, description = "The id is taken"),
+        (status = 413, description = "Larger than 64 MB")))]
+async fn create(
+    State(app): State<App>,
+    Management(caller): Management,
+    Query(query): Query<ImportQuery>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<(StatusCode, axum::Json<ImportedView>)> {
+    caller.require_admin()?;
+    let own = app.store.connectors(&caller.scope.account).await?;
+    if own.len() >= MAX_CONNECTORS {
+        return Err(Error::new(Kind::Conflict, format!("An account may have at most {MAX_CONNECTORS} connectors; delete one first.")));
+    }
+    let Sent::Document(import) = receive(&headers, body, query).await? else {
+        return Err(Error::invalid("spec", "`spec` is missing: send the OpenAPI document as an object or as text, or as the body itself."));
+    };
+    keep(&app, &caller, *import, false).await.map(|view| (StatusCode::CREATED, axum::Json(view)))
+}
+
+/// List the account's own connectors.
+#[utoipa::path(get, path = "/api/connectors", tag = "Administration", operation_id = "list-own-connectors",
+    responses((status = 200, description = "Connectors", body = ImportedList), (status = 401, description = "Not authenticated")))]
+async fn list(State(app): State<App>, Management(caller): Management) -> Result<axum::Json<ImportedList>> {
+    let own = app.store.connectors(&caller.scope.account).await?;
+    let connectors: Vec<ImportedView> = own.values().map(|stored| ImportedView::of(stored)).collect();
+    Ok(axum::Json(ImportedList { count: connectors.len(), connectors }))
+}
+
+/// Show one of the account's own connectors.
+#[utoipa::path(get, path = "/api/connectors/{connectorId}", tag = "Administration", operation_id = "get-own-connector",
+    params(("connectorId" = String, Path, description = "Connector ID")),
+    responses((status = 200, description = "The connector", body = ImportedView), (status = 401, description = "Not authenticated"),
+        (status = 404, description = "No such connector")))]
+async fn get(State(app): State<App>, Management(caller): Management, Path(id): Path<String>) -> Result<axum::Json<ImportedView>> {
+    let own = app.store.connectors(&caller.scope.account).await?;
+    own.get(&id).map(|stored| axum::Json(ImportedView::of(stored))).ok_or_else(|| Error::not_found("connector"))
+}
+
+/// Replace the document of a connector, or change its `name` or `baseUrl`.
+#[utoipa::path(put, path = "/api/connectors/{connectorId}", tag = "Administration", operation_id = "update-connector",
+    params(("connectorId" = String, Path, description = "Connector ID"), ImportQuery), request_body = ImportBody,
+    responses((status = 200, description = "Changed", body = ImportedView), (status = 400, description = "The document or a field is wrong"),
+        (status = 401, description = "Not authenticated"), (status = 403, description = "Not for your role"), (status = 404, description = "No such connector"),
+        (status = 413, description = "Larger than 64 MB")))]
+async fn update(
+    State(app): State<App>,
+    Management(caller): Management,
+    Path(id): Path<String>,
+    Query(query): Query<ImportQuery>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<axum::Json<ImportedView>> {
+    caller.require_admin()?;
+    let own = app.store.connectors(&caller.scope.account).await?;
+    let stored = own.get(&id).ok_or_else(|| Error::not_found("connector"))?;
+    let known = stored.loaded.connector.definition();
+    let query = ImportQuery { id: Some(id), ..query };
+    let import = match receive(&headers, body, query).await? {
+        Sent::Document(mut import) => {
+            import.definition.id.clone_from(&known.id);
+            *import
+        }
+        Sent::Settings(settings) => {
+            let mut definition = stored.loaded.connector.to_definition();
+            definition.name = settings.name.unwrap_or(definition.name);
+            definition.base_url = settings.base_url.map_or(definition.base_url, |url| url.trim_end_matches('/').to_owned());
+            let changed = Import { definition, omitted: Vec::new(), warnings: Vec::new() };
+            let view = keep_with(&app, &caller, changed, stored.omitted.clone(), stored.warnings.clone(), true).await?;
+            return Ok(axum::Json(view));
+        }
+    };
+    keep(&app, &caller, import, true).await.map(axum::Json)
+}
+
+/// What is left of a connector.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct Deleted {
+    message: &'static str,
+    id: String,
+}
+
+/// Delete one of the account's own connectors, with its users' credentials for it.
+#[utoipa::path(delete, path = "/api/connectors/{connectorId}", tag = "Administration", operation_id = "delete-connector",
+    params(("connectorId" = String, Path, description = "Connector ID")),
+    responses((status = 200, description = "Deleted", body = Deleted), (status = 401, description = "Not authenticated"),
+        (status = 403, description = "Not for your role"), (status = 404, description = "No such connector")))]
+async fn delete(State(app): State<App>, Management(caller): Management, Path(id): Path<String>) -> Result<axum::Json<Deleted>> {
+    caller.require_admin()?;
+    if !app.store.delete_connector(&caller.scope.account, &id).await? {
+        return Err(Error::not_found("connector"));
+    }
+    app.announce(Change::Connectors(caller.scope.account.clone()));
+    Ok(axum::Json(Deleted { message: "Connector deleted", id }))
+}
+
+/// Reads a body: JSON or YAML, a document or `{spec, …}`. Large documents are taken apart on a thread of their own.
+async fn receive(headers: &HeaderMap, body: Body, query: ImportQuery) -> Result<Sent> {
+    let bytes = read_body(body, MAX_DOCUMENT).await?;
+    if bytes.is_empty() {
+        return Err(Error::new(Kind::InvalidRequest, "The body is empty: send an OpenAPI document, or `{\"spec\": …}`."));
+    }
+    let kind = headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
+    let wraps = kind.contains("json") || kind.is_empty();
+    let work = tokio::task::spawn_blocking(move || {
+        let options = ImportOptions { id: query.id, name: query.name, base_url: query.base_url };
+        if !wraps {
+            return import(&bytes, &options).map(|import| Sent::Document(Box::new(import))).map_err(bad_document);
+        }
+        // JSON is read by the importer's own bounded reader: 64 MB of brackets must not cost more than a refusal.
+        let value: Value = serde_json::from_slice(&bytes).map_err(|e| {
+            Error::new(Kind::InvalidRequest, format!("The body is not JSON: {e}. For YAML send `Content-Type: application/yaml`."))
+        })?;
+        let is_document = ["openapi", "swagger", "discoveryVersion"].iter().any(|key| value.get(key).is_some());
+        if is_document {
+            return import_value(value, &options).map(|import| Sent::Document(Box::new(import))).map_err(bad_document);
+        }
+        let mut body: ImportBody = from_value(value)?;
+        let options = ImportOptions {
+            id: options.id.or_else(|| body.id.clone()),
+            name: options.name.or_else(|| body.name.clone()),
+            base_url: options.base_url.or_else(|| body.base_url.clone()),
+        };
+        match body.spec.take() {
+            None => Ok(Sent::Settings(ImportBody { id: options.id, name: options.name, base_url: options.base_url, spec: None })),
+            Some(Value::String(text)) => {
+                import(text.as_bytes(), &options).map(|import| Sent::Document(Box::new(import))).map_err(bad_document)
+            }
+            Some(value) => import_value(value, &options).map(|import| Sent::Document(Box::new(import))).map_err(bad_document),
+        }
+    });
+    work.await.map_err(Error::internal)?
+}
+
+fn bad_document(error: amalgam_connector::openapi::ImportError) -> Error {
+    Error::invalid("spec", error.message)
+}
+
+async fn keep(app: &App, caller: &Caller, import: Import, replace: bool) -> Result<ImportedView> {
+    let omitted: Vec<Value> =
+        import.omitted.iter().map(|omission| json!({ "operation": omission.operation, "reason": omission.reason })).collect();
+    let warnings = import.warnings.clone().into();
+    keep_with(app, caller, import, omitted.into(), warnings, replace).await
+}
+
+async fn keep_with(app: &App, caller: &Caller, import: Import, omitted: Value, warnings: Value, replace: bool) -> Result<ImportedView> {
+    let definition = import.definition;
+    if is_builtin(&definition.id) {
+        let sentence = format!("\"{}\" is the id of a built-in connector; choose another `id`.", definition.id);
+        return Err(Error::new(Kind::Conflict, sentence).with_details(json!({ "field": "id" })));
+    }
+    let checked = definition.clone();
+    let problems = tokio::task::spawn_blocking(move || Connector::new(checked).err()).await.map_err(Error::internal)?;
+    if let Some(problem) = problems.and_then(|problems| problems.into_iter().next()) {
+        let field = if problem.place.is_empty() { "spec".to_owned() } else { problem.place.clone() };
+        return Err(Error::invalid(&field, problem.to_string()));
+    }
+    app.store.put_connector(&caller.scope.account, &definition, &omitted, &warnings, replace).await?;
+    app.announce(Change::Connectors(caller.scope.account.clone()));
+    Ok(ImportedView::new(&definition, definition.actions.len(), omitted, warnings))
+}

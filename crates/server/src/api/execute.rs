@@ -1,0 +1,170 @@
+//! Run an action by one REST call. Source: section 9 of the Alloy reference (`CR-exec`).
+
+use std::time::Duration;
+
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderValue, header::CONTENT_TYPE};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::extract::{Json, Path, Twin};
+use crate::{
+    app::App,
+    call::{self, Answer, Call, Door},
+    clock::random_hex24,
+    connectors::catalogue,
+    error::{Error, Result},
+};
+
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(execute))
+}
+
+/// The arguments by their places, or flat in `parameters` as the MCP tool takes them.
+#[derive(Default, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ExecuteBody {
+    /// Absent = the user's only credential, else the newest.
+    credential_id: Option<String>,
+    /// The body of the platform's request.
+    #[schema(value_type = Option<Object>)]
+    request_body: Option<Value>,
+    #[schema(value_type = Option<Object>)]
+    query_parameters: Map<String, Value>,
+    #[schema(value_type = Option<Object>)]
+    path_params: Map<String, Value>,
+    /// Further headers for the platform; those that the connection or the credential needs are refused.
+    #[schema(value_type = Option<Object>)]
+    additional_headers: Map<String, Value>,
+    /// All arguments, flat.
+    #[schema(value_type = Option<Object>)]
+    parameters: Map<String, Value>,
+    /// Milliseconds, 1,000 to 300,000; absent = 30,000.
+    #[schema(minimum = 1000, maximum = 300_000)]
+    timeout: Option<u64>,
+}
+
+/// Run an action as the effective user, with that user's credential.
+///
+/// The answer is `{executionId, success, status, responseData}`; `responseData` is what the platform answered, whole.
+#[utoipa::path(post, path = "/connectors/{connectorId}/actions/{actionId}/execute", tag = "Connectors", operation_id = "execute-action",
+    params(("connectorId" = String, Path, description = "Connector ID"), ("actionId" = String, Path, description = "Action ID")),
+    request_body = ExecuteBody,
+    responses((status = 200, description = "`{executionId, success, status, responseData}`", body = Object),
+        (status = 400, description = "An argument is wrong, the credential is missing, or the platform refused (`PLATFORM_ERROR`)"),
+        (status = 401, description = "Not authenticated"), (status = 403, description = "Not allowed on this server"),
+        (status = 404, description = "No such connector or action"), (status = 429, description = "Rate limit exceeded"),
+        (status = 502, description = "The platform is not reachable or failed"), (status = 504, description = "The platform was too slow")))]
+async fn execute(
+    State(app): State<App>,
+    twin: Twin,
+    Path((connector_id, action_id)): Path<(String, String)>,
+    Json(body): Json<ExecuteBody>,
+) -> Result<Response> {
+    let limited = twin.count(&app)?;
+    let timeout = body.timeout.map(timeout).transpose()?;
+    let extra: Vec<(String, String)> = body.additional_headers.iter().map(|(name, value)| header(name, value)).collect::<Result<_>>()?;
+    let extra: Vec<(&str, &str)> = extra.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let credential_id = body.credential_id.clone().or_else(|| twin.credential_id.clone());
+    let arguments = flatten(&app, &twin, &connector_id, &action_id, body).await?;
+    let text = serde_json::to_vec(&arguments).map_err(Error::internal)?;
+    let call = Call {
+        caller: &twin.caller,
+        door: Door::Rest,
+        connector_id: &connector_id,
+        action_id: &action_id,
+        arguments,
+        arguments_text: &text,
+        credential_id: credential_id.as_deref(),
+        extra_headers: &extra,
+        timeout,
+        request_id: &twin.request_id,
+    };
+    let answer = call::run(&app, call).await?;
+    let mut response = respond(&answer);
+    limited.write(response.headers_mut());
+    Ok(response)
+}
+
+fn timeout(ms: u64) -> Result<Duration> {
+    if (1_000..=300_000).contains(&ms) {
+        Ok(Duration::from_millis(ms))
+    } else {
+        Err(Error::invalid("timeout", "`timeout` must be a whole number of milliseconds from 1,000 to 300,000."))
+    }
+}
+
+fn header(name: &str, value: &Value) -> Result<(String, String)> {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        Value::Bool(flag) => flag.to_string(),
+        _ => return Err(Error::invalid(&format!("additionalHeaders.{name}"), format!("The header `{name}` must be a string."))),
+    };
+    Ok((name.to_owned(), text))
+}
+
+/// Puts arguments that came by their places into the flat form, by the names that the action gives them.
+async fn flatten(app: &App, twin: &Twin, connector_id: &str, action_id: &str, body: ExecuteBody) -> Result<Map<String, Value>> {
+    use amalgam_connector::definition::Place;
+    let mut flat = body.parameters;
+    if body.path_params.is_empty() && body.query_parameters.is_empty() && body.request_body.is_none() {
+        return Ok(flat);
+    }
+    let server = twin.caller.server.as_deref();
+    let loaded = catalogue::resolve(&app.store, &twin.caller.scope.account, server, connector_id).await?;
+    let action = catalogue::permitted_action(&loaded, server, action_id)?;
+    let name = |place: Place, wire: &str| -> String {
+        let params = &action.action.params;
+        let known = params.iter().find(|(name, parameter)| parameter.place == place && parameter.wire_name(name) == wire);
+        known.map_or_else(|| wire.to_owned(), |(name, _)| name.clone())
+    };
+    let mut put = |place: Place, place_name: &str, wire: String, value: Value| {
+        let name = name(place, &wire);
+        match flat.insert(name.clone(), value) {
+            None => Ok(()),
+            Some(_) => Err(Error::invalid(place_name, format!("`{name}` is given twice; give each argument once."))),
+        }
+    };
+    for (wire, value) in body.path_params {
+        put(Place::Path, "pathParams", wire, value)?;
+    }
+    for (wire, value) in body.query_parameters {
+        put(Place::Query, "queryParameters", wire, value)?;
+    }
+    let whole = action.action.params.iter().find(|(_, parameter)| parameter.whole).map(|(name, _)| name.clone());
+    match (body.request_body, whole) {
+        (None, _) => {}
+        (Some(value), Some(name)) => put(Place::Body, "requestBody", name, value)?,
+        (Some(Value::Object(members)), None) => {
+            for (wire, value) in members {
+                put(Place::Body, "requestBody", wire, value)?;
+            }
+        }
+        (Some(_), None) => return Err(Error::invalid("requestBody", "`requestBody` must be an object for this action.")),
+    }
+    Ok(flat)
+}
+
+/// The envelope around the platform's own bytes.
+fn respond(answer: &Answer) -> Response {
+    let mut body = Vec::with_capacity(answer.body.len() + 160);
+    let head = format!("{{\"executionId\":\"{}\",\"success\":true,\"status\":{}", random_hex24(), answer.status);
+    body.extend_from_slice(head.as_bytes());
+    if let Some(id) = &answer.picked_credential {
+        body.extend_from_slice(format!(",\"credentialId\":\"{id}\"").as_bytes());
+    }
+    body.extend_from_slice(b",\"responseData\":");
+    body.extend_from_slice(&answer.body);
+    body.push(b'}');
+    let mut response = body.into_response();
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if answer.cached {
+        response.headers_mut().insert("x-cache-hit", HeaderValue::from_static("true"));
+    }
+    response
+}

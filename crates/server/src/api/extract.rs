@@ -1,0 +1,175 @@
+//! What handlers take: the caller, a JSON body, a page. Each refuses bad input with a sentence that names the field.
+
+use axum::{
+    body::{Body, to_bytes},
+    extract::{FromRequest, FromRequestParts, Request},
+};
+use bytes::Bytes;
+use http::{HeaderMap, header::CONTENT_TYPE, request::Parts};
+use serde::{Deserialize, de::DeserializeOwned};
+
+use crate::{
+    app::App,
+    auth::{self, Caller, Identity},
+    error::{Error, Kind, Result},
+    http::RequestId,
+    limits::Limited,
+    store::Page,
+};
+
+/// A body must have arrived within this time.
+const BODY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// The caller of a management route (`/api`).
+pub struct Management(pub Caller);
+
+/// The caller of the REST twin (`/connectors`, `/users`), with what else its headers say.
+pub struct Twin {
+    /// Who calls, for whom, under which server's restrictions.
+    pub caller: Caller,
+    /// `x-credential-id`.
+    pub credential_id: Option<String>,
+    /// As in the answer's `x-request-id`.
+    pub request_id: RequestId,
+}
+
+impl FromRequestParts<App> for Management {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
+        Ok(Self(auth::management(app, &Identity::read(&parts.headers)?).await?))
+    }
+}
+
+impl FromRequestParts<App> for Twin {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
+        let identity = Identity::read(&parts.headers)?;
+        Ok(Self {
+            caller: auth::twin(app, &identity).await?,
+            credential_id: identity.credential_id.map(str::to_owned),
+            request_id: RequestId::of(&parts.extensions),
+        })
+    }
+}
+
+impl Twin {
+    /// Counts a call against the caller's rate limit.
+    pub fn count(&self, app: &App) -> Result<Limited> {
+        let limit = self.caller.server.as_ref().and_then(|server| server.settings.rate_limit_per_minute);
+        let limited = app.limits.check(self.caller.rate_key(), limit.unwrap_or(app.config.rate_limit_per_minute));
+        if limited.outcome.allowed { Ok(limited) } else { Err(limited.error()) }
+    }
+}
+
+/// A JSON body: strict about duplicate members and depth, and with the place in the sentence when a type is wrong.
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self> {
+        let (parts, body) = request.into_parts();
+        require_json(&parts.headers)?;
+        let bytes = read_body(body, app.config.max_body_bytes).await?;
+        let value = amalgam_protocol::strict::parse_slice(&bytes, amalgam_protocol::strict::MAX_DEPTH)
+            .map_err(|e| Error::new(Kind::InvalidRequest, format!("Invalid payload: the body is not acceptable JSON: {e}")))?;
+        from_value(value).map(Json)
+    }
+}
+
+/// Reads a value into a type; the error names the place.
+pub fn from_value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T> {
+    serde_path_to_error::deserialize(value).map_err(|e| {
+        let path = e.path().to_string();
+        let reason = e.into_inner().to_string();
+        if path == "." {
+            Error::new(Kind::InvalidRequest, format!("Invalid payload: {reason}."))
+        } else {
+            Error::invalid(&path, format!("Invalid payload: `{path}`: {reason}."))
+        }
+    })
+}
+
+/// Reads a body of limited size in limited time.
+pub async fn read_body(body: Body, limit: usize) -> Result<Bytes> {
+    let bytes = tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, limit))
+        .await
+        .map_err(|_| Error::new(Kind::InvalidRequest, "The body did not arrive within 30 seconds."))?;
+    bytes.map_err(|e| {
+        if std::error::Error::source(&e).is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>()) {
+            Error::new(Kind::TooLarge, format!("The body is larger than {limit} bytes."))
+        } else {
+            Error::new(Kind::InvalidRequest, "The body could not be read to its end.")
+        }
+    })
+}
+
+fn require_json(headers: &HeaderMap) -> Result<()> {
+    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if amalgam_protocol::accept::content_type_is_json(kind) {
+        Ok(())
+    } else {
+        Err(Error::new(Kind::UnsupportedMedia, "Send the body as JSON, with the header `Content-Type: application/json`."))
+    }
+}
+
+/// `?limit=` (1-1,000, default 100) and `?offset=` (from 0).
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct PageQuery {
+    /// At most this many items: 1 to 1,000, default 100.
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 1000)]
+    limit: Option<String>,
+    /// After this many items, default 0.
+    #[param(value_type = Option<i64>, minimum = 0)]
+    offset: Option<String>,
+}
+
+impl PageQuery {
+    /// The page, checked.
+    pub fn page(&self) -> Result<Page> {
+        let number = |name: &str, text: &Option<String>, default: i64, from: i64, to: i64| match text {
+            None => Ok(default),
+            Some(text) => text
+                .parse()
+                .ok()
+                .filter(|n| (from..=to).contains(n))
+                .ok_or_else(|| Error::invalid(name, format!("`{name}` must be a whole number from {from} to {to}."))),
+        };
+        Ok(Page { limit: number("limit", &self.limit, 100, 1, 1_000)?, offset: number("offset", &self.offset, 0, 0, 1_000_000_000)? })
+    }
+}
+
+/// The query string; the error names the parameter.
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequestParts<App> for Query<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self> {
+        axum::extract::Query::try_from_uri(&parts.uri)
+            .map(|axum::extract::Query(query)| Self(query))
+            .map_err(|e| Error::new(Kind::InvalidRequest, format!("The query string is not acceptable: {}.", e.body_text())))
+    }
+}
+
+/// Path parameters, percent-decoded.
+pub struct Path<T>(pub T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<App> for Path<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
+        axum::extract::Path::from_request_parts(parts, app)
+            .await
+            .map(|axum::extract::Path(path)| Self(path))
+            .map_err(|_| Error::not_found("path"))
+    }
+}
+
+/// Tells "absent" from `null`: `None` = absent, `Some(None)` = null.
+pub fn present<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::<T>::deserialize(deserializer).map(Some)
+}

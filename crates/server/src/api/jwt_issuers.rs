@@ -1,0 +1,135 @@
+//! `/api/jwt-issuers`: whose signatures on user tokens the account believes. HS256 secrets.
+
+use axum::extract::State;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::extract::{Json, Management, Path};
+use crate::{
+    app::App,
+    clock::{random_slug, rfc3339},
+    error::{Error, Result},
+    store::issuers::{Issuer, NewIssuer},
+};
+
+/// A shorter HS256 secret than its hash is not accepted (RFC 7518 section 3.2), in bytes.
+const MIN_SECRET: usize = 32;
+
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(delete))
+}
+
+/// An issuer, as answers show it; never its secret.
+#[derive(Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IssuerView {
+    id: String,
+    /// Must equal the token's `iss`; null matches only tokens without one.
+    issuer: Option<String>,
+    audience: Option<String>,
+    user_claim: Option<String>,
+    created_at: String,
+}
+
+impl From<&Issuer> for IssuerView {
+    fn from(issuer: &Issuer) -> Self {
+        Self {
+            id: issuer.id.clone(),
+            issuer: issuer.issuer.clone(),
+            audience: issuer.audience.clone(),
+            user_claim: issuer.user_claim.clone(),
+            created_at: rfc3339(issuer.created_at),
+        }
+    }
+}
+
+/// What may be sent to make an issuer.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IssuerBody {
+    /// Must equal the token's `iss`; absent or null matches only tokens without one.
+    issuer: Option<String>,
+    /// The HS256 secret: 32 bytes or more.
+    #[schema(min_length = 32)]
+    secret: Option<String>,
+    /// Not available yet: only `secret` is.
+    jwks_url: Option<String>,
+    /// Must be in the token's `aud`, when set.
+    audience: Option<String>,
+    /// The claim that names the user; absent = `userId`, else `sub`.
+    user_claim: Option<String>,
+}
+
+/// The account's issuers.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct IssuerList {
+    issuers: Vec<IssuerView>,
+    count: usize,
+}
+
+/// Name an issuer of user tokens (`x-alloy-user-token`).
+#[utoipa::path(post, path = "/api/jwt-issuers", tag = "Administration", operation_id = "create-jwt-issuer", request_body = IssuerBody,
+    responses((status = 201, description = "Created", body = IssuerView), (status = 400, description = "A field is wrong"),
+        (status = 401, description = "Not authenticated"), (status = 403, description = "Not for your role")))]
+async fn create(
+    State(app): State<App>,
+    Management(caller): Management,
+    Json(new): Json<IssuerBody>,
+) -> Result<(StatusCode, axum::Json<IssuerView>)> {
+    caller.require_admin()?;
+    if new.jwks_url.is_some() {
+        return Err(Error::invalid("jwksUrl", "`jwksUrl` is not available yet; give the HS256 `secret` that signs your users' tokens."));
+    }
+    let Some(secret) = new.secret.filter(|secret| secret.len() >= MIN_SECRET) else {
+        return Err(Error::invalid("secret", "`secret` must be the HS256 secret that signs your users' tokens: 32 bytes or more."));
+    };
+    for (field, value) in [("issuer", &new.issuer), ("audience", &new.audience), ("userClaim", &new.user_claim)] {
+        if value.as_ref().is_some_and(|value| value.is_empty() || value.len() > 1_000) {
+            return Err(Error::invalid(field, format!("`{field}` must have 1 to 1,000 bytes, or be absent.")));
+        }
+    }
+    if app.store.issuers(&caller.scope.account).await?.len() >= 100 {
+        return Err(Error::invalid("issuer", "An account may have at most 100 issuers; delete one first."));
+    }
+    let id = format!("iss_{}", random_slug(12));
+    let new = NewIssuer {
+        id: &id,
+        issuer: new.issuer.as_deref(),
+        audience: new.audience.as_deref(),
+        user_claim: new.user_claim.as_deref(),
+        secret: &secret,
+    };
+    let issuer = app.store.create_issuer(&caller.scope.account, &new).await?;
+    Ok((StatusCode::CREATED, axum::Json(IssuerView::from(&issuer))))
+}
+
+/// List the account's issuers.
+#[utoipa::path(get, path = "/api/jwt-issuers", tag = "Administration", operation_id = "list-jwt-issuers",
+    responses((status = 200, description = "Issuers", body = IssuerList), (status = 401, description = "Not authenticated"),
+        (status = 403, description = "Not for your role")))]
+async fn list(State(app): State<App>, Management(caller): Management) -> Result<axum::Json<IssuerList>> {
+    caller.require_admin()?;
+    let issuers: Vec<IssuerView> = app.store.issuers(&caller.scope.account).await?.iter().map(IssuerView::from).collect();
+    Ok(axum::Json(IssuerList { count: issuers.len(), issuers }))
+}
+
+/// What is left of an issuer.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct Deleted {
+    message: &'static str,
+    id: String,
+}
+
+/// Stop believing an issuer: its tokens stop working at once.
+#[utoipa::path(delete, path = "/api/jwt-issuers/{issuerId}", tag = "Administration", operation_id = "delete-jwt-issuer",
+    params(("issuerId" = String, Path, description = "Issuer ID")),
+    responses((status = 200, description = "Deleted", body = Deleted), (status = 401, description = "Not authenticated"),
+        (status = 403, description = "Not for your role"), (status = 404, description = "No such issuer")))]
+async fn delete(State(app): State<App>, Management(caller): Management, Path(id): Path<String>) -> Result<axum::Json<Deleted>> {
+    caller.require_admin()?;
+    if !app.store.delete_issuer(&caller.scope.account, &id).await? {
+        return Err(Error::not_found("issuer"));
+    }
+    Ok(axum::Json(Deleted { message: "Issuer deleted", id }))
+}

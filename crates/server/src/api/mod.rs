@@ -1,0 +1,69 @@
+//! REST: one file or folder per noun. Handlers parse, make one call, and show what came of it.
+
+mod accounts;
+mod audit;
+mod connectors;
+mod credentials;
+mod custom_connectors;
+mod execute;
+pub mod extract;
+mod health;
+mod jwt_issuers;
+mod keys;
+pub mod servers;
+pub mod token;
+mod users;
+mod workflows;
+
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::app::App;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Amalgam", description = "An MCP server platform: virtual MCP servers, connectors, credentials, and the REST twin of their tools.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")),
+    modifiers(&Security),
+    security(("bearerAuth" = []), ("userToken" = [])),
+    tags(
+        (name = "Server Management", description = "Create and manage MCP servers"),
+        (name = "MCP Protocol", description = "The MCP endpoint"),
+        (name = "Connectors", description = "What platforms offer, and running their actions"),
+        (name = "Credentials", description = "Users' own secrets for platforms"),
+        (name = "Users", description = "End users of the account"),
+        (name = "Administration", description = "Keys, connectors, issuers, audit, accounts"),
+        (name = "Health", description = "Is it alive")
+    )
+)]
+struct Document;
+
+struct Security;
+
+impl utoipa::Modify for Security {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT or API Key").build();
+        let user_token = ApiKeyValue::with_description("x-alloy-user-token", "A JWT signed by an issuer of the account");
+        let components = document.components.get_or_insert_with(Default::default);
+        components.add_security_scheme("bearerAuth", SecurityScheme::Http(bearer));
+        components.add_security_scheme("userToken", SecurityScheme::ApiKey(ApiKey::Header(user_token)));
+    }
+}
+
+/// All REST routes with their documentation.
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .merge(servers::routes())
+        .merge(workflows::routes())
+        .merge(keys::routes())
+        .merge(custom_connectors::routes())
+        .merge(jwt_issuers::routes())
+        .merge(audit::routes())
+        .merge(accounts::routes())
+        .merge(connectors::routes())
+        .merge(execute::routes())
+        .merge(credentials::routes())
+        .merge(users::routes())
+        .merge(health::routes())
+}

@@ -1,0 +1,242 @@
+//! How a server looks from outside, and what may be sent about one.
+
+use amalgam_policy::Restrictions;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    api::extract::present,
+    app::App,
+    clock::rfc3339,
+    error::{Error, Result},
+    store::{
+        Scope,
+        servers::{Exposure, Server, Settings, ToolPrefix, UserOverride},
+    },
+};
+
+/// A server, as answers show it.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Server)]
+pub struct ServerView {
+    /// Slug of the name, `-`, 8 characters.
+    #[schema(example = "production-server-a1b2c3d4")]
+    server_id: String,
+    name: String,
+    description: String,
+    /// What assistants are told.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    custom_instructions: String,
+    /// For callers with an API key.
+    url: String,
+    /// Works by itself: paste it into any MCP client. Absent where tokens are not kept or there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    access_url: Option<String>,
+    /// Shown on creation and rotation only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    access_token: Option<String>,
+    /// When the token stops working; null = never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_expires_at: Option<Option<String>>,
+    #[schema(value_type = RestrictionsBody)]
+    restrictions: Value,
+    has_restrictions: bool,
+    exposure: Exposure,
+    connectors: Vec<String>,
+    tool_prefix: ToolPrefix,
+    user_override: UserOverride,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate_limit_per_minute: Option<u32>,
+    is_public: bool,
+    /// Always `connectivity`.
+    mode: &'static str,
+    /// RFC 3339.
+    created_at: String,
+    /// RFC 3339.
+    updated_at: String,
+}
+
+impl ServerView {
+    /// Without anything about its token.
+    pub fn new(app: &App, server: &Server) -> Self {
+        Self {
+            server_id: server.id.clone(),
+            name: server.name.clone(),
+            description: server.description.clone(),
+            custom_instructions: server.instructions.clone(),
+            url: format!("{}/mcp/{}", app.base_url, server.id),
+            access_url: None,
+            access_token: None,
+            token_expires_at: None,
+            restrictions: server.restrictions.to_wire(),
+            has_restrictions: server.restrictions.is_active(),
+            exposure: server.settings.exposure,
+            connectors: server.settings.connectors.clone(),
+            tool_prefix: server.settings.tool_prefix,
+            user_override: server.settings.user_override,
+            rate_limit_per_minute: server.settings.rate_limit_per_minute,
+            is_public: server.settings.is_public,
+            mode: "connectivity",
+            created_at: rfc3339(server.created_at),
+            updated_at: rfc3339(server.updated_at),
+        }
+    }
+
+    /// With `accessUrl`, where the token is kept.
+    pub async fn with_access_url(app: &App, scope: &Scope, server: &Server) -> Result<Self> {
+        let mut view = Self::new(app, server);
+        if let Some((token, expires_at)) = app.store.reveal_token(scope, server).await? {
+            view.access_url = Some(format!("{}/{}", view.url, token.expose()));
+            view.token_expires_at = Some(expires_at.map(rfc3339));
+        }
+        Ok(view)
+    }
+
+    /// With a token that has just been made.
+    pub fn with_new_token(app: &App, server: &Server, token: &str, expires_at: Option<i64>) -> Self {
+        let mut view = Self::new(app, server);
+        view.access_url = Some(format!("{}/{token}", view.url));
+        view.access_token = Some(token.to_owned());
+        view.token_expires_at = Some(expires_at.map(rfc3339));
+        view
+    }
+}
+
+/// What may be sent to create or change a server. On a change, absent fields stay as they are.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ServerBody {
+    /// 1 to 100 letters, digits, spaces, `-`, `_`; unique among your servers. Required on creation.
+    #[schema(min_length = 1, max_length = 100)]
+    pub name: Option<String>,
+    /// For people.
+    pub description: Option<String>,
+    /// What assistants are told (`instructions` of MCP).
+    #[serde(alias = "instructions")]
+    pub custom_instructions: Option<String>,
+    /// 1 to 365; absent = 90; null = never. Only on creation.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<i64>, minimum = 1, maximum = 365)]
+    pub token_expires_in_days: Option<Option<i64>>,
+    /// Replaced whole.
+    #[schema(value_type = Option<RestrictionsBody>)]
+    pub restrictions: Option<Value>,
+    pub exposure: Option<Exposure>,
+    /// With `direct`: the connectors whose actions become tools.
+    pub connectors: Option<Vec<String>>,
+    pub tool_prefix: Option<ToolPrefix>,
+    pub user_override: Option<UserOverride>,
+    /// Instead of the default of 100; null takes the default again.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<u32>, minimum = 1)]
+    pub rate_limit_per_minute: Option<Option<u32>>,
+    /// Other users of your account may use the server with their own keys.
+    pub is_public: Option<bool>,
+}
+
+/// Allow or block lists; all parts optional, combined by AND.
+#[derive(utoipa::ToSchema)]
+#[schema(as = ServerRestrictions)]
+#[expect(dead_code, reason = "documents the shape that `amalgam_policy` parses")]
+pub struct RestrictionsBody {
+    connectors: Option<IdList>,
+    actions: Option<ActionList>,
+    users: Option<IdList>,
+}
+
+/// A list of ids; the one that fits `mode`.
+#[derive(utoipa::ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "documents the shape that `amalgam_policy` parses")]
+pub struct IdList {
+    mode: ListMode,
+    allowed_ids: Option<Vec<String>>,
+    blocked_ids: Option<Vec<String>>,
+}
+
+/// A list of actions: `id`, `connector/id`, or either with a trailing `*`.
+#[derive(utoipa::ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "documents the shape that `amalgam_policy` parses")]
+pub struct ActionList {
+    mode: ListMode,
+    allowed_actions: Option<Vec<String>>,
+    blocked_actions: Option<Vec<String>>,
+}
+
+/// Which of the two lists counts.
+#[derive(utoipa::ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "documents the shape that `amalgam_policy` parses")]
+pub enum ListMode {
+    Allowlist,
+    Blocklist,
+}
+
+const MAX_TEXT: usize = 100_000;
+
+impl ServerBody {
+    /// Puts the sent fields into a server.
+    pub fn apply(self, server: &mut Server) -> Result<()> {
+        if let Some(name) = self.name {
+            check_name(&name)?;
+            server.name = name;
+        }
+        if let Some(description) = self.description {
+            check_text("description", &description)?;
+            server.description = description;
+        }
+        if let Some(instructions) = self.custom_instructions {
+            check_text("customInstructions", &instructions)?;
+            server.instructions = instructions;
+        }
+        if let Some(wire) = self.restrictions {
+            server.restrictions = Restrictions::parse(&wire).map_err(|e| Error::invalid(&e.field, e.message))?;
+        }
+        let settings: &mut Settings = &mut server.settings;
+        settings.exposure = self.exposure.unwrap_or(settings.exposure);
+        settings.tool_prefix = self.tool_prefix.unwrap_or(settings.tool_prefix);
+        settings.user_override = self.user_override.unwrap_or(settings.user_override);
+        settings.is_public = self.is_public.unwrap_or(settings.is_public);
+        if let Some(limit) = self.rate_limit_per_minute {
+            if limit == Some(0) {
+                return Err(Error::invalid("rateLimitPerMinute", "`rateLimitPerMinute` must be at least 1, or null for the default."));
+            }
+            settings.rate_limit_per_minute = limit;
+        }
+        if let Some(connectors) = self.connectors {
+            if connectors.len() > 1_000 {
+                return Err(Error::invalid("connectors", "`connectors` may name at most 1,000 connectors."));
+            }
+            settings.connectors = connectors;
+        }
+        Ok(())
+    }
+}
+
+/// The rules for names; the sentence says which one was broken.
+fn check_name(name: &str) -> Result<()> {
+    let length = name.chars().count();
+    let wrong = |why: String| Err(Error::invalid("name", why));
+    if name.trim().is_empty() {
+        return wrong("`name` must have 1 to 100 characters and not only white space.".to_owned());
+    }
+    if length > 100 {
+        return wrong(format!("`name` must have 1 to 100 characters; this one has {length}."));
+    }
+    if name.trim() != name {
+        return wrong("`name` must not start or end with white space.".to_owned());
+    }
+    if let Some(other) = name.chars().find(|c| !c.is_alphanumeric() && !matches!(c, ' ' | '-' | '_')) {
+        return wrong(format!("`name` may hold letters, digits, spaces, `-` and `_`; {other:?} is none of them."));
+    }
+    Ok(())
+}
+
+fn check_text(field: &str, text: &str) -> Result<()> {
+    if text.len() > MAX_TEXT {
+        return Err(Error::invalid(field, format!("`{field}` may have at most {MAX_TEXT} bytes; this one has {}.", text.len())));
+    }
+    Ok(())
+}

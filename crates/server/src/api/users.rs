@@ -1,0 +1,155 @@
+//! `/users`: end users of the account. Source: section 9 of the Alloy reference.
+
+use amalgam_policy::Decision;
+use axum::extract::State;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    credentials::CredentialView,
+    extract::{Json, PageQuery, Path, Query, Twin},
+};
+use crate::{
+    app::App,
+    auth::check_user_id,
+    clock::rfc3339,
+    error::{Error, Result},
+    store::{Scope, api_keys::Role, users::User},
+};
+
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(get, delete)).routes(routes!(credentials))
+}
+
+/// A registered user, as answers show it.
+#[derive(Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UserView {
+    /// 24 hex characters; send it as `x-alloy-userid`.
+    user_id: String,
+    username: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    full_name: Option<String>,
+    created_at: String,
+}
+
+impl From<User> for UserView {
+    fn from(user: User) -> Self {
+        Self { user_id: user.id, username: user.username, full_name: user.full_name, created_at: rfc3339(user.created_at) }
+    }
+}
+
+/// What may be sent to register a user.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NewUser {
+    /// 1 to 1,000 characters, unique in the account.
+    username: Option<String>,
+    full_name: Option<String>,
+}
+
+/// A page of users.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct UserList {
+    users: Vec<UserView>,
+    /// How many there are in all.
+    count: i64,
+}
+
+/// Register a user. Any string works as a user id without this; registering makes an id and keeps a name.
+#[utoipa::path(post, path = "/users", tag = "Users", operation_id = "create-user", request_body = NewUser,
+    responses((status = 201, description = "Registered", body = UserView), (status = 400, description = "A field is wrong"),
+        (status = 401, description = "Not authenticated"), (status = 403, description = "Not for your role"), (status = 409, description = "The name is taken")))]
+async fn create(State(app): State<App>, twin: Twin, Json(new): Json<NewUser>) -> Result<(StatusCode, axum::Json<UserView>)> {
+    twin.caller.require_admin()?;
+    let username = new.username.unwrap_or_default();
+    if username.trim().is_empty() || username.chars().count() > 1_000 {
+        return Err(Error::invalid("username", "`username` must have 1 to 1,000 characters."));
+    }
+    if new.full_name.as_ref().is_some_and(|name| name.chars().count() > 1_000) {
+        return Err(Error::invalid("fullName", "`fullName` may have at most 1,000 characters."));
+    }
+    let user = app.store.create_user(&twin.caller.scope.account, &username, new.full_name.as_deref()).await?;
+    Ok((StatusCode::CREATED, axum::Json(user.into())))
+}
+
+/// List the registered users.
+#[utoipa::path(get, path = "/users", tag = "Users", operation_id = "list-users", params(PageQuery),
+    responses((status = 200, description = "A page of users", body = UserList), (status = 401, description = "Not authenticated"),
+        (status = 403, description = "Not for your role")))]
+async fn list(State(app): State<App>, twin: Twin, Query(query): Query<PageQuery>) -> Result<axum::Json<UserList>> {
+    twin.caller.require_admin()?;
+    let (users, count) = app.store.list_users(&twin.caller.scope.account, query.page()?).await?;
+    Ok(axum::Json(UserList { users: users.into_iter().map(UserView::from).collect(), count }))
+}
+
+/// Show a registered user.
+#[utoipa::path(get, path = "/users/{userId}", tag = "Users", operation_id = "get-user", params(("userId" = String, Path, description = "User ID")),
+    responses((status = 200, description = "The user", body = UserView), (status = 401, description = "Not authenticated"),
+        (status = 404, description = "No such user")))]
+async fn get(State(app): State<App>, twin: Twin, Path(id): Path<String>) -> Result<axum::Json<UserView>> {
+    let scope = scope_of(&twin, &id)?;
+    app.store.user(&scope.account, &id).await.map(|user| axum::Json(user.into()))
+}
+
+/// What is left of a user.
+#[derive(Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Deleted {
+    message: &'static str,
+    user_id: String,
+}
+
+/// Delete a user with its credentials.
+#[utoipa::path(delete, path = "/users/{userId}", tag = "Users", operation_id = "delete-user", params(("userId" = String, Path, description = "User ID")),
+    responses((status = 200, description = "Deleted", body = Deleted), (status = 401, description = "Not authenticated"),
+        (status = 403, description = "Not for your role"), (status = 404, description = "No such user")))]
+async fn delete(State(app): State<App>, twin: Twin, Path(id): Path<String>) -> Result<axum::Json<Deleted>> {
+    twin.caller.require_admin()?;
+    if !app.store.delete_user(&twin.caller.scope.account, &id).await? {
+        return Err(Error::not_found("user"));
+    }
+    Ok(axum::Json(Deleted { message: "User deleted", user_id: id }))
+}
+
+/// A user's credentials.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct UserCredentials {
+    data: Vec<CredentialView>,
+}
+
+/// List a user's credentials for all connectors; never their secrets.
+#[utoipa::path(get, path = "/users/{userId}/credentials", tag = "Users", operation_id = "list-user-credentials",
+    params(("userId" = String, Path, description = "User ID")),
+    responses((status = 200, description = "Credentials", body = UserCredentials), (status = 401, description = "Not authenticated"),
+        (status = 404, description = "Not your user")))]
+async fn credentials(State(app): State<App>, twin: Twin, Path(id): Path<String>) -> Result<axum::Json<UserCredentials>> {
+    let scope = scope_of(&twin, &id)?;
+    let server = twin.caller.server.as_deref();
+    let all = app.store.all_credentials(&scope).await?;
+    let data = all
+        .iter()
+        .filter(|credential| server.is_none_or(|server| server.restrictions.connector(&credential.connector).is_allowed()))
+        .map(CredentialView::from)
+        .collect();
+    Ok(axum::Json(UserCredentials { data }))
+}
+
+/// The scope of the user that the path or body names: any user of the account for an admin, else only the caller's own.
+pub fn scope_of(twin: &Twin, user: &str) -> Result<Scope> {
+    check_user_id("userId", user)?;
+    let own = &twin.caller.scope;
+    if *own.user == *user {
+        return Ok(own.clone());
+    }
+    if twin.caller.role != Role::Admin {
+        return Err(Error::not_found("user"));
+    }
+    if let Some(server) = &twin.caller.server
+        && let Decision::Deny(denial) = server.restrictions.user(user)
+    {
+        return Err(Error::denied(denial));
+    }
+    Ok(Scope { account: own.account.clone(), user: user.into() })
+}

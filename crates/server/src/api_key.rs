@@ -1,0 +1,44 @@
+//! Making API keys: their text, their hash, the hint that tells them apart.
+
+use amalgam_vault::Secret;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use crate::{
+    clock::{hex, random, random_slug},
+    store::api_keys::{NewApiKey, Role},
+};
+
+/// What every generated key starts with.
+const PREFIX: &str = "amk_";
+/// Characters of a key that are shown again.
+const HINT: usize = 8;
+
+/// A key's text with what the store needs of it.
+pub struct Made {
+    /// `key_` and 12 characters.
+    pub id: String,
+    /// The key itself.
+    pub text: Secret,
+    /// SHA-256, lower-case hex.
+    pub hash: String,
+    /// How the key begins.
+    pub hint: String,
+}
+
+impl Made {
+    /// A random key.
+    pub fn new() -> Self {
+        Self::from_text(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(random::<24>())))
+    }
+
+    /// A key that the operator has chosen.
+    pub fn from_text(text: String) -> Self {
+        let hint = text.chars().take(HINT.min(text.len() / 4)).collect();
+        Self { id: format!("key_{}", random_slug(12)), hash: hex(&amalgam_vault::hash_token(&text)), hint, text: Secret::new(text) }
+    }
+
+    /// For the store.
+    pub fn as_new<'a>(&'a self, name: &'a str, role: Role, expires_at: Option<i64>) -> NewApiKey<'a> {
+        NewApiKey { id: &self.id, name, role, hash: &self.hash, hint: &self.hint, expires_at }
+    }
+}

@@ -1,0 +1,55 @@
+//! Every long-lived thing of a node, built once.
+
+use std::sync::Arc;
+
+use tokio::sync::broadcast;
+
+use crate::{
+    call::ReadCache, config::Config, egress::Egress, limits::Limits, mcp::direct::DirectCache, store::Store, telemetry::audit::AuditLog,
+};
+
+/// A node. Cheap to clone.
+pub type App = Arc<AppState>;
+
+/// What a node consists of.
+pub struct AppState {
+    /// The settings.
+    pub config: Config,
+    /// Where clients reach us, without a trailing slash.
+    pub base_url: String,
+    /// What is kept.
+    pub store: Arc<Store>,
+    /// The one client for requests that leave.
+    pub egress: Egress,
+    /// Rate windows.
+    pub limits: Limits,
+    /// The audit trail.
+    pub audit: AuditLog,
+    /// Answers of read actions.
+    pub reads: ReadCache,
+    /// Tools of servers with direct exposure.
+    pub direct: DirectCache,
+    /// What changed, for open streams.
+    pub changes: broadcast::Sender<Change>,
+    /// Becomes true when the node stops: streams end, new work is refused.
+    pub stopping: tokio::sync::watch::Sender<bool>,
+}
+
+/// Something that clients with an open stream want to know.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// A server's settings or restrictions.
+    Server(String),
+    /// The connectors of an account.
+    Connectors(Arc<str>),
+    /// A server's workflows.
+    Workflows(String),
+}
+
+impl AppState {
+    /// Tells open streams; nobody listening is no error.
+    pub fn announce(&self, change: Change) {
+        self.direct.forget(&change);
+        let _ = self.changes.send(change);
+    }
+}

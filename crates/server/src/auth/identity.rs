@@ -1,0 +1,68 @@
+//! The headers that say who calls and for whom, taken apart once.
+
+use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
+
+use crate::error::{Error, Result};
+
+/// Longest user id, in characters.
+pub const MAX_USER_ID: usize = 10_000;
+
+/// The identity headers of a request. Several copies of one are refused: proxies and servers disagree on which one counts.
+#[derive(Default)]
+pub struct Identity<'a> {
+    /// `Authorization: Bearer …`.
+    pub bearer: Option<&'a str>,
+    /// `x-alloy-userid`.
+    pub user_id: Option<&'a str>,
+    /// `x-alloy-user-token`: a JWT.
+    pub user_token: Option<&'a str>,
+    /// `x-mcp-server-id`.
+    pub server_id: Option<&'a str>,
+    /// `x-credential-id`.
+    pub credential_id: Option<&'a str>,
+    /// `x-redirect-uri`.
+    pub redirect_uri: Option<&'a str>,
+}
+
+impl<'a> Identity<'a> {
+    /// Reads the headers.
+    ///
+    /// # Errors
+    /// 400 that names the header.
+    pub fn read(headers: &'a HeaderMap) -> Result<Self> {
+        let mut identity = Self {
+            bearer: None,
+            user_id: single(headers, "x-alloy-userid")?,
+            user_token: single(headers, "x-alloy-user-token")?,
+            server_id: single(headers, "x-mcp-server-id")?,
+            credential_id: single(headers, "x-credential-id")?,
+            redirect_uri: single(headers, "x-redirect-uri")?,
+        };
+        if let Some(value) = single(headers, AUTHORIZATION.as_str())? {
+            identity.bearer =
+                value.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
+        }
+        if let Some(user) = identity.user_id {
+            check_user_id("x-alloy-userid", user)?;
+        }
+        Ok(identity)
+    }
+}
+
+/// Refuses user ids that are empty or too long.
+pub fn check_user_id(field: &str, user: &str) -> Result<()> {
+    if user.is_empty() || user.chars().count() > MAX_USER_ID {
+        return Err(Error::invalid(field, format!("`{field}` must have 1 to 10,000 characters.")));
+    }
+    Ok(())
+}
+
+fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>> {
+    let Ok(key) = HeaderName::try_from(name) else { return Ok(None) };
+    let mut values = headers.get_all(key).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Error::invalid(name, format!("The header `{name}` is there more than once; send it once.")));
+    }
+    std::str::from_utf8(value.as_bytes()).map(Some).map_err(|_| Error::invalid(name, format!("The header `{name}` is not valid UTF-8.")))
+}

@@ -1,0 +1,251 @@
+//! Who calls, and for whom. Every door asks here; the rules are the section "Identity" of the contract.
+
+mod identity;
+mod jwt;
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::{Arc, LazyLock},
+};
+
+use amalgam_policy::Decision;
+
+pub use self::identity::{Identity, check_user_id};
+use crate::{
+    app::App,
+    clock::now_ms,
+    error::{Error, Kind, Result},
+    store::{
+        Scope,
+        accounts::DEFAULT_ACCOUNT,
+        api_keys::Role,
+        servers::{Server, UserOverride},
+    },
+};
+
+/// What every token of a server starts with.
+pub const TOKEN_PREFIX: &str = "mcp_token_";
+
+/// An authenticated caller and the user it acts for.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The account, and the effective user.
+    pub scope: Scope,
+    /// What the caller proved to be.
+    pub principal: Principal,
+    /// What it may do.
+    pub role: Role,
+    /// The server whose restrictions hold, when the call comes through one.
+    pub server: Option<Arc<Server>>,
+}
+
+/// What a caller proved to be.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Principal {
+    /// The holder of this API key.
+    Key(String),
+    /// The holder of this server's token.
+    Token(String),
+    /// A user whose token this issuer signed.
+    Jwt(String),
+}
+
+impl Principal {
+    /// As in the audit trail.
+    pub fn label(&self) -> String {
+        match self {
+            Self::Key(id) => format!("key:{id}"),
+            Self::Token(id) => format!("token:{id}"),
+            Self::Jwt(id) => format!("jwt:{id}"),
+        }
+    }
+}
+
+impl Caller {
+    /// The key of the caller's rate window: principal and effective user.
+    pub fn rate_key(&self) -> u64 {
+        // Random for each process, so that nobody can choose ids that collide with another's window.
+        static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        HASHER.hash_one((&self.principal, &self.scope))
+    }
+
+    /// Refuses everybody but admins of the account.
+    pub fn require_admin(&self) -> Result<()> {
+        if self.role == Role::Admin { Ok(()) } else { Err(Error::new(Kind::Forbidden, "This needs an API key with the role `admin`.")) }
+    }
+
+    /// Refuses everybody but the operator: an admin of the account `default`.
+    pub fn require_operator(&self) -> Result<()> {
+        if self.role == Role::Admin && &*self.scope.account == DEFAULT_ACCOUNT {
+            Ok(())
+        } else {
+            Err(Error::new(Kind::Forbidden, "Accounts are managed by the operator: this needs an admin key of the account `default`."))
+        }
+    }
+}
+
+/// A caller before it is decided for whom it acts.
+struct Proof {
+    account: Arc<str>,
+    user: Arc<str>,
+    principal: Principal,
+    role: Role,
+    server: Option<Arc<Server>>,
+}
+
+/// Authenticates a management call (`/api`): an API key or a user token. Server tokens do not open it.
+pub async fn management(app: &App, identity: &Identity<'_>) -> Result<Caller> {
+    let proof = match identity.bearer {
+        Some(token) if token.starts_with(TOKEN_PREFIX) => return Err(Error::unauthorized()),
+        Some(token) => by_bearer(app, token).await?,
+        None => by_user_token(app, identity).await?,
+    };
+    for_whom(app, proof, identity).await
+}
+
+/// Authenticates a call of the REST twin: as for management, and a server's token works too. `x-mcp-server-id` names the server
+/// whose restrictions hold.
+pub async fn twin(app: &App, identity: &Identity<'_>) -> Result<Caller> {
+    let proof = match identity.bearer {
+        Some(token) => by_bearer(app, token).await?,
+        None => by_user_token(app, identity).await?,
+    };
+    let caller = for_whom(app, proof, identity).await?;
+    match identity.server_id {
+        Some(id) => through_server(app, caller, id).await,
+        None => Ok(caller),
+    }
+}
+
+/// Authenticates an MCP request. The token in the path alone decides on a token URL; `Authorization` is not looked at there.
+pub async fn mcp(app: &App, identity: &Identity<'_>, server_id: Option<&str>, token: Option<&str>) -> Result<Caller> {
+    if let Some(token) = token {
+        let proof = by_token(app, token).await?;
+        if proof.server.as_ref().is_none_or(|server| Some(server.id.as_str()) != server_id) {
+            return Err(invalid_token());
+        }
+        return judged(for_whom(app, proof, identity).await?);
+    }
+    let proof = match identity.bearer {
+        Some(token) => by_bearer(app, token).await?,
+        None => by_user_token(app, identity).await?,
+    };
+    let caller = for_whom(app, proof, identity).await?;
+    match (server_id.or(identity.server_id), &caller.server) {
+        (Some(id), _) => through_server(app, caller, id).await,
+        (None, Some(_)) => Ok(caller),
+        (None, None) => Err(Error::invalid(
+            "x-mcp-server-id",
+            "Name the server: POST to /mcp/{serverId}, or send its id in the header `x-mcp-server-id`.",
+        )),
+    }
+}
+
+/// Applies a server to a caller who reaches it by its id: ownership first, then the `users` restriction.
+async fn through_server(app: &App, mut caller: Caller, id: &str) -> Result<Caller> {
+    let server = app.store.server_in_account(&caller.scope.account, id).await?.ok_or_else(|| Error::not_found("server"))?;
+    let may = match &caller.principal {
+        // An admin key acts for any user of its account, which is what "x-alloy-userid on /mcp/{serverId}" is for.
+        Principal::Key(_) if caller.role == Role::Admin => true,
+        Principal::Token(own) => *own == server.id,
+        Principal::Key(_) | Principal::Jwt(_) => server.owner.user == caller.scope.user || server.settings.is_public,
+    };
+    if !may {
+        return Err(Error::not_found("server"));
+    }
+    caller.server = Some(server);
+    judged(caller)
+}
+
+/// The `users` restriction judges the effective user, at every door.
+fn judged(caller: Caller) -> Result<Caller> {
+    if let Some(server) = &caller.server
+        && let Decision::Deny(denial) = server.restrictions.user(&caller.scope.user)
+    {
+        return Err(Error::denied(denial));
+    }
+    Ok(caller)
+}
+
+fn invalid_token() -> Error {
+    Error::new(Kind::Unauthorized, "Invalid or expired token. Ask the server's owner for its current token URL.")
+}
+
+async fn by_token(app: &App, token: &str) -> Result<Proof> {
+    let server = app.store.server_of_token(amalgam_vault::hash_token(token)).await?.ok_or_else(invalid_token)?;
+    Ok(Proof {
+        account: server.owner.account.clone(),
+        user: server.owner.user.clone(),
+        principal: Principal::Token(server.id.clone()),
+        role: Role::Member,
+        server: Some(server),
+    })
+}
+
+async fn by_bearer(app: &App, token: &str) -> Result<Proof> {
+    if token.starts_with(TOKEN_PREFIX) {
+        return by_token(app, token).await;
+    }
+    if let Some(key) = app.store.api_key(amalgam_vault::hash_token(token)).await? {
+        if key.expires_at.is_some_and(|at| at <= now_ms()) {
+            return Err(Error::unauthorized());
+        }
+        return Ok(Proof {
+            account: key.account.clone(),
+            user: key.user.clone(),
+            principal: Principal::Key(key.id.clone()),
+            role: key.role,
+            server: None,
+        });
+    }
+    if jwt::looks_like(token) { by_jwt(app, token).await } else { Err(Error::unauthorized()) }
+}
+
+async fn by_user_token(app: &App, identity: &Identity<'_>) -> Result<Proof> {
+    match identity.user_token {
+        Some(token) => by_jwt(app, token).await,
+        None => Err(Error::unauthorized()),
+    }
+}
+
+async fn by_jwt(app: &App, token: &str) -> Result<Proof> {
+    let verified = jwt::verify_for_any(app, token).await?;
+    Ok(Proof {
+        account: verified.account,
+        user: verified.user,
+        principal: Principal::Jwt(verified.issuer),
+        role: Role::Member,
+        server: None,
+    })
+}
+
+/// Decides the effective user: verified user token, then `x-alloy-userid`, then the key's or server's own.
+async fn for_whom(app: &App, proof: Proof, identity: &Identity<'_>) -> Result<Caller> {
+    let override_rule = match (&proof.principal, &proof.server) {
+        (Principal::Token(_), Some(server)) => Some(server.settings.user_override),
+        _ => None,
+    };
+    let mut user = proof.user;
+    if let Some(token) = identity.user_token
+        && override_rule != Some(UserOverride::None)
+    {
+        user = jwt::verify(app, &proof.account, token).await?.user;
+    } else if let Some(wanted) = identity.user_id {
+        let allowed = match (&proof.principal, override_rule) {
+            // A server's setting decides whether its token URL listens to the header; where it does not, the header is no error.
+            (_, Some(rule)) => rule == UserOverride::Header,
+            (Principal::Jwt(_), None) => false,
+            (Principal::Key(_) | Principal::Token(_), None) if proof.role == Role::Admin || *wanted == *user => true,
+            (Principal::Key(_) | Principal::Token(_), None) => {
+                return Err(Error::new(
+                    Kind::Forbidden,
+                    "This API key has the role `member` and acts only for its own user; `x-alloy-userid` names another. Use an admin key.",
+                ));
+            }
+        };
+        if allowed {
+            user = wanted.into();
+        }
+    }
+    Ok(Caller { scope: Scope { account: proof.account, user }, principal: proof.principal, role: proof.role, server: proof.server })
+}

@@ -1,0 +1,194 @@
+//! The only way to reach a platform: resolve, restrict, credential, plan, send, record. MCP and the REST twin both pass through here
+//! (they count the call against its rate limit at their door, so that a malformed one counts too).
+
+mod cache;
+mod credential;
+mod outcome;
+
+use std::{sync::Arc, time::Duration};
+
+use amalgam_connector::{
+    CompiledAction,
+    definition::{Effect, Method},
+    plan::{Account, plan},
+};
+use amalgam_policy::Decision;
+use aws_lc_rs::digest::{SHA256, digest};
+use bytes::Bytes;
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+
+use self::credential::Chosen;
+pub use self::{cache::ReadCache, credential::Opened};
+use crate::{
+    app::App,
+    auth::Caller,
+    clock::{hex, now_ms, random},
+    connectors::{Loaded, catalogue},
+    egress::{Incoming, OutgoingRequest},
+    error::{Error, Kind, Result},
+    store::audit::Entry,
+};
+
+/// Through which door a call came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// The MCP endpoint.
+    Mcp,
+    /// The REST twin.
+    Rest,
+}
+
+impl Door {
+    /// As in the audit trail.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Mcp => "mcp",
+            Self::Rest => "rest",
+        }
+    }
+}
+
+/// One action to be done for one user.
+pub struct Call<'a> {
+    /// Who calls, for whom, through which server.
+    pub caller: &'a Caller,
+    /// Through which door.
+    pub door: Door,
+    /// Which platform.
+    pub connector_id: &'a str,
+    /// Which operation.
+    pub action_id: &'a str,
+    /// The flat `parameters` of the action.
+    pub arguments: Map<String, Value>,
+    /// The text that the arguments came as; its digest is kept in the audit trail.
+    pub arguments_text: &'a [u8],
+    /// `credentialId`, else `x-credential-id`.
+    pub credential_id: Option<&'a str>,
+    /// `additionalHeaders` of the REST twin.
+    pub extra_headers: &'a [(&'a str, &'a str)],
+    /// 1 to 300 seconds.
+    pub timeout: Option<Duration>,
+    /// As in the answer's `x-request-id`.
+    pub request_id: &'a str,
+}
+
+/// What the platform answered.
+pub struct Answer {
+    /// The connector that was called.
+    pub connector: Arc<Loaded>,
+    /// The platform's HTTP status, 2xx.
+    pub status: u16,
+    /// JSON text; other kinds of answer are described in JSON.
+    pub body: Bytes,
+    /// The same, parsed.
+    pub value: Value,
+    /// The credential that was used although the user has several and named none.
+    pub picked_credential: Option<String>,
+    /// It comes from the read cache.
+    pub cached: bool,
+}
+
+/// Does it, and leaves an audit entry whatever comes of it.
+pub async fn run(app: &App, call: Call<'_>) -> Result<Answer> {
+    let (started, at) = (Instant::now(), now_ms());
+    let result = execute(app, &call).await;
+    let (decision, status) = match &result {
+        Ok(answer) => ("allowed", i64::from(answer.status)),
+        Err(error) if error.kind == Kind::Forbidden => ("denied", 403),
+        Err(error) => {
+            ("allowed", error.details.as_ref().and_then(|d| d["status"].as_i64()).unwrap_or(i64::from(error.kind.status().as_u16())))
+        }
+    };
+    let digest = digest(&SHA256, call.arguments_text);
+    let entry = Entry {
+        id: String::new(),
+        account_id: call.caller.scope.account.to_string(),
+        at,
+        caller: call.caller.principal.label(),
+        user_id: call.caller.scope.user.to_string(),
+        door: call.door.as_str().to_owned(),
+        server_id: call.caller.server.as_ref().map(|server| server.id.clone()),
+        connector_id: Some(call.connector_id.chars().take(200).collect()),
+        action_id: Some(call.action_id.chars().take(200).collect()),
+        operation: "execute".to_owned(),
+        decision: decision.to_owned(),
+        status,
+        duration_us: i64::try_from(started.elapsed().as_micros()).unwrap_or(i64::MAX),
+        request_id: call.request_id.to_owned(),
+        arguments_digest: Some(hex(digest.as_ref().get(..16).unwrap_or_default())),
+    };
+    app.audit.record(entry).await;
+    result
+}
+
+async fn execute(app: &App, call: &Call<'_>) -> Result<Answer> {
+    let scope = &call.caller.scope;
+    // Restrict before resolving: what a server does not permit is denied by name, whether it exists or not.
+    let server = call.caller.server.as_deref();
+    if let Some(server) = server
+        && let Decision::Deny(denial) = server.restrictions.action(call.connector_id, call.action_id)
+    {
+        return Err(Error::denied(denial));
+    }
+    let loaded = catalogue::resolve(&app.store, &scope.account, server, call.connector_id).await?;
+    let action = catalogue::action(&loaded, server, call.action_id)?;
+    let chosen = credential::choose(app, scope, &loaded.connector, action, call).await?;
+    let picked_credential = chosen.picked();
+    action.validate(chosen.arguments()).map_err(outcome::bad_argument)?;
+
+    let key =
+        cacheable(app, &loaded, action).then(|| app.reads.key(scope, call.connector_id, call.action_id, chosen.id(), call.arguments_text));
+    if let Some(key) = &key
+        && let Some((status, body)) = app.reads.get(key)
+    {
+        let value = serde_json::from_slice(&body).map_err(Error::internal)?;
+        return Ok(Answer { connector: loaded, status, body, value, picked_credential, cached: true });
+    }
+    let incoming = send(app, call, &loaded, action, &chosen).await;
+    if action.action.effect() != Effect::Read {
+        // Even a write that failed may have changed something.
+        app.reads.invalidate(scope, call.connector_id);
+    }
+    let outcome::Read { status, body, value, keep } = outcome::read(&loaded.connector, incoming?)?;
+    if let Some(key) = key.filter(|_| keep) {
+        app.reads.put(key, status, body.clone());
+    }
+    Ok(Answer { connector: loaded, status, body, value, picked_credential, cached: false })
+}
+
+/// Builds the request and sends it. The secret is in the clear from here to the end of this function.
+async fn send(app: &App, call: &Call<'_>, loaded: &Loaded, action: &CompiledAction, chosen: &Chosen<'_>) -> Result<Incoming> {
+    let boundary = hex(&random::<12>());
+    let opened = chosen.open(app, &call.caller.scope)?;
+    let (secrets, variables) = (opened.fields(), opened.variables());
+    let account = Account {
+        variables: &variables,
+        auth: chosen.scheme(&loaded.connector).map(|scheme| (scheme, secrets.as_slice())),
+        extra_headers: call.extra_headers,
+        boundary: &boundary,
+    };
+    let plan = plan(&loaded.connector, action, chosen.arguments(), &account).map_err(outcome::bad_argument)?;
+    let request = OutgoingRequest {
+        method: outcome::method(plan.method),
+        url: &plan.url,
+        headers: outcome::headers(&plan)?,
+        body: plan.body.map_or_else(Bytes::new, |body| Bytes::from(body.bytes)),
+        timeout: call.timeout.unwrap_or(app.config.action_timeout),
+        max_response_bytes: app.config.max_response_bytes,
+        follow_redirects: true,
+        credential_bound: account.auth.is_some(),
+    };
+    let mut incoming = app.egress.send(request).await.map_err(outcome::not_reached)?;
+    outcome::scrub(&mut incoming, &secrets);
+    Ok(incoming)
+}
+
+fn cacheable(app: &App, loaded: &Loaded, action: &CompiledAction) -> bool {
+    let declared = &action.action;
+    !app.config.read_cache.is_zero()
+        && loaded.connector.definition().cache
+        && declared.cache
+        && declared.method == Method::Get
+        && declared.effect() == Effect::Read
+}

@@ -1,0 +1,158 @@
+//! Which credential a call uses, and the moment in which it is in the clear.
+
+use std::{borrow::Cow, sync::Arc};
+
+use amalgam_connector::{
+    CompiledAction, Connector,
+    definition::{AuthKind, AuthScheme, Definition},
+};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::Call;
+use crate::{
+    app::App,
+    error::{Error, Kind, Result},
+    store::{Scope, credentials::Credential},
+};
+
+/// What a call authenticates with, its secret still sealed.
+pub struct Chosen<'a> {
+    /// The account's variables come from here; its secret is sent only when the action authenticates.
+    credential: Option<Credential>,
+    authenticates: bool,
+    picked: bool,
+    arguments: Cow<'a, Map<String, Value>>,
+    given: Map<String, Value>,
+}
+
+/// What is sealed in a credential.
+#[derive(Default, Deserialize, serde::Serialize)]
+pub struct Opened {
+    /// What a person entered: `{token}`, `{apiKey}`, `{username, password}`.
+    pub fields: Map<String, Value>,
+    /// Where the platform is for this person.
+    pub variables: Map<String, Value>,
+}
+
+/// Chooses: the named credential, else the user's only one, else the newest.
+pub async fn choose<'a>(
+    app: &App,
+    scope: &Scope,
+    connector: &Connector,
+    action: &CompiledAction,
+    call: &'a Call<'_>,
+) -> Result<Chosen<'a>> {
+    let definition = connector.definition();
+    let authenticates = action.action.auth && !definition.auth.is_empty();
+    let mut chosen =
+        Chosen { credential: None, authenticates, picked: false, arguments: Cow::Borrowed(&call.arguments), given: Map::new() };
+    if !authenticates && definition.variables.is_empty() {
+        return Ok(chosen);
+    }
+    let credentials = app.store.credentials(scope, &definition.id).await?;
+    chosen.credential = match call.credential_id {
+        Some(id) => Some(named(&credentials, id, definition)?),
+        None => credentials.first().cloned(),
+    };
+    chosen.picked = call.credential_id.is_none() && credentials.len() > 1;
+    if authenticates {
+        return if chosen.credential.is_some() { Ok(chosen) } else { Err(missing(definition)) };
+    }
+    // Nothing secret is sent, so the caller may say where the platform is. With a secret it may not: it would follow.
+    for name in definition.variables.keys().filter(|name| !action.action.params.contains_key(*name)) {
+        if call.arguments.contains_key(name)
+            && let Some(value) = chosen.arguments.to_mut().shift_remove(name)
+        {
+            chosen.given.insert(name.clone(), value);
+        }
+    }
+    Ok(chosen)
+}
+
+fn named(credentials: &Arc<[Credential]>, id: &str, definition: &Definition) -> Result<Credential> {
+    credentials.iter().find(|credential| credential.id == id).cloned().ok_or_else(|| {
+        let sentence = format!(
+            "Credential not found: you have no credential with this id for \"{}\". List yours with get_credentials_alloy, or leave \
+             `credentialId` out to use your newest one.",
+            definition.id
+        );
+        Error::new(Kind::CredentialNotFound, sentence).with_details(json!({ "field": "credentialId" }))
+    })
+}
+
+fn missing(definition: &Definition) -> Error {
+    let ways: Vec<String> =
+        definition.auth.iter().filter(|scheme| scheme.kind != AuthKind::OAuth2).map(|scheme| way(definition, scheme)).collect();
+    let how = if ways.is_empty() { "see get_credential_metadata_alloy".to_owned() } else { ways.join(" or ") };
+    Error::new(
+        Kind::CredentialNotFound,
+        format!(
+            "Credential not found: you have no credential for {}. Create one with create_credential_alloy (connectorId \"{}\", {how}), then call \
+             this action again. get_credential_metadata_alloy says what each field is.",
+            definition.name, definition.id
+        ),
+    )
+    .with_details(json!({ "connectorId": definition.id }))
+}
+
+fn way(definition: &Definition, scheme: &AuthScheme) -> String {
+    let fields: Vec<String> = scheme
+        .field_names()
+        .map(str::to_owned)
+        .chain(definition.variables.iter().filter(|(_, variable)| variable.default.is_none()).map(|(name, _)| name.clone()))
+        .collect();
+    format!("authenticationType \"{}\" with fields {{{}}}", scheme.kind.as_str(), fields.join(", "))
+}
+
+impl Chosen<'_> {
+    /// The arguments of the action itself.
+    pub fn arguments(&self) -> &Map<String, Value> {
+        &self.arguments
+    }
+
+    /// The credential that is sent, if one is.
+    pub fn id(&self) -> Option<&str> {
+        self.credential.as_ref().map(|credential| credential.id.as_str())
+    }
+
+    /// The credential that was picked although the user has several and named none.
+    pub fn picked(&self) -> Option<String> {
+        self.id().filter(|_| self.picked && self.authenticates).map(str::to_owned)
+    }
+
+    /// How the credential is sent; `None` when none is.
+    pub fn scheme<'c>(&self, connector: &'c Connector) -> Option<&'c AuthScheme> {
+        let kind = self.credential.as_ref().filter(|_| self.authenticates)?.kind;
+        connector.definition().auth.iter().find(|scheme| scheme.kind == kind)
+    }
+
+    /// Opens the secret. Only where the request is about to be sent.
+    pub fn open(&self, app: &App, scope: &Scope) -> Result<Opened> {
+        let mut opened = match &self.credential {
+            Some(credential) => {
+                let secret = app.store.open_credential(scope, credential)?;
+                serde_json::from_str(secret.expose()).map_err(|_| Error::internal("a credential holds something else than JSON"))?
+            }
+            None => Opened::default(),
+        };
+        opened.variables.extend(self.given.clone());
+        Ok(opened)
+    }
+}
+
+impl Opened {
+    /// Fields and variables as text.
+    pub fn fields(&self) -> Vec<(&str, &str)> {
+        pairs(&self.fields)
+    }
+
+    /// Fields and variables as text.
+    pub fn variables(&self) -> Vec<(&str, &str)> {
+        pairs(&self.variables)
+    }
+}
+
+fn pairs(map: &Map<String, Value>) -> Vec<(&str, &str)> {
+    map.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_str()?))).collect()
+}

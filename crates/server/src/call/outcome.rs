@@ -1,0 +1,204 @@
+//! What a platform's answer means: JSON to pass on, or an error whose sentence says what to do.
+
+use amalgam_connector::{ArgumentError, Connector, definition::Method, plan::Plan, shape::failure};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, StatusCode,
+    header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    egress::{EgressError, EgressErrorKind, Incoming},
+    error::{Error, Kind, Result},
+};
+
+/// The platform's own words in our sentences are cut after this many characters.
+const MAX_REASON: usize = 500;
+/// Shorter secrets are not searched for in answers: they would match by chance.
+const MIN_SECRET: usize = 8;
+
+/// An answer with a success status, as JSON.
+pub struct Read {
+    /// 2xx.
+    pub status: u16,
+    /// JSON text.
+    pub body: Bytes,
+    /// The same, parsed.
+    pub value: Value,
+    /// Whether the platform lets it be kept.
+    pub keep: bool,
+}
+
+/// A mistake in the arguments.
+pub fn bad_argument(error: ArgumentError) -> Error {
+    match &error.field {
+        Some(field) => Error::invalid(field, error.message.to_string()),
+        None => Error::new(Kind::InvalidRequest, error.message.to_string()),
+    }
+}
+
+/// A request that never got its answer.
+pub fn not_reached(error: EgressError) -> Error {
+    let kind = match error.kind() {
+        EgressErrorKind::Invalid(_) => Kind::InvalidRequest,
+        EgressErrorKind::Timeout(_) => Kind::PlatformTimeout,
+        _ => Kind::PlatformFailed,
+    };
+    tracing::info!(cause = error.cause(), kind = ?error.kind(), "a platform was not reached");
+    let mut sentence = error.to_string();
+    // Sentences that begin with a host's name stay as they are.
+    if (sentence.starts_with("the ") || sentence.starts_with("no "))
+        && let Some(first) = sentence.get_mut(0..1)
+    {
+        first.make_ascii_uppercase();
+    }
+    sentence.push('.');
+    Error::new(kind, sentence)
+}
+
+/// The method in the words of the `http` crate.
+pub fn method(method: Method) -> http::Method {
+    match method {
+        Method::Get => http::Method::GET,
+        Method::Head => http::Method::HEAD,
+        Method::Post => http::Method::POST,
+        Method::Put => http::Method::PUT,
+        Method::Patch => http::Method::PATCH,
+        Method::Delete => http::Method::DELETE,
+        Method::Options => http::Method::OPTIONS,
+    }
+}
+
+/// The headers of a planned request. The planner has refused line breaks already; this is the second wall.
+pub fn headers(plan: &Plan) -> Result<HeaderMap> {
+    let mut headers = HeaderMap::with_capacity(plan.headers.len() + 1);
+    let bad = |name: &str| Error::invalid(name, format!("The value for the header `{name}` holds characters that a header may not have."));
+    for (name, value) in &plan.headers {
+        let key = HeaderName::try_from(name.as_str()).map_err(|_| bad(name))?;
+        let mut value = HeaderValue::try_from(value.as_str()).map_err(|_| bad(name))?;
+        value.set_sensitive(true);
+        headers.append(key, value);
+    }
+    if let Some(body) = &plan.body {
+        headers.insert(CONTENT_TYPE, HeaderValue::try_from(body.content_type.as_str()).map_err(|_| bad("content-type"))?);
+    }
+    Ok(headers)
+}
+
+/// Takes the secret out of an answer that repeats it (an echo, an error message): no model may see it.
+pub fn scrub(incoming: &mut Incoming, secrets: &[(&str, &str)]) {
+    for (_, secret) in secrets.iter().filter(|(name, secret)| *name != "username" && secret.len() >= MIN_SECRET) {
+        if memchr::memmem::find(&incoming.body, secret.as_bytes()).is_none() {
+            continue;
+        }
+        let text = String::from_utf8_lossy(&incoming.body).replace(secret, "[credential removed]");
+        incoming.body = Bytes::from(text);
+    }
+}
+
+/// Reads an answer.
+pub fn read(connector: &Connector, incoming: Incoming) -> Result<Read> {
+    let name = &connector.definition().name;
+    let status = incoming.status;
+    if !status.is_success() {
+        return Err(refused(name, &incoming));
+    }
+    let keep = !incoming
+        .headers
+        .get(CACHE_CONTROL)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.to_ascii_lowercase().contains("no-store"));
+    let kind = incoming.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
+    if is_json(&kind) || (kind.is_empty() && matches!(incoming.body.first(), Some(b'{' | b'['))) {
+        if incoming.body.is_empty() {
+            return Ok(described(status, json!({ "status": status.as_u16(), "message": "The platform answered without content." }), keep));
+        }
+        let value: Value = serde_json::from_slice(&incoming.body).map_err(|e| {
+            Error::new(Kind::PlatformFailed, format!("{name} answered {status} with something that claims to be JSON and is not ({e})."))
+        })?;
+        if let Some(reason) = failure(connector, &value) {
+            let sentence = format!("{name} refused the call: {}", cut(&reason));
+            return Err(
+                Error::new(Kind::PlatformRefused, sentence).with_details(json!({ "status": status.as_u16(), "responseData": value }))
+            );
+        }
+        return Ok(Read { status: status.as_u16(), body: incoming.body, value, keep });
+    }
+    let value = if incoming.body.is_empty() {
+        json!({ "status": status.as_u16(), "message": "The platform answered without content." })
+    } else if let Ok(text) = std::str::from_utf8(&incoming.body) {
+        json!({ "status": status.as_u16(), "contentType": kind, "text": text })
+    } else {
+        let data = STANDARD.encode(&incoming.body);
+        json!({ "status": status.as_u16(), "contentType": kind, "size": incoming.body.len(), "encoding": "base64", "data": data })
+    };
+    Ok(described(status, value, keep))
+}
+
+fn described(status: StatusCode, value: Value, keep: bool) -> Read {
+    Read { status: status.as_u16(), body: Bytes::from(value.to_string()), value, keep }
+}
+
+fn is_json(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    essence == "application/json" || essence == "text/json" || essence.ends_with("+json")
+}
+
+fn refused(name: &str, incoming: &Incoming) -> Error {
+    let status = incoming.status;
+    let body: Option<Value> = serde_json::from_slice(&incoming.body).ok();
+    let reason = body.as_ref().and_then(reason).map(|reason| format!(": {}", cut(&reason))).unwrap_or_default();
+    let retry_after = incoming.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    let advice = match status {
+        StatusCode::UNAUTHORIZED => {
+            " The credential is wrong or no longer valid: create a new one with create_credential_alloy.".to_owned()
+        }
+        StatusCode::FORBIDDEN => " The credential does not permit this: it may lack a scope or a role on the platform.".to_owned(),
+        StatusCode::NOT_FOUND => " What the parameters name does not exist there, or this credential cannot see it.".to_owned(),
+        StatusCode::TOO_MANY_REQUESTS => match retry_after {
+            Some(seconds) => format!(" The platform asks to wait {seconds} seconds."),
+            None => " The platform asks to wait before the next call.".to_owned(),
+        },
+        _ => String::new(),
+    };
+    let kind = match status.as_u16() {
+        429 => Kind::RateLimited,
+        400..=499 => Kind::PlatformRefused,
+        _ => Kind::PlatformFailed,
+    };
+    let mut details = json!({ "status": status.as_u16() });
+    if let Some(body) = body {
+        details["responseData"] = body;
+    }
+    let mut error = Error::new(kind, format!("{name} answered {status}{reason}.{advice}")).with_details(details);
+    error.retry_after = retry_after;
+    error
+}
+
+/// The platform's own words, from where platforms usually put them.
+fn reason(body: &Value) -> Option<String> {
+    [
+        "/error/message",
+        "/message",
+        "/error_description",
+        "/error",
+        "/detail",
+        "/errors/0/message",
+        "/errors/0/detail",
+        "/errors/0",
+        "/title",
+    ]
+    .iter()
+    .find_map(|pointer| body.pointer(pointer)?.as_str())
+    .map(str::to_owned)
+}
+
+fn cut(text: &str) -> String {
+    let text = text.trim().trim_end_matches('.');
+    match text.char_indices().nth(MAX_REASON) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}

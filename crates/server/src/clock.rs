@@ -1,0 +1,61 @@
+//! Time and randomness enter here, so that tests can fix them.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use aws_lc_rs::rand;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+/// Milliseconds since the Unix epoch.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
+pub fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// `2026-11-21T09:00:00.123Z`.
+#[must_use]
+pub fn rfc3339(ms: i64) -> String {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000).ok().and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default()
+}
+
+/// Random bytes from the system's generator.
+///
+/// The generator of `aws-lc-rs` cannot fail on the platforms that we build for; if it ever did, no secret may be made.
+#[must_use]
+#[expect(clippy::expect_used, reason = "going on without randomness would be worse than stopping")]
+pub fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    rand::fill(&mut bytes).expect("the system's random generator works");
+    bytes
+}
+
+/// `n` characters of `[a-z0-9]`, unbiased.
+#[must_use]
+pub fn random_slug(n: usize) -> String {
+    const ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+    let mut out = String::with_capacity(n);
+    while out.len() < n {
+        // 252 is the largest multiple of 36 in a byte; the rest would favour the first letters.
+        out.extend(random::<16>().iter().filter(|b| **b < 252).map(|b| char::from(ALPHABET[usize::from(b % 36)])));
+    }
+    out.truncate(n);
+    out
+}
+
+/// 24 lower-case hex characters: the form of user and credential ids.
+#[must_use]
+pub fn random_hex24() -> String {
+    hex(&random::<12>())
+}
+
+/// Lower-case hex.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    use fmt::Write as _;
+    use std::fmt;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
+}

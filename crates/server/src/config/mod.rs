@@ -1,0 +1,233 @@
+//! Settings of a node: a flag, an `AMALGAM_*` variable and a key of `amalgam.toml` are one field here; the flag wins, then the variable.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use clap::Args;
+use ipnet::IpNet;
+use serde::Deserialize;
+use url::Url;
+
+/// What an operator may set. Every field is optional; `Config` has the defaults.
+#[derive(Debug, Clone, Default, Args, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Settings {
+    /// Address to listen on [default: 127.0.0.1:3000]
+    #[arg(long, env = "AMALGAM_LISTEN", value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+
+    /// Where the database, the master key and the lock live [default: ./amalgam-data]
+    #[arg(long, env = "AMALGAM_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+
+    /// The address that clients see, when it differs from --listen: `https://mcp.example.com`
+    #[arg(long, env = "AMALGAM_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<Url>,
+
+    /// `postgres://…` (15 or later) instead of the embedded SQLite
+    #[arg(long, env = "AMALGAM_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+
+    /// Private or loopback ranges that connectors may reach: `10.0.0.0/8,127.0.0.1/32` [default: none]
+    #[arg(long, env = "AMALGAM_EGRESS_ALLOW", value_name = "CIDR", value_delimiter = ',')]
+    pub egress_allow: Option<Vec<IpNet>>,
+
+    /// Further host names that requests may be addressed to, beside --public-url's, localhost and IP addresses
+    #[arg(long, env = "AMALGAM_ALLOWED_HOSTS", value_name = "HOST", value_delimiter = ',')]
+    pub allowed_hosts: Option<Vec<String>>,
+
+    /// Web origins whose pages may call: `https://app.example.com` [default: only our own]
+    #[arg(long, env = "AMALGAM_ALLOWED_ORIGINS", value_name = "ORIGIN", value_delimiter = ',')]
+    pub allowed_origins: Option<Vec<String>>,
+
+    /// File with the master key (64 hex characters) [default: `master.key` in the data directory, made at the first start]
+    #[arg(long, env = "AMALGAM_MASTER_KEY_FILE", value_name = "FILE")]
+    pub master_key_file: Option<PathBuf>,
+
+    /// MCP requests and REST executions a minute for each token or key and user [default: 100]
+    #[arg(long, env = "AMALGAM_RATE_LIMIT_PER_MINUTE", value_name = "N")]
+    pub rate_limit_per_minute: Option<u32>,
+
+    /// Largest request body in bytes [default: 10485760]
+    #[arg(long, env = "AMALGAM_MAX_BODY_BYTES", value_name = "BYTES")]
+    pub max_body_bytes: Option<usize>,
+
+    /// Largest answer of a platform in bytes [default: 10485760]
+    #[arg(long, env = "AMALGAM_MAX_RESPONSE_BYTES", value_name = "BYTES")]
+    pub max_response_bytes: Option<usize>,
+
+    /// How long an action may take, in seconds, unless the call says otherwise (1-300) [default: 30]
+    #[arg(long, env = "AMALGAM_ACTION_TIMEOUT_SECONDS", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=300))]
+    pub action_timeout_seconds: Option<u64>,
+
+    /// How long answers of read actions may be kept, in seconds; 0 turns the read cache off [default: 30]
+    #[arg(long, env = "AMALGAM_READ_CACHE_SECONDS", value_name = "SECONDS")]
+    pub read_cache_seconds: Option<u64>,
+
+    /// Keep tokens sealed so that `accessUrl` can be shown again; with `false` it appears only once [default: true]
+    #[arg(long, env = "AMALGAM_TOKENS_REVEAL", value_name = "BOOL")]
+    pub tokens_reveal: Option<bool>,
+
+    /// Days that audit entries are kept [default: 90]
+    #[arg(long, env = "AMALGAM_AUDIT_DAYS", value_name = "DAYS")]
+    pub audit_days: Option<u32>,
+
+    /// `text` for people, `json` for machines [default: text]
+    #[arg(long, env = "AMALGAM_LOG_FORMAT", value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
+
+    /// What is logged, as `tracing` filters: `info`, `amalgam=debug` [default: info]
+    #[arg(long, env = "AMALGAM_LOG", value_name = "FILTER")]
+    pub log: Option<String>,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Secrets that come by the environment alone, never by a flag that other processes could see.
+#[derive(Default)]
+pub struct SecretSettings {
+    /// `AMALGAM_ADMIN_KEY`: the first admin key of an empty database.
+    pub admin_key: Option<String>,
+    /// `AMALGAM_MASTER_KEY`: instead of a file.
+    pub master_key: Option<String>,
+}
+
+/// Settings with their defaults, checked.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "as in `Settings`")]
+pub struct Config {
+    pub listen: SocketAddr,
+    pub data_dir: PathBuf,
+    pub public_url: Option<Url>,
+    pub database_url: Option<String>,
+    pub egress_allow: Vec<IpNet>,
+    pub allowed_hosts: Vec<String>,
+    pub allowed_origins: Vec<String>,
+    pub master_key_file: Option<PathBuf>,
+    pub rate_limit_per_minute: u32,
+    pub max_body_bytes: usize,
+    pub max_response_bytes: usize,
+    pub action_timeout: Duration,
+    pub read_cache: Duration,
+    pub tokens_reveal: bool,
+    pub audit_days: u32,
+    pub log_format: LogFormat,
+    pub log: String,
+}
+
+impl SecretSettings {
+    /// From the environment. Empty values count as absent.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "the environment is read in `config` only")]
+    pub fn from_env() -> Self {
+        let read = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        Self { admin_key: read("AMALGAM_ADMIN_KEY"), master_key: read("AMALGAM_MASTER_KEY") }
+    }
+}
+
+impl Settings {
+    /// Fills what flags and variables left open from a TOML file: the named one, else `amalgam.toml` where it exists.
+    ///
+    /// # Errors
+    /// A sentence that names the file and the mistake.
+    pub fn with_file(self, file: Option<&Path>) -> Result<Self, String> {
+        let path = file.unwrap_or(Path::new("amalgam.toml"));
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound && file.is_none() => return Ok(self),
+            Err(e) => return Err(format!("cannot read the configuration {}: {e}", path.display())),
+        };
+        let from_file: Self = toml::from_str(&text).map_err(|e| format!("mistake in {}: {}", path.display(), e.to_string().trim_end()))?;
+        Ok(self.or(from_file))
+    }
+
+    fn or(self, other: Self) -> Self {
+        Self {
+            listen: self.listen.or(other.listen),
+            data_dir: self.data_dir.or(other.data_dir),
+            public_url: self.public_url.or(other.public_url),
+            database_url: self.database_url.or(other.database_url),
+            egress_allow: self.egress_allow.or(other.egress_allow),
+            allowed_hosts: self.allowed_hosts.or(other.allowed_hosts),
+            allowed_origins: self.allowed_origins.or(other.allowed_origins),
+            master_key_file: self.master_key_file.or(other.master_key_file),
+            rate_limit_per_minute: self.rate_limit_per_minute.or(other.rate_limit_per_minute),
+            max_body_bytes: self.max_body_bytes.or(other.max_body_bytes),
+            max_response_bytes: self.max_response_bytes.or(other.max_response_bytes),
+            action_timeout_seconds: self.action_timeout_seconds.or(other.action_timeout_seconds),
+            read_cache_seconds: self.read_cache_seconds.or(other.read_cache_seconds),
+            tokens_reveal: self.tokens_reveal.or(other.tokens_reveal),
+            audit_days: self.audit_days.or(other.audit_days),
+            log_format: self.log_format.or(other.log_format),
+            log: self.log.or(other.log),
+        }
+    }
+
+    /// Applies the defaults and checks what can be checked without touching anything.
+    ///
+    /// # Errors
+    /// A sentence that names the setting.
+    pub fn build(self) -> Result<Config, String> {
+        if let Some(url) = &self.public_url
+            && (!matches!(url.scheme(), "http" | "https") || url.host_str().is_none() || url.query().is_some() || url.fragment().is_some())
+        {
+            return Err(format!("--public-url must be an http or https address without query and fragment, not {url}"));
+        }
+        if let Some(url) = &self.database_url
+            && !(url.starts_with("postgres://") || url.starts_with("postgresql://"))
+        {
+            return Err("--database-url must start with postgres://; without it the embedded SQLite is used".to_owned());
+        }
+        if let Some(seconds) = self.action_timeout_seconds
+            && !(1..=300).contains(&seconds)
+        {
+            return Err(format!("action-timeout-seconds must be between 1 and 300, not {seconds}"));
+        }
+        if self.rate_limit_per_minute == Some(0) {
+            return Err("rate-limit-per-minute must be at least 1".to_owned());
+        }
+        Ok(Config {
+            listen: self.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 3000))),
+            data_dir: self.data_dir.unwrap_or_else(|| PathBuf::from("amalgam-data")),
+            public_url: self.public_url,
+            database_url: self.database_url,
+            egress_allow: self.egress_allow.unwrap_or_default(),
+            allowed_hosts: self.allowed_hosts.unwrap_or_default(),
+            allowed_origins: self.allowed_origins.unwrap_or_default(),
+            master_key_file: self.master_key_file,
+            rate_limit_per_minute: self.rate_limit_per_minute.unwrap_or(100),
+            max_body_bytes: self.max_body_bytes.unwrap_or(10 * 1024 * 1024),
+            max_response_bytes: self.max_response_bytes.unwrap_or(10 * 1024 * 1024),
+            action_timeout: Duration::from_secs(self.action_timeout_seconds.unwrap_or(30)),
+            read_cache: Duration::from_secs(self.read_cache_seconds.unwrap_or(30)),
+            tokens_reveal: self.tokens_reveal.unwrap_or(true),
+            audit_days: self.audit_days.unwrap_or(90),
+            log_format: self.log_format.unwrap_or_default(),
+            log: self.log.unwrap_or_else(|| "info".to_owned()),
+        })
+    }
+}
+
+impl Config {
+    /// Where clients reach us, without a trailing slash.
+    #[must_use]
+    pub fn base_url(&self, bound: SocketAddr) -> String {
+        match &self.public_url {
+            Some(url) => url.as_str().trim_end_matches('/').to_owned(),
+            None if bound.ip().is_unspecified() => format!("http://localhost:{}", bound.port()),
+            None => format!("http://{bound}"),
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Connecting a user to a platform: from what a person entered to a sealed credential. MCP and REST both come here.
+
+use amalgam_connector::{
+    definition::{AuthKind, AuthScheme, Definition},
+    variables,
+};
+use amalgam_policy::Decision;
+use amalgam_vault::Secret;
+use serde_json::{Map, Value, json};
+
+use crate::{
+    app::App,
+    auth::Caller,
+    call::{Door, Opened},
+    clock::now_ms,
+    connectors::catalogue,
+    error::{Error, Kind, Result},
+    store::{Scope, audit::Entry, credentials::Credential},
+};
+
+/// Longest value of a field, in bytes.
+const MAX_VALUE: usize = 64 * 1024;
+/// Most credentials that one user may have for one connector.
+const MAX_CREDENTIALS: usize = 100;
+
+/// A wish for a credential.
+pub struct NewCredential<'a> {
+    /// For which platform.
+    pub connector_id: &'a str,
+    /// For which user; judged by the caller.
+    pub scope: &'a Scope,
+    /// `authenticationType` as it came.
+    pub kind: &'a str,
+    /// `fields` (`data`): the secret's fields and the connector's variables.
+    pub values: Map<String, Value>,
+    /// Display name; absent = made from the connector's.
+    pub name: Option<&'a str>,
+    /// Through which door.
+    pub door: Door,
+    /// As in the answer's `x-request-id`.
+    pub request_id: &'a str,
+}
+
+/// Checks what a person entered and keeps it sealed.
+///
+/// # Errors
+/// A sentence that names the field. Never one that repeats a value.
+pub async fn create(app: &App, caller: &Caller, new: NewCredential<'_>) -> Result<Credential> {
+    let server = caller.server.as_deref();
+    if let Some(server) = server
+        && let Decision::Deny(denial) = server.restrictions.user(&new.scope.user)
+    {
+        return Err(Error::denied(denial));
+    }
+    let loaded = catalogue::resolve(&app.store, &new.scope.account, server, new.connector_id).await?;
+    let definition = loaded.connector.definition();
+    let scheme = scheme(definition, new.kind)?;
+    let opened = sort(definition, scheme, new.values)?;
+    if app.store.credentials(new.scope, &definition.id).await?.len() >= MAX_CREDENTIALS {
+        let sentence = format!("This user has {MAX_CREDENTIALS} credentials for {} already; delete one first.", definition.name);
+        return Err(Error::new(Kind::Conflict, sentence));
+    }
+    let name = match new.name {
+        Some(name) if name.trim().is_empty() || name.chars().count() > 200 => {
+            return Err(Error::invalid("name", "`name` must have 1 to 200 characters."));
+        }
+        Some(name) => name.to_owned(),
+        None => format!("{} credential", definition.name),
+    };
+    let secret = Secret::new(serde_json::to_string(&opened).map_err(Error::internal)?);
+    let credential = app.store.create_credential(new.scope, &definition.id, scheme.kind, &name, &secret).await?;
+    // What was read without this credential, or with an older one, is another person's view now.
+    app.reads.invalidate(new.scope, &definition.id);
+    record(app, caller, &new.door, new.scope, &definition.id, "credential.create", new.request_id).await;
+    Ok(credential)
+}
+
+/// Removes a credential.
+pub async fn delete(app: &App, caller: &Caller, connector_id: &str, id: &str, request_id: &str) -> Result<()> {
+    if let Some(server) = &caller.server
+        && let Decision::Deny(denial) = server.restrictions.connector(connector_id)
+    {
+        return Err(Error::denied(denial));
+    }
+    if !app.store.delete_credential(&caller.scope, connector_id, id).await? {
+        return Err(Error::not_found("credential"));
+    }
+    app.reads.invalidate(&caller.scope, connector_id);
+    record(app, caller, &Door::Rest, &caller.scope, connector_id, "credential.delete", request_id).await;
+    Ok(())
+}
+
+async fn record(app: &App, caller: &Caller, door: &Door, scope: &Scope, connector: &str, operation: &str, request_id: &str) {
+    let entry = Entry {
+        id: String::new(),
+        account_id: scope.account.to_string(),
+        at: now_ms(),
+        caller: caller.principal.label(),
+        user_id: scope.user.to_string(),
+        door: door.as_str().to_owned(),
+        server_id: caller.server.as_ref().map(|server| server.id.clone()),
+        connector_id: Some(connector.to_owned()),
+        action_id: None,
+        operation: operation.to_owned(),
+        decision: "allowed".to_owned(),
+        status: 200,
+        duration_us: 0,
+        request_id: request_id.to_owned(),
+        arguments_digest: None,
+    };
+    app.audit.record(entry).await;
+}
+
+/// The connector's scheme of this `authenticationType`.
+fn scheme<'a>(definition: &'a Definition, kind: &str) -> Result<&'a AuthScheme> {
+    if definition.auth.is_empty() {
+        let sentence = format!("{} needs no credential: call its actions without one.", definition.name);
+        return Err(Error::invalid("connectorId", sentence));
+    }
+    let offered: Vec<&str> = definition.auth.iter().map(|scheme| scheme.kind.as_str()).filter(|kind| *kind != "oauth2").collect();
+    let offered = format!("`{}`", offered.join("`, `"));
+    match definition.auth.iter().find(|scheme| scheme.kind.as_str() == kind) {
+        Some(scheme) if scheme.kind == AuthKind::OAuth2 => Err(Error::invalid(
+            "authenticationType",
+            format!("Signing in by OAuth is not available on this server yet. {} also accepts {offered}.", definition.name),
+        )),
+        Some(scheme) => Ok(scheme),
+        None => {
+            Err(Error::invalid("authenticationType", format!("`authenticationType` must be one of {offered} for {}.", definition.name)))
+        }
+    }
+}
+
+/// Sorts values into the secret's fields and the connector's variables, and checks each.
+fn sort(definition: &Definition, scheme: &AuthScheme, values: Map<String, Value>) -> Result<Opened> {
+    let fields = scheme.all_fields();
+    let known = || {
+        let names: Vec<String> =
+            fields.iter().map(|(name, _)| format!("`{name}`")).chain(definition.variables.keys().map(|name| format!("`{name}`"))).collect();
+        names.join(", ")
+    };
+    let mut opened = Opened::default();
+    for (name, value) in values {
+        let Value::String(text) = &value else {
+            return Err(Error::invalid(&format!("fields.{name}"), format!("`{name}` must be a string.")));
+        };
+        if text.len() > MAX_VALUE || text.contains(['\r', '\n', '\0']) {
+            let sentence = format!("`{name}` must be one line of at most {MAX_VALUE} bytes.");
+            return Err(Error::invalid(&format!("fields.{name}"), sentence));
+        }
+        if let Some((_, field)) = fields.iter().find(|(field, _)| *field == name) {
+            if text.is_empty() && !field.optional {
+                return Err(Error::invalid(&format!("fields.{name}"), format!("`{name}` must not be empty.")));
+            }
+            opened.fields.insert(name, value);
+        } else if let Some(variable) = definition.variables.get(&name) {
+            variables::judge(&name, variable, text).map_err(|sentence| Error::invalid(&format!("fields.{name}"), sentence))?;
+            opened.variables.insert(name, value);
+        } else {
+            let sentence = format!("`{name}` is not a field of this credential; it has {}.", known());
+            return Err(Error::invalid(&format!("fields.{name}"), sentence));
+        }
+    }
+    let missing: Vec<String> = fields
+        .iter()
+        .filter(|(name, field)| !field.optional && !opened.fields.contains_key(*name))
+        .map(|(name, _)| *name)
+        .chain(
+            definition
+                .variables
+                .iter()
+                .filter(|(name, variable)| variable.default.is_none() && !opened.variables.contains_key(*name))
+                .map(|(name, _)| name.as_str()),
+        )
+        .map(|name| format!("`{name}`"))
+        .collect();
+    if missing.is_empty() {
+        return Ok(opened);
+    }
+    let sentence = format!("Missing in `fields`: {}. get_credential_metadata_alloy says what each one is.", missing.join(", "));
+    Err(Error::invalid("fields", sentence).with_details(json!({ "field": "fields", "missing": missing })))
+}

@@ -1,0 +1,90 @@
+//! Which connectors an account has: the built-in ones and its own; and which of them a caller may see.
+
+use std::sync::Arc;
+
+use amalgam_connector::{CompiledAction, closest};
+use amalgam_policy::Decision;
+use serde_json::json;
+
+use super::{Loaded, builtin::BUILTIN};
+use crate::{
+    error::{Error, Kind, Result},
+    store::{Store, servers::Server},
+};
+
+/// True for the id of a built-in connector, which no account may take.
+pub fn is_builtin(id: &str) -> bool {
+    BUILTIN.contains_key(id)
+}
+
+/// All connectors of this account that the server, if there is one, permits: the built-in ones by id, then the account's own.
+pub async fn visible(store: &Store, account: &Arc<str>, server: Option<&Server>) -> Result<Vec<Arc<Loaded>>> {
+    let own = store.connectors(account).await?;
+    let all = BUILTIN.values().chain(own.values().map(|stored| &stored.loaded));
+    Ok(all.filter(|loaded| server.is_none_or(|server| server.restrictions.connector(loaded.id()).is_allowed())).cloned().collect())
+}
+
+/// The connector with this id, built in or of this account.
+///
+/// # Errors
+/// `Access denied` where the server does not permit it; else not found, with the id that was probably meant.
+pub async fn resolve(store: &Store, account: &Arc<str>, server: Option<&Server>, id: &str) -> Result<Arc<Loaded>> {
+    if let Some(server) = server
+        && let Decision::Deny(denial) = server.restrictions.connector(id)
+    {
+        return Err(Error::denied(denial));
+    }
+    if let Some(loaded) = BUILTIN.get(id) {
+        return Ok(loaded.clone());
+    }
+    if let Some(stored) = store.connectors(account).await?.get(id) {
+        return Ok(stored.loaded.clone());
+    }
+    let all = visible(store, account, server).await?;
+    let meant = closest(id, all.iter().map(|loaded| loaded.id())).map(|id| format!(" Did you mean \"{id}\"?")).unwrap_or_default();
+    let sentence = format!("Connector \"{}\" not found.{meant} list_connectors_alloy lists them all.", short(id));
+    Err(Error::new(Kind::ConnectorNotFound, sentence).with_details(json!({ "field": "connectorId" })))
+}
+
+/// The action with this id. The caller has judged restrictions already, or shows nothing but what `visible_action` allows.
+///
+/// # Errors
+/// Not found, with the id that was probably meant among those that the server permits.
+pub fn action<'a>(loaded: &'a Loaded, server: Option<&Server>, id: &str) -> Result<&'a CompiledAction> {
+    if let Some(action) = loaded.connector.action(id) {
+        return Ok(action);
+    }
+    let ids = loaded.connector.actions().map(|action| &*action.id);
+    let meant = closest(id, ids.filter(|action| visible_action(server, loaded.id(), action)))
+        .map(|id| format!(" Did you mean \"{id}\"?"))
+        .unwrap_or_default();
+    let sentence = format!(
+        "Action \"{}\" not found on the connector \"{}\".{meant} get_connector_resources_alloy lists its actions.",
+        short(id),
+        loaded.id()
+    );
+    Err(Error::new(Kind::ActionNotFound, sentence).with_details(json!({ "field": "actionId" })))
+}
+
+/// The action with this id, if the server permits it.
+///
+/// # Errors
+/// `Access denied`, or not found.
+pub fn permitted_action<'a>(loaded: &'a Loaded, server: Option<&Server>, id: &str) -> Result<&'a CompiledAction> {
+    if let Some(server) = server
+        && let Decision::Deny(denial) = server.restrictions.action(loaded.id(), id)
+    {
+        return Err(Error::denied(denial));
+    }
+    action(loaded, server, id)
+}
+
+/// True where the server, if there is one, permits this action.
+pub fn visible_action(server: Option<&Server>, connector: &str, action: &str) -> bool {
+    server.is_none_or(|server| server.restrictions.action(connector, action).is_allowed())
+}
+
+/// An id as it is repeated in sentences.
+fn short(id: &str) -> String {
+    id.chars().take(80).collect()
+}

@@ -1,0 +1,63 @@
+//! Connectors in use: the built-in ones and each account's own, found, listed, searched.
+
+mod builtin;
+pub mod catalogue;
+pub mod discover;
+pub mod search;
+
+use std::{borrow::Cow, sync::OnceLock};
+
+use amalgam_connector::Connector;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+
+use self::search::ActionIndex;
+
+/// A compiled connector with what is derived from it on demand.
+pub struct Loaded {
+    /// The connector itself.
+    pub connector: Connector,
+    index: OnceLock<Option<ActionIndex>>,
+}
+
+impl Loaded {
+    /// Wraps a compiled connector; its search index is built at the first search.
+    pub fn new(connector: Connector) -> Self {
+        Self { connector, index: OnceLock::new() }
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &str {
+        &self.connector.definition().id
+    }
+
+    /// True when it is of this category, in any case of letters.
+    pub fn has_category(&self, wanted: &str) -> bool {
+        self.connector.definition().categories.iter().any(|category| category.eq_ignore_ascii_case(wanted))
+    }
+
+    /// Its picture as a `data:` address.
+    pub fn icon(&self) -> String {
+        let svg = builtin::icon(self.id()).unwrap_or_else(|| tile(&self.connector.definition().name));
+        format!("data:image/svg+xml;base64,{}", STANDARD.encode(svg.as_bytes()))
+    }
+
+    /// Its search index; `None` when it could not be built, which is logged once.
+    pub fn index(&self) -> Option<&ActionIndex> {
+        self.index
+            .get_or_init(|| {
+                ActionIndex::build(&self.connector.to_definition())
+                    .inspect_err(|error| tracing::error!(connector = self.id(), %error, "cannot build the search index"))
+                    .ok()
+            })
+            .as_ref()
+    }
+}
+
+/// A letter tile for a connector without a picture.
+fn tile(name: &str) -> Cow<'static, str> {
+    let letter = name.chars().find(|c| c.is_alphanumeric()).map(|c| c.to_uppercase().to_string()).unwrap_or_else(|| "?".to_owned());
+    Cow::Owned(format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 64 64\"><rect width=\"64\" height=\"64\" rx=\"12\" fill=\"#4a5568\"/>\
+         <text x=\"32\" y=\"43\" font-family=\"sans-serif\" font-size=\"32\" text-anchor=\"middle\" fill=\"#fff\">{letter}</text></svg>"
+    ))
+}

@@ -1,0 +1,107 @@
+//! What comes back: the answer read whole, or its body piece by piece, both within a limit.
+
+use std::fmt;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::Body;
+use url::Url;
+
+use super::error::{EgressError, EgressErrorKind, from_body};
+
+/// An answer, read whole.
+pub struct Incoming {
+    /// The status, never 1xx.
+    pub status: StatusCode,
+    /// The headers, at most 100.
+    pub headers: HeaderMap,
+    /// The body, not longer than the request's `max_response_bytes`.
+    pub body: Bytes,
+    /// The URL that answered, after redirects.
+    pub url: Url,
+}
+
+/// An answer whose body is still on its way.
+pub struct IncomingStream {
+    /// The status, never 1xx.
+    pub status: StatusCode,
+    /// The headers, at most 100.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: IncomingBody,
+    /// The URL that answered, after redirects.
+    pub url: Url,
+}
+
+// Answers carry secrets, and so do URLs: neither is shown by mistake.
+impl fmt::Debug for Incoming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Incoming({}, {} bytes)", self.status, self.body.len())
+    }
+}
+
+impl fmt::Debug for IncomingStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "IncomingStream({})", self.status)
+    }
+}
+
+/// A body of limited length, read piece by piece. Dropping it before its end closes the connection.
+pub struct IncomingBody {
+    body: hyper::body::Incoming,
+    left: usize,
+    limit: usize,
+    host: String,
+}
+
+impl IncomingBody {
+    /// Refuses at once a body that announces more than `limit` bytes.
+    pub(super) fn new(body: hyper::body::Incoming, limit: usize, host: String) -> Result<Self, EgressError> {
+        let announced = body.size_hint().lower();
+        let this = Self { body, left: limit, limit, host };
+        if usize::try_from(announced).map_or(true, |bytes| bytes > limit) {
+            return Err(this.too_large());
+        }
+        Ok(this)
+    }
+
+    /// The next piece as it came from the socket, `None` at the end. Safe to cancel: an unfinished wait loses nothing.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, EgressError> {
+        while let Some(frame) = self.body.frame().await {
+            let frame = frame.map_err(|cause| from_body(&cause, &self.host))?;
+            // Trailers say nothing that we need.
+            let Ok(data) = frame.into_data() else {
+                continue;
+            };
+            self.left = self.left.checked_sub(data.len()).ok_or_else(|| self.too_large())?;
+            return Ok(Some(data));
+        }
+        Ok(None)
+    }
+
+    /// Reads to the end. Pieces are copied together, because a platform that sends single bytes would otherwise cost
+    /// a buffer for each; the usual answer is one piece and is not copied.
+    pub(super) async fn whole(mut self) -> Result<Bytes, EgressError> {
+        let Some(first) = self.chunk().await? else {
+            return Ok(Bytes::new());
+        };
+        if self.body.is_end_stream() {
+            return Ok(first);
+        }
+        let Some(second) = self.chunk().await? else {
+            return Ok(first);
+        };
+        let mut whole = BytesMut::with_capacity(2 * (first.len() + second.len()));
+        whole.extend_from_slice(&first);
+        whole.extend_from_slice(&second);
+        while let Some(data) = self.chunk().await? {
+            whole.extend_from_slice(&data);
+        }
+        Ok(whole.freeze())
+    }
+
+    fn too_large(&self) -> EgressError {
+        EgressError::new(EgressErrorKind::TooLarge(self.limit), &self.host)
+    }
+}

@@ -1,0 +1,231 @@
+//! The one HTTP client that leaves the process: every address is judged, every answer is limited.
+//!
+//! A call passes, in this order: the URL is checked; a pooled connection is taken, or one is opened by [`connect`]
+//! (resolve, judge, connect to the judged address, TLS); the answer's headers and body are limited; a redirect starts
+//! again from the first step. Pooled connections are kept by scheme, host and port, and lead only to judged addresses.
+//!
+//! HTTP/1.1 only, no proxy, no cookies, no decompression: `accept-encoding: identity` is sent, and a platform that
+//! compresses anyway is an error rather than a decompression bomb.
+
+mod body;
+mod connect;
+mod error;
+mod guard;
+mod redirect;
+#[cfg(test)]
+mod tests;
+
+use std::mem;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
+use http_body_util::Full;
+use hyper::body::Body;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use ipnet::IpNet;
+use rustls::RootCertStore;
+use url::Url;
+
+pub use body::{Incoming, IncomingBody, IncomingStream};
+use connect::Connector;
+pub use connect::{Resolve, SystemResolver};
+pub use error::{EgressError, EgressErrorKind};
+use redirect::Hop;
+
+/// The buffer of a connection: the head of an answer must fit in it (hyper may read once more before it looks, so twice
+/// this size is the hard limit), and it is the largest piece of a body.
+const MAX_HEAD: usize = 64 * 1024;
+
+/// How the client behaves for all requests.
+pub struct EgressConfig {
+    /// Ranges that may be called although they are private, loopback or reserved.
+    pub allow: Vec<IpNet>,
+    /// For name resolution, TCP and TLS together.
+    pub connect_timeout: Duration,
+    /// Redirects followed in one call.
+    pub max_redirects: usize,
+    /// Idle connections kept for each scheme, host and port.
+    pub max_idle_per_host: usize,
+    /// How long an idle connection is kept.
+    pub idle_timeout: Duration,
+    /// Sent when a request names none; some platforms refuse requests without one.
+    pub user_agent: HeaderValue,
+    /// The trusted authorities; `None` = the machine's, or Mozilla's where the machine has none.
+    pub roots: Option<Arc<RootCertStore>>,
+    /// Turns names into addresses.
+    pub resolver: Arc<dyn Resolve>,
+}
+
+impl Default for EgressConfig {
+    fn default() -> Self {
+        Self {
+            allow: Vec::new(),
+            connect_timeout: Duration::from_secs(10),
+            max_redirects: 5,
+            max_idle_per_host: 128,
+            idle_timeout: Duration::from_secs(60),
+            user_agent: HeaderValue::from_static(concat!("amalgam/", env!("CARGO_PKG_VERSION"))),
+            roots: None,
+            resolver: Arc::new(SystemResolver),
+        }
+    }
+}
+
+/// One request. It is sent as it is, except for `host`, framing, `accept-encoding` and a missing `user-agent`.
+pub struct OutgoingRequest<'a> {
+    /// Any method but CONNECT and TRACE.
+    pub method: Method,
+    /// An absolute http or https URL, without user name or password.
+    pub url: &'a str,
+    /// Headers. Those that belong to the connection (`host`, `content-length`, `proxy-*`, …) are refused.
+    pub headers: HeaderMap,
+    /// The body; empty for none.
+    pub body: Bytes,
+    /// For the whole call, redirects included; for a streaming call until the headers have come.
+    pub timeout: Duration,
+    /// The longest body accepted, in bytes.
+    pub max_response_bytes: usize,
+    /// Whether redirects are followed; otherwise they are answers like others.
+    pub follow_redirects: bool,
+    /// Whether the URL or the body carries a credential: then no redirect to another origin is followed. Credentials
+    /// in headers need no such care, because only a few harmless headers cross to another origin.
+    pub credential_bound: bool,
+}
+
+/// The client. Cloning is cheap, and clones share their connections.
+#[derive(Clone)]
+pub struct Egress {
+    client: Client<Connector, Full<Bytes>>,
+    user_agent: HeaderValue,
+    max_redirects: usize,
+}
+
+impl Egress {
+    /// Builds the client; needs no runtime yet. Fails only when the TLS library refuses its own defaults.
+    pub fn new(config: EgressConfig) -> Result<Self, rustls::Error> {
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(config.idle_timeout)
+            .pool_max_idle_per_host(config.max_idle_per_host)
+            .http1_max_buf_size(MAX_HEAD)
+            .build(Connector::new(&config)?);
+        Ok(Self { client, user_agent: config.user_agent, max_redirects: config.max_redirects })
+    }
+
+    /// Sends a request and reads its whole answer.
+    pub async fn send(&self, request: OutgoingRequest<'_>) -> Result<Incoming, EgressError> {
+        let url = redirect::parse(request.url)?;
+        let (limit, host) = (request.timeout, name(&url));
+        let call = async {
+            let answer = self.exchange(request, url, &host).await?;
+            let body = answer.body.whole().await?;
+            Ok(Incoming { status: answer.status, headers: answer.headers, body, url: answer.url })
+        };
+        within(limit, &host, call).await
+    }
+
+    /// Sends a request and returns once the headers of its answer have come. The body has no time limit of its own.
+    pub async fn send_streaming(&self, request: OutgoingRequest<'_>) -> Result<IncomingStream, EgressError> {
+        let url = redirect::parse(request.url)?;
+        let (limit, host) = (request.timeout, name(&url));
+        within(limit, &host, self.exchange(request, url, &host)).await
+    }
+
+    /// One request and the redirects that follow from it.
+    async fn exchange(&self, request: OutgoingRequest<'_>, url: Url, host: &str) -> Result<IncomingStream, EgressError> {
+        let OutgoingRequest { method, mut headers, body, .. } = request;
+        check(&method, &headers)?;
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        headers.entry(USER_AGENT).or_insert_with(|| self.user_agent.clone());
+
+        let mut hop = Hop { method, url, headers, body };
+        let mut host = host.to_owned();
+        for followed in 0..=self.max_redirects {
+            let response = self.roundtrip(&mut hop, &host, request.follow_redirects).await?;
+            let location = redirect::target(response.status(), response.headers());
+            let Some(location) = location.filter(|_| request.follow_redirects) else {
+                return answer(response, hop.url, request.max_response_bytes, host);
+            };
+            hop = hop.follow(response.status(), location, request.credential_bound, &host)?;
+            if followed == 0 {
+                // Where a platform leads is not for the caller's eyes, so from here on the first host stands for all.
+                host = format!("a host to which {host} redirected");
+            }
+        }
+        let what = "there were too many in a row";
+        Err(EgressError::new(EgressErrorKind::Redirect(what), &host))
+    }
+
+    /// One request, one answer. The pool repeats by itself what an idle connection refused to begin; a safe request
+    /// whose connection closed without an answer is repeated once here (RFC 9110 section 9.2.2).
+    async fn roundtrip(&self, hop: &mut Hop, host: &str, keep: bool) -> Result<Response<hyper::body::Incoming>, EgressError> {
+        let safe = hop.method.is_safe();
+        let headers = if keep || safe { hop.headers.clone() } else { mem::take(&mut hop.headers) };
+        let result = match self.client.request(build(hop, headers)?).await {
+            Err(error) if safe && error::is_unanswered(&error) => self.client.request(build(hop, hop.headers.clone())?).await,
+            result => result,
+        };
+        result.map_err(|error| error::from_client(&error, host))
+    }
+}
+
+fn build(hop: &Hop, mut headers: HeaderMap) -> Result<Request<Full<Bytes>>, EgressError> {
+    // Hyper says nothing about an empty body, and some platforms then answer 411 (RFC 9110 section 8.6).
+    if hop.body.is_empty() && matches!(hop.method, Method::POST | Method::PUT | Method::PATCH) {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(0));
+    }
+    let uri =
+        Uri::try_from(hop.url.as_str()).map_err(|cause| EgressError::invalid("its URL cannot be written into a request").because(cause))?;
+    let mut request = Request::new(Full::new(hop.body.clone()));
+    *request.method_mut() = hop.method.clone();
+    *request.uri_mut() = uri;
+    *request.headers_mut() = headers;
+    Ok(request)
+}
+
+/// Checks and wraps the last answer. What HTTP allows but we never asked for is refused here.
+fn answer(response: Response<hyper::body::Incoming>, url: Url, limit: usize, host: String) -> Result<IncomingStream, EgressError> {
+    let refuse = |what| Err(EgressError::new(EgressErrorKind::Protocol(what), &host));
+    let (head, body) = response.into_parts();
+    if head.status.is_informational() {
+        return refuse("changed the protocol although nobody asked for that");
+    }
+    let encoding = head.headers.get(CONTENT_ENCODING);
+    if encoding.is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity")) && !body.is_end_stream() {
+        return refuse("compressed its answer although `accept-encoding: identity` was sent; this is not supported");
+    }
+    let body = IncomingBody::new(body, limit, host)?;
+    Ok(IncomingStream { status: head.status, headers: head.headers, body, url })
+}
+
+/// Refuses what would change how the request is framed or routed rather than what it says.
+fn check(method: &Method, headers: &HeaderMap) -> Result<(), EgressError> {
+    if matches!(*method, Method::CONNECT | Method::TRACE) {
+        return Err(EgressError::invalid(format!("the method {method} is not sent")));
+    }
+    let own = |name: &str| {
+        let listed = matches!(
+            name,
+            "host" | "content-length" | "transfer-encoding" | "connection" | "keep-alive" | "te" | "trailer" | "upgrade" | "expect"
+        );
+        listed || name.starts_with("proxy-")
+    };
+    match headers.keys().find(|name| own(name.as_str())) {
+        Some(name) => Err(EgressError::invalid(format!("the header `{name}` is written by this server; remove it"))),
+        None => Ok(()),
+    }
+}
+
+/// The host as the caller wrote it, for sentences.
+fn name(url: &Url) -> String {
+    url.host_str().unwrap_or_default().to_owned()
+}
+
+async fn within<T>(limit: Duration, host: &str, call: impl Future<Output = Result<T, EgressError>>) -> Result<T, EgressError> {
+    let late = |_| Err(EgressError::new(EgressErrorKind::Timeout(limit), host));
+    tokio::time::timeout(limit, call).await.unwrap_or_else(late)
+}

@@ -1,0 +1,180 @@
+//! One error: a kind, a sentence for whoever asked, and a cause for the log. It becomes a response at three edges only:
+//! REST (`http`), JSON-RPC (`mcp`), exit code (`cli`).
+
+use std::{borrow::Cow, error::Error as StdError, fmt};
+
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use serde_json::{Value, json};
+
+/// What a fallible function of the server answers.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What kind of failure it is; decides the HTTP status and the `code` of the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names and `Kind::code` say it")]
+pub enum Kind {
+    InvalidRequest,
+    CredentialNotFound,
+    Unauthorized,
+    Forbidden,
+    NotFound,
+    ConnectorNotFound,
+    ActionNotFound,
+    Conflict,
+    TooLarge,
+    UnsupportedMedia,
+    RateLimited,
+    /// The platform answered 4xx: the call reached it and was refused there.
+    PlatformRefused,
+    /// The platform is not reachable, or answered garbage or 5xx.
+    PlatformFailed,
+    PlatformTimeout,
+    Internal,
+    Unavailable,
+}
+
+impl Kind {
+    /// The `code` of the answer, as in section 7.1 of the Alloy reference.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "INVALID_REQUEST",
+            Self::CredentialNotFound => "CREDENTIAL_NOT_FOUND",
+            Self::Unauthorized => "UNAUTHORIZED",
+            Self::Forbidden => "FORBIDDEN",
+            Self::NotFound => "NOT_FOUND",
+            Self::ConnectorNotFound => "CONNECTOR_NOT_FOUND",
+            Self::ActionNotFound => "ACTION_NOT_FOUND",
+            Self::Conflict => "CONFLICT",
+            Self::TooLarge => "PAYLOAD_TOO_LARGE",
+            Self::UnsupportedMedia => "UNSUPPORTED_MEDIA_TYPE",
+            Self::RateLimited => "RATE_LIMITED",
+            Self::PlatformRefused => "PLATFORM_ERROR",
+            Self::PlatformFailed => "PLATFORM_UNAVAILABLE",
+            Self::PlatformTimeout => "PLATFORM_TIMEOUT",
+            Self::Internal => "INTERNAL_ERROR",
+            Self::Unavailable => "UNAVAILABLE",
+        }
+    }
+
+    /// The HTTP status of the answer.
+    #[must_use]
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::InvalidRequest | Self::CredentialNotFound | Self::PlatformRefused => StatusCode::BAD_REQUEST,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::NotFound | Self::ConnectorNotFound | Self::ActionNotFound => StatusCode::NOT_FOUND,
+            Self::Conflict => StatusCode::CONFLICT,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMedia => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+            Self::PlatformFailed => StatusCode::BAD_GATEWAY,
+            Self::PlatformTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+/// A failure with a public sentence and a private cause.
+#[derive(Debug)]
+pub struct Error {
+    /// What kind of failure.
+    pub kind: Kind,
+    /// One or two sentences for whoever asked: what is wrong and the way out. Never a secret, a path or SQL.
+    pub message: Cow<'static, str>,
+    /// Machine-readable particulars, such as `{"field": "name"}`.
+    pub details: Option<Value>,
+    /// For the log only.
+    pub cause: Option<Box<dyn StdError + Send + Sync>>,
+    /// Sent as `Retry-After`, in seconds.
+    pub retry_after: Option<u32>,
+    /// The rate window that refused; becomes the `RateLimit-*` headers.
+    pub limited: Option<crate::limits::Limited>,
+}
+
+impl Error {
+    /// A failure of this kind with this sentence.
+    pub fn new(kind: Kind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind, message: message.into(), details: None, cause: None, retry_after: None, limited: None }
+    }
+
+    /// 400 about one field of the request.
+    pub fn invalid(field: &str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::InvalidRequest, message).with_details(json!({ "field": field }))
+    }
+
+    /// 403: a restriction of the server says no; the sentence names it.
+    pub fn denied(denial: impl fmt::Display) -> Self {
+        Self::new(Kind::Forbidden, denial.to_string())
+    }
+
+    /// 404: it does not exist, or it is another's; both look the same.
+    pub fn not_found(what: &str) -> Self {
+        Self::new(Kind::NotFound, format!("No such {what}. It does not exist, or it is not yours."))
+    }
+
+    /// 401, one wording for all reasons.
+    pub fn unauthorized() -> Self {
+        Self::new(
+            Kind::Unauthorized,
+            "Invalid or missing authentication. Send `Authorization: Bearer <API key>`; keys are made with `POST /api/keys`.",
+        )
+    }
+
+    /// 500 whose cause goes to the log.
+    pub fn internal(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self {
+            cause: Some(cause.into()),
+            ..Self::new(Kind::Internal, "Something went wrong on our side. The log has the details under this request id.")
+        }
+    }
+
+    /// Adds machine-readable particulars.
+    #[must_use]
+    pub fn with_details(mut self, details: Value) -> Self {
+        self.details = Some(details);
+        self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.cause.as_deref().map(|cause| cause as _)
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) => Self {
+                cause: Some(Box::new(error)),
+                ..Self::new(Kind::Unavailable, "The database does not answer at the moment. Try again shortly.")
+            },
+            error => Self::internal(error),
+        }
+    }
+}
+
+impl From<amalgam_vault::VaultError> for Error {
+    fn from(error: amalgam_vault::VaultError) -> Self {
+        Self::internal(error.to_string())
+    }
+}
+
+/// Carries the error to the layer of its family (`http::errors`), which gives it its shape.
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let mut response = self.kind.status().into_response();
+        response.extensions_mut().insert(std::sync::Arc::new(self));
+        response
+    }
+}

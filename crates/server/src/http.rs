@@ -1,0 +1,234 @@
+//! The router and its middleware, as one ordered list.
+
+use std::{net::IpAddr, ops::Deref, sync::Arc};
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use http::{
+    Extensions, HeaderMap, HeaderValue, Method, StatusCode,
+    header::{CACHE_CONTROL, HOST, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE},
+};
+use serde_json::{Value, json};
+use tower_http::catch_panic::CatchPanicLayer;
+use url::Url;
+
+use crate::{
+    api,
+    app::App,
+    clock::random_hex24,
+    error::{Error, Kind},
+    mcp,
+};
+
+/// The header that ties an answer to its log line.
+const REQUEST_ID: &str = "x-request-id";
+/// Longest id that we take from a client, in characters.
+const MAX_REQUEST_ID: usize = 64;
+
+/// Ties an answer to its log line and audit entry.
+#[derive(Clone)]
+pub struct RequestId(Arc<str>);
+
+impl RequestId {
+    /// As the outermost layer has put it.
+    pub fn of(extensions: &Extensions) -> Self {
+        extensions.get::<Self>().cloned().unwrap_or_else(|| Self("".into()))
+    }
+
+    /// The client's own, when it is harmless, else a new one.
+    fn new(headers: &HeaderMap) -> Self {
+        let own = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
+        match own {
+            Some(id)
+                if (1..=MAX_REQUEST_ID).contains(&id.len())
+                    && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')) =>
+            {
+                Self(id.into())
+            }
+            _ => Self(random_hex24().into()),
+        }
+    }
+}
+
+impl Deref for RequestId {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Everything that a node serves, and the document that describes it.
+pub fn router(app: App) -> (Router, utoipa::openapi::OpenApi) {
+    let (routes, document) = api::routes().merge(mcp::routes()).split_for_parts();
+    let text: Arc<str> = document.to_pretty_json().unwrap_or_default().into();
+    let router = routes
+        .route("/openapi.json", get(move || std::future::ready(([("content-type", "application/json")], text.to_string()))))
+        .fallback(|| std::future::ready(Error::not_found("path")))
+        .method_not_allowed_fallback(method_not_allowed)
+        // Outermost last. A panic becomes an error, which becomes an answer in the shape of its family.
+        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| Error::internal("a handler panicked").into_response()))
+        .layer(from_fn_with_state(app.clone(), edge))
+        .with_state(app);
+    (router, document)
+}
+
+async fn method_not_allowed(method: Method) -> Response {
+    let error =
+        Error::new(Kind::InvalidRequest, format!("The method {method} does not exist on this path; the header `Allow` has those that do."));
+    let mut response = error.into_response();
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    response
+}
+
+/// The outermost layer: request id, Host and Origin, and the shape of errors.
+async fn edge(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let id = RequestId::new(request.headers());
+    let family = Family::of(request.uri().path());
+    let mut response = match foreign(&app, request.headers()) {
+        None => {
+            request.extensions_mut().insert(id.clone());
+            next.run(request).await
+        }
+        Some(error) => error.into_response(),
+    };
+    if let Some(error) = response.extensions_mut().remove::<Arc<Error>>() {
+        response = shaped(&error, family, response.status(), response.headers());
+        log(&error, &id);
+    }
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::try_from(&*id) {
+        headers.insert(REQUEST_ID, value);
+    }
+    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Refuses requests that a web page of somebody else makes (Origin), or that reach us under somebody else's name (Host): DNS rebinding.
+fn foreign(app: &App, headers: &HeaderMap) -> Option<Error> {
+    let refuse = |what: &str, way: &str| Some(Error::new(Kind::Forbidden, format!("{what} is not ours. {way}")));
+    let mut hosts = headers.get_all(HOST).iter();
+    let host = hosts.next().and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if hosts.next().is_some() || !is_our_host(app, host_name(host)) {
+        return refuse("The host name of this request", "The operator can name it with --public-url or --allowed-hosts.");
+    }
+    let mut origins = headers.get_all(ORIGIN).iter();
+    let origin = origins.next()?;
+    let ours = origins.next().is_none() && origin.to_str().is_ok_and(|origin| is_our_origin(app, origin, host));
+    if ours { None } else { refuse("The web origin of this request", "The operator can name it with --allowed-origins.") }
+}
+
+/// `localhost:3000` → `localhost`; `[::1]:3000` → `::1`.
+fn host_name(host: &str) -> &str {
+    match host.strip_prefix('[') {
+        Some(rest) => rest.split_once(']').map_or("", |(name, _)| name),
+        None => host.rsplit_once(':').map_or(host, |(name, port)| if port.bytes().all(|b| b.is_ascii_digit()) { name } else { host }),
+    }
+}
+
+/// An address cannot be rebound, `localhost` neither; any other name must be one of ours.
+fn is_our_host(app: &App, name: &str) -> bool {
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<IpAddr>().is_ok()
+        || app.config.public_url.as_ref().and_then(Url::host_str).is_some_and(|ours| ours.eq_ignore_ascii_case(name))
+        || app.config.allowed_hosts.iter().any(|ours| ours.eq_ignore_ascii_case(name))
+}
+
+/// Our own pages, pages on this machine when we listen on it alone, and the origins that the operator has named.
+fn is_our_origin(app: &App, origin: &str, host: &str) -> bool {
+    if app.config.allowed_origins.iter().any(|ours| ours.trim_end_matches('/').eq_ignore_ascii_case(origin)) {
+        return true;
+    }
+    let Ok(url) = Url::parse(origin) else { return false };
+    if app.config.public_url.as_ref().is_some_and(|ours| ours.origin() == url.origin()) {
+        return true;
+    }
+    let Some(name) = url.host_str() else { return false };
+    let name = name.trim_start_matches('[').trim_end_matches(']');
+    let on_this_machine = name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    let authority = origin.split_once("://").map_or("", |(_, authority)| authority);
+    (on_this_machine && app.config.listen.ip().is_loopback()) || (authority == host && is_our_host(app, name))
+}
+
+/// Which shape errors have; see the table "Errors" of the contract.
+#[derive(Clone, Copy)]
+enum Family {
+    /// `/api/v1/…`: `{error: "<sentence>", code}`.
+    Splox,
+    /// `/connectors…`, `/users…`: `{error: {code, message, details}}`.
+    Twin,
+    /// `/mcp…`: JSON-RPC. Only what fails before the endpoint itself comes here.
+    Mcp,
+    /// `/api/…` and everything else: `{error: "<sentence>", code, details}`.
+    Management,
+}
+
+impl Family {
+    fn of(path: &str) -> Self {
+        let under = |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        if under("/api/v1") {
+            Self::Splox
+        } else if under("/connectors") || under("/users") {
+            Self::Twin
+        } else if under("/mcp") {
+            Self::Mcp
+        } else {
+            Self::Management
+        }
+    }
+}
+
+fn shaped(error: &Error, family: Family, status: StatusCode, from: &HeaderMap) -> Response {
+    let code = error.kind.code();
+    let body = match family {
+        Family::Splox => json!({ "error": error.message, "code": code }),
+        Family::Twin => {
+            let details = error.details.clone().unwrap_or_else(|| json!({}));
+            json!({ "error": { "code": code, "message": error.message, "details": details } })
+        }
+        Family::Mcp => {
+            json!({ "jsonrpc": "2.0", "id": Value::Null, "error": { "code": amalgam_protocol::fault::TRANSPORT, "message": error.message } })
+        }
+        Family::Management => {
+            let mut body = json!({ "error": error.message, "code": code });
+            if let Some(details) = &error.details {
+                body["details"] = details.clone();
+            }
+            body
+        }
+    };
+    let mut response = (status, axum::Json(body)).into_response();
+    let headers = response.headers_mut();
+    if let Some(allow) = from.get(http::header::ALLOW) {
+        headers.insert(http::header::ALLOW, allow.clone());
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    if let Some(seconds) = error.retry_after {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if let Some(limited) = &error.limited {
+        limited.write(headers);
+    }
+    response
+}
+
+/// Logs what the operator should know, once, where it is handled. Never the path: a token may stand in it.
+fn log(error: &Error, id: &RequestId) {
+    match error.kind {
+        Kind::Internal => {
+            tracing::error!(request_id = &**id, cause = error.cause.as_ref().map(tracing::field::display), "{}", error.message);
+        }
+        Kind::Unavailable => {
+            tracing::warn!(request_id = &**id, cause = error.cause.as_ref().map(tracing::field::display), "{}", error.message);
+        }
+        _ => tracing::debug!(request_id = &**id, code = error.kind.code(), "{}", error.message),
+    }
+}

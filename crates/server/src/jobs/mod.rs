@@ -1,0 +1,10 @@
+//! What a node does by itself: one file per job.
+
+mod purge;
+
+use crate::app::App;
+
+/// Starts all jobs; they end with the node.
+pub fn start(app: &App) {
+    tokio::spawn(purge::run(app.clone()));
+}

@@ -1,0 +1,24 @@
+//! An MCP server platform in one binary: virtual MCP servers over REST, connectors as data, each user's own credentials.
+
+mod api;
+mod api_key;
+mod app;
+mod auth;
+mod call;
+pub mod cli;
+mod clock;
+pub mod config;
+mod connect;
+mod connectors;
+mod egress;
+mod error;
+mod http;
+mod jobs;
+mod limits;
+mod mcp;
+pub mod node;
+mod store;
+mod telemetry;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

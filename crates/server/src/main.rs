@@ -1,0 +1,5 @@
+//! The `amalgam` binary.
+
+fn main() -> std::process::ExitCode {
+    amalgam::cli::main()
+}

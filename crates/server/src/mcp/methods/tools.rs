@@ -1,0 +1,86 @@
+//! `tools/list` and `tools/call`, in dynamic and in direct exposure.
+
+use amalgam_protocol::{Fault, Params, ResultWriter, respond::CacheScope, strict};
+use serde_json::{Map, Value, value::RawValue};
+
+use super::Reply;
+use crate::{
+    mcp::{Context, fault, tools, tools::Outcome},
+    store::servers::Exposure,
+};
+
+/// Lists stay as they are until the server or a connector is changed, which is announced; in milliseconds.
+const TTL_MS: u64 = 60_000;
+
+pub async fn list(context: &Context<'_>, id: &RawValue) -> Result<Reply, Fault> {
+    let direct;
+    let list = match context.server.settings.exposure {
+        Exposure::Dynamic => tools::LIST.as_bytes(),
+        Exposure::Direct => {
+            direct = context.app.direct.tools(&context.app.store, context.server).await.map_err(|e| fault(&e))?;
+            direct.list.as_bytes()
+        }
+    };
+    let mut writer = ResultWriter::with_capacity(context.era, id, list.len() + 256);
+    writer.member("tools", list);
+    writer.cache(TTL_MS, CacheScope::Private);
+    Ok(Reply::Json(writer.finish(context.server_info().as_bytes())))
+}
+
+pub async fn call(context: &Context<'_>, id: &RawValue, params: Option<&Params<'_>>) -> Result<Reply, Fault> {
+    let Some(name) = params.and_then(|params| params.name.as_deref()) else {
+        return Err(Fault::invalid_params("`params.name` is missing: the name of a tool, as tools/list shows it."));
+    };
+    let text = params.and_then(|params| params.arguments).map_or("{}", RawValue::get);
+    let arguments = match strict::parse(text, strict::MAX_DEPTH) {
+        Ok(Value::Object(arguments)) => arguments,
+        Ok(_) => return Err(Fault::invalid_params("`params.arguments` must be an object.")),
+        Err(error) => return Err(Fault::invalid_params(format!("`params.arguments` is not acceptable: {error}"))),
+    };
+    let outcome = match context.server.settings.exposure {
+        Exposure::Dynamic => dynamic(context, name, arguments, text).await?,
+        Exposure::Direct => {
+            let direct = context.app.direct.tools(&context.app.store, context.server).await.map_err(|e| fault(&e))?;
+            let Some(tool) = direct.get(name) else { return Err(unknown(name, direct.closest(name))) };
+            tools::execute::direct(context, tool, arguments, text).await
+        }
+    };
+    Ok(reply(context, id, outcome))
+}
+
+async fn dynamic(
+    context: &Context<'_>,
+    name: &str,
+    arguments: Map<String, Value>,
+    text: &str,
+) -> Result<crate::error::Result<Outcome>, Fault> {
+    tools::call(context, name, arguments, text).await.ok_or_else(|| unknown(name, tools::closest(name)))
+}
+
+fn unknown(name: &str, meant: Option<&str>) -> Fault {
+    let name: String = name.chars().take(80).collect();
+    let meant = meant.map(|meant| format!(" Did you mean \"{meant}\"?")).unwrap_or_default();
+    Fault::invalid_params(format!("Unknown tool \"{name}\".{meant} tools/list lists them all."))
+}
+
+fn reply(context: &Context<'_>, id: &RawValue, outcome: crate::error::Result<Outcome>) -> Reply {
+    let info = context.server_info();
+    let outcome = match outcome {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            if let Some(cause) = &error.cause {
+                tracing::error!(%cause, request_id = context.request_id, "a tool failed");
+            }
+            let mut writer = ResultWriter::with_capacity(context.era, id, error.message.len() + info.len() + 256);
+            writer.text(&error.message, true);
+            return Reply::Json(writer.finish(info.as_bytes()));
+        }
+    };
+    let mut writer = ResultWriter::with_capacity(context.era, id, outcome.text.len() * 9 / 8 + info.len() + 256);
+    writer.text(&outcome.text, false);
+    if outcome.structured {
+        writer.member("structuredContent", outcome.text.as_bytes());
+    }
+    let bytes = writer.finish(info.as_bytes());
+    if outcome.cached { Reply::Cached(bytes) } else { Reply::Json(bytes) }
+}

@@ -1,0 +1,73 @@
+//! The MCP endpoint: both protocol eras on one address, with sessions as sealed ids.
+
+pub mod direct;
+mod methods;
+mod routes;
+mod session;
+mod stream;
+mod tools;
+mod transport;
+
+pub use self::routes::routes;
+
+use amalgam_protocol::{
+    Era, Fault,
+    present::{Identity, Offer},
+};
+
+use self::transport::Target;
+use crate::{
+    app::App,
+    auth::Caller,
+    error::{Error, Kind},
+    store::servers::Server,
+};
+
+/// One JSON-RPC request of one caller on one server.
+pub struct Context<'a> {
+    /// The node.
+    pub app: &'a App,
+    /// Who calls, for whom.
+    pub caller: &'a Caller,
+    /// The server that is called.
+    pub server: &'a Server,
+    /// The address it came to.
+    pub target: &'a Target,
+    /// Which dialect it speaks.
+    pub era: Era,
+    /// `x-credential-id`.
+    pub credential_id: Option<&'a str>,
+    /// As in the answer's `x-request-id`.
+    pub request_id: &'a str,
+}
+
+impl Context<'_> {
+    /// How the server presents itself.
+    pub fn identity(&self) -> Identity<'_> {
+        Identity {
+            name: &self.server.name,
+            title: None,
+            version: env!("CARGO_PKG_VERSION"),
+            instructions: Some(self.server.instructions.as_str()).filter(|text| !text.is_empty()),
+        }
+    }
+
+    /// `serverInfo` as JSON; modern answers carry it.
+    pub fn server_info(&self) -> String {
+        if self.era.is_modern() { self.identity().info().to_string() } else { String::new() }
+    }
+}
+
+/// What every server offers.
+pub fn offer() -> Offer {
+    Offer { tools: true, resources: true, prompts: true, completions: true, list_changed: true, ..Offer::default() }
+}
+
+/// An error of ours in the words of JSON-RPC, for what goes wrong outside a tool.
+pub fn fault(error: &Error) -> Fault {
+    match error.kind {
+        Kind::InvalidRequest => Fault::invalid_params(error.message.clone()),
+        Kind::Internal | Kind::Unavailable => Fault { message: error.message.to_string(), ..Fault::internal() },
+        _ => Fault { http: 200, code: amalgam_protocol::fault::TRANSPORT, message: error.message.to_string(), data: None },
+    }
+}

@@ -1,0 +1,75 @@
+//! Legacy sessions as sealed ids: any node opens them, after a restart too, and none keeps a table of them.
+//!
+//! An id is bound to its principal, effective user and server; with another token it is unknown (404), which makes a client start
+//! again in the protocol's own way.
+
+use amalgam_protocol::Revision;
+use aws_lc_rs::digest::{Context as Digest, SHA256};
+
+use crate::{
+    app::App,
+    auth::Caller,
+    clock::{hex, now_ms, random},
+    error::Result,
+    store::servers::Server,
+};
+
+const PURPOSE: &str = "mcp-session";
+/// A session lives this long at most, in milliseconds.
+const LIFETIME_MS: i64 = 7 * 24 * 60 * 60 * 1000;
+/// Length of the part that binds an id to its owner, in bytes.
+const OWNER: usize = 16;
+/// Revision, time of birth, owner; random bytes follow.
+const LENGTH: usize = 1 + 8 + OWNER + 8;
+
+/// A session that is open.
+pub struct Session {
+    /// What `initialize` agreed on.
+    pub revision: Revision,
+    born: i64,
+    hash: String,
+}
+
+/// A new id for this caller.
+pub fn begin(app: &App, caller: &Caller, server: &Server, revision: Revision) -> Result<String> {
+    let mut payload = Vec::with_capacity(LENGTH);
+    let index = amalgam_protocol::revision::ALL.iter().position(|known| *known == revision).unwrap_or(0);
+    payload.push(u8::try_from(index).unwrap_or(0));
+    payload.extend_from_slice(&now_ms().to_be_bytes());
+    payload.extend_from_slice(&owner(caller, server));
+    payload.extend_from_slice(&random::<8>());
+    app.store.sealer().seal_id(PURPOSE, &payload)
+}
+
+/// The session of this id, if it is this caller's and still open.
+pub async fn open(app: &App, caller: &Caller, server: &Server, id: &str) -> Result<Option<Session>> {
+    let Some(payload) = app.store.sealer().open_id(PURPOSE, id) else { return Ok(None) };
+    let Some((index, rest)) = payload.split_first() else { return Ok(None) };
+    let Some((born, rest)) = rest.split_first_chunk::<8>() else { return Ok(None) };
+    let born = i64::from_be_bytes(*born);
+    let Some(revision) = amalgam_protocol::revision::ALL.get(usize::from(*index)).copied() else { return Ok(None) };
+    if !rest.starts_with(&owner(caller, server)) || born + LIFETIME_MS < now_ms() {
+        return Ok(None);
+    }
+    let hash = hex(&amalgam_vault::hash_token(id));
+    if app.store.session_ended(hash.clone()).await? {
+        return Ok(None);
+    }
+    Ok(Some(Session { revision, born, hash }))
+}
+
+/// Ends a session for all nodes.
+pub async fn end(app: &App, session: &Session) -> Result<()> {
+    app.store.end_session(&session.hash, session.born + LIFETIME_MS).await
+}
+
+fn owner(caller: &Caller, server: &Server) -> [u8; OWNER] {
+    let mut digest = Digest::new(&SHA256);
+    for part in [&*caller.scope.account, &*caller.principal.label(), &*caller.scope.user, &server.id] {
+        digest.update(&part.len().to_be_bytes());
+        digest.update(part.as_bytes());
+    }
+    let mut owner = [0; OWNER];
+    owner.copy_from_slice(digest.finish().as_ref().get(..OWNER).unwrap_or(&[0; OWNER]));
+    owner
+}

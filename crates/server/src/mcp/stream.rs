@@ -1,0 +1,142 @@
+//! Open streams: the GET stream of a legacy session and `subscriptions/listen`. They tell what changed, and end when their caller may
+//! no longer listen or the node stops.
+
+use std::{convert::Infallible, time::Duration};
+
+use amalgam_protocol::{
+    listen::{self, Change as News, Filter},
+    respond::{KEEP_ALIVE, sse_event},
+};
+use axum::{body::Body, response::Response};
+use bytes::Bytes;
+use futures_util::stream;
+use http::{HeaderMap, HeaderValue, header};
+use serde_json::value::RawValue;
+use tokio::sync::{broadcast, mpsc, watch};
+
+use super::{
+    Context, offer,
+    transport::{Target, still_allowed},
+};
+use crate::{
+    app::{App, Change},
+    auth::Caller,
+    store::servers::Server,
+};
+
+/// How often a silent stream says that it lives, and asks whether its caller may still listen.
+const PULSE: Duration = Duration::from_secs(15);
+/// Messages that may wait for a slow reader; then the stream ends.
+const QUEUE: usize = 64;
+
+/// Who listens, and where.
+struct Listener {
+    app: App,
+    caller: Caller,
+    server: Server,
+    headers: HeaderMap,
+    target: Target,
+}
+
+impl Listener {
+    fn of(context: &Context<'_>, headers: &HeaderMap) -> Self {
+        Self {
+            app: context.app.clone(),
+            caller: context.caller.clone(),
+            server: context.server.clone(),
+            headers: headers.clone(),
+            target: context.target.clone(),
+        }
+    }
+
+    /// What a change means to this listener.
+    fn news(&self, change: &Change) -> &'static [News] {
+        match change {
+            Change::Server(id) if *id == self.server.id => &[News::Tools, News::Resources, News::Prompts],
+            Change::Connectors(account) if *account == self.caller.scope.account => &[News::Tools, News::Resources],
+            Change::Workflows(id) if *id == self.server.id => &[News::Resources],
+            _ => &[],
+        }
+    }
+}
+
+/// The GET stream of a legacy session.
+pub fn legacy(context: &Context<'_>, headers: &HeaderMap) -> Response {
+    let listener = Listener::of(context, headers);
+    let (sender, receiver) = mpsc::channel(QUEUE);
+    tokio::spawn(run(listener, sender, vec![KEEP_ALIVE.to_vec()], |news| Some(news.legacy_message()), Vec::new()));
+    response(receiver)
+}
+
+/// `subscriptions/listen`: acknowledged first, then what the filter wants, and at a graceful end the result.
+pub fn listen(context: &Context<'_>, headers: &HeaderMap, filter: Filter, id: Box<RawValue>) -> Response {
+    let filter = filter.granted(&offer());
+    let first = sse_event(&filter.acknowledged(&id));
+    let last = sse_event(&listen::ended(&id, context.server_info().as_bytes()));
+    let listener = Listener::of(context, headers);
+    let (sender, receiver) = mpsc::channel(QUEUE);
+    let say = move |news: &News| filter.wants(news).then(|| news.message(&id));
+    tokio::spawn(run(listener, sender, vec![first], say, last));
+    response(receiver)
+}
+
+async fn run(listener: Listener, sender: mpsc::Sender<Bytes>, first: Vec<Vec<u8>>, say: impl Fn(&News) -> Option<Vec<u8>>, last: Vec<u8>) {
+    let mut changes = listener.app.changes.subscribe();
+    let mut stopping = listener.app.stopping.subscribe();
+    for event in first {
+        if sender.send(event.into()).await.is_err() {
+            return;
+        }
+    }
+    loop {
+        let event = tokio::select! {
+            change = changes.recv() => change,
+            () = tokio::time::sleep(PULSE) => {
+                let alive = still_allowed(&listener.app, &listener.headers, &listener.target, &listener.caller, &listener.server).await;
+                if !alive || sender.try_send(Bytes::from_static(KEEP_ALIVE)).is_err() {
+                    break;
+                }
+                continue;
+            }
+            () = stopped(&mut stopping) => break,
+            () = sender.closed() => return,
+        };
+        let news: &[News] = match &event {
+            Ok(change) => listener.news(change),
+            // Something was missed: everything may have changed.
+            Err(broadcast::error::RecvError::Lagged(_)) => &[News::Tools, News::Resources, News::Prompts],
+            Err(broadcast::error::RecvError::Closed) => break,
+        };
+        if news.is_empty() {
+            continue;
+        }
+        if !still_allowed(&listener.app, &listener.headers, &listener.target, &listener.caller, &listener.server).await {
+            break;
+        }
+        // A reader that does not keep up loses its stream, not our memory.
+        if news.iter().filter_map(&say).any(|message| sender.try_send(sse_event(&message).into()).is_err()) {
+            return;
+        }
+    }
+    if !last.is_empty() {
+        let _ = sender.try_send(last.into());
+    }
+}
+
+async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    // An error means that the node is gone, which is stopping too.
+    let _ = stopping.wait_for(|stopping| *stopping).await;
+}
+
+fn response(receiver: mpsc::Receiver<Bytes>) -> Response {
+    let events = stream::unfold(receiver, |mut receiver| async move {
+        let event = receiver.recv().await?;
+        Some((Ok::<_, Infallible>(event), receiver))
+    });
+    let mut response = Response::new(Body::from_stream(events));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}

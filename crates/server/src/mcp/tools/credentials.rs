@@ -1,0 +1,72 @@
+//! `create_credential_alloy`, `get_credentials_alloy`, `get_credential_metadata_alloy`.
+
+use amalgam_connector::describe;
+use serde_json::{Map, Value, json};
+
+use super::{Outcome, optional, required};
+use crate::{
+    call::Door,
+    clock::rfc3339,
+    connect::{self, NewCredential},
+    connectors::catalogue,
+    error::{Error, Result},
+    mcp::Context,
+    store::credentials::Credential,
+};
+
+const CONNECTOR: &str = "the id of a connector, as list_connectors_alloy shows it";
+
+/// Keeps a credential of the effective user.
+pub async fn create(context: &Context<'_>, mut arguments: Map<String, Value>) -> Result<Outcome> {
+    let values = match arguments.shift_remove("fields") {
+        None | Some(Value::Null) => Map::new(),
+        Some(Value::Object(values)) => values,
+        Some(_) => return Err(Error::invalid("fields", "The argument `fields` must be an object: {\"token\": \"…\"}.")),
+    };
+    let connector_id = required(&arguments, "connectorId", CONNECTOR)?;
+    let kind = required(&arguments, "authenticationType", "one of the types that get_credential_metadata_alloy shows for this connector")?;
+    let new = NewCredential {
+        connector_id,
+        scope: &context.caller.scope,
+        kind,
+        values,
+        name: optional(&arguments, "name")?,
+        door: Door::Mcp,
+        request_id: context.request_id,
+    };
+    let credential = connect::create(context.app, context.caller, new).await?;
+    let mut view = view(&credential);
+    view["message"] = "Credential stored. Actions of this connector can be called now.".into();
+    Ok(view.into())
+}
+
+/// The effective user's credentials for a connector.
+pub async fn list(context: &Context<'_>, arguments: &Map<String, Value>) -> Result<Outcome> {
+    let id = required(arguments, "connectorId", CONNECTOR)?;
+    let loaded = catalogue::resolve(&context.app.store, &context.caller.scope.account, Some(context.server), id).await?;
+    let credentials = context.app.store.credentials(&context.caller.scope, loaded.id()).await?;
+    let message = match credentials.len() {
+        0 if loaded.connector.definition().auth.is_empty() => "This connector needs no credential.",
+        0 => "No credential yet. get_credential_metadata_alloy says what is needed, create_credential_alloy stores it.",
+        _ => "Newest first. Without `credentialId` the newest is used.",
+    };
+    let views: Vec<Value> = credentials.iter().map(view).collect();
+    Ok(json!({ "credentials": views, "count": views.len(), "message": message }).into())
+}
+
+/// How to authenticate with a connector.
+pub async fn metadata(context: &Context<'_>, arguments: &Map<String, Value>) -> Result<Outcome> {
+    let id = required(arguments, "connectorId", CONNECTOR)?;
+    let loaded = catalogue::resolve(&context.app.store, &context.caller.scope.account, Some(context.server), id).await?;
+    Ok(describe::credential_metadata(&loaded.connector).into())
+}
+
+fn view(credential: &Credential) -> Value {
+    json!({
+        "credentialId": credential.id,
+        "name": credential.name,
+        "type": format!("{}-{}", credential.connector, credential.kind.as_str()),
+        "createdAt": rfc3339(credential.created_at),
+        "updatedAt": rfc3339(credential.updated_at),
+    })
+}

@@ -1,0 +1,100 @@
+//! `execute_action_alloy`, and the tools of direct exposure: from arguments to a call, from an answer to what a model reads.
+
+use std::time::Duration;
+
+use amalgam_connector::shape::{ShapeLimits, shape};
+use serde_json::{Map, Value, json};
+
+use super::{Outcome, optional, required};
+use crate::{
+    call::{self, Answer, Call, Door},
+    error::{Error, Result},
+    mcp::{Context, direct::Tool},
+};
+
+/// Runs an action that the arguments name.
+pub async fn dynamic(context: &Context<'_>, mut arguments: Map<String, Value>, text: &str) -> Result<Outcome> {
+    let parameters = match arguments.shift_remove("parameters") {
+        None | Some(Value::Null) => Map::new(),
+        Some(Value::Object(parameters)) => parameters,
+        Some(_) => {
+            return Err(Error::invalid("parameters", "The argument `parameters` must be an object with the action's parameters by name."));
+        }
+    };
+    let connector_id = required(&arguments, "connectorId", "the id of a connector, as list_connectors_alloy shows it")?;
+    let action_id = required(&arguments, "actionId", "the id of an action, as get_connector_resources_alloy shows it")?;
+    let credential_id = optional(&arguments, "credentialId")?.or(context.credential_id);
+    let call = Call {
+        caller: context.caller,
+        door: Door::Mcp,
+        connector_id,
+        action_id,
+        arguments: parameters,
+        arguments_text: text.as_bytes(),
+        credential_id,
+        extra_headers: &[],
+        timeout: timeout(&arguments)?,
+        request_id: context.request_id,
+    };
+    outcome(call::run(context.app, call).await?, action_id).map(|(outcome, _)| outcome)
+}
+
+/// Runs the action that a tool of direct exposure stands for.
+pub async fn direct(context: &Context<'_>, tool: &Tool, arguments: Map<String, Value>, text: &str) -> Result<Outcome> {
+    let call = Call {
+        caller: context.caller,
+        door: Door::Mcp,
+        connector_id: &tool.connector_id,
+        action_id: &tool.action_id,
+        arguments,
+        arguments_text: text.as_bytes(),
+        credential_id: context.credential_id,
+        extra_headers: &[],
+        timeout: None,
+        request_id: context.request_id,
+    };
+    let (mut outcome, is_object) = outcome(call::run(context.app, call).await?, &tool.action_id)?;
+    if tool.has_output_schema {
+        if !is_object {
+            outcome.text = format!("{{\"data\":{}}}", outcome.text);
+        }
+        outcome.structured = true;
+    }
+    Ok(outcome)
+}
+
+fn timeout(arguments: &Map<String, Value>) -> Result<Option<Duration>> {
+    match arguments.get("timeout") {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => match value.as_u64() {
+            Some(ms) if (1_000..=300_000).contains(&ms) => Ok(Some(Duration::from_millis(ms))),
+            _ => Err(Error::invalid("timeout", "The argument `timeout` must be a whole number of milliseconds from 1000 to 300000.")),
+        },
+    }
+}
+
+/// Shapes an answer for a model; the second part tells whether it is an object.
+fn outcome(answer: Answer, action_id: &str) -> Result<(Outcome, bool)> {
+    let Some(action) = answer.connector.connector.action(action_id) else { return Err(Error::internal("the action of an answer is gone")) };
+    let shaped = shape(action, answer.value, &ShapeLimits::default());
+    let mut value = shaped.value;
+    let note = answer.picked_credential.map(|id| {
+        let note = "The user has several credentials for this connector; the newest was used. Pass `credentialId` to choose another.";
+        (id, note)
+    });
+    let is_object = note.is_some() || value.is_object();
+    let text = match note {
+        None if !shaped.changed => String::from_utf8(answer.body.into()).map_err(Error::internal)?,
+        None => value.to_string(),
+        Some((id, note)) => {
+            let is_cut = value.get("data").is_some() && value.get("metadata").is_some_and(Value::is_object) && shaped.changed;
+            if !is_cut {
+                value = json!({ "data": value, "metadata": {} });
+            }
+            value["metadata"]["credentialId"] = id.into();
+            value["metadata"]["credentialNote"] = note.into();
+            value.to_string()
+        }
+    };
+    Ok((Outcome { text, structured: false, cached: answer.cached }, is_object))
+}

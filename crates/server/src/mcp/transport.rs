@@ -1,0 +1,302 @@
+//! HTTP around the messages: who may, how often, in which shape; then one message or a batch to `methods`.
+
+use amalgam_protocol::{
+    Body as Rpc, Era, Fault, HeaderView, Message, Params, accept, classify,
+    classify::{batch_allowed, modern_in_batch},
+    respond,
+};
+use axum::{body::Body, extract::Request, response::Response};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+
+use super::{Context, fault, methods, methods::Reply, session, session::Session, stream};
+use crate::{
+    api::extract::read_body,
+    app::App,
+    auth::{self, Caller, Identity},
+    error::{Error, Kind},
+    http::RequestId,
+    limits::Limited,
+    store::servers::Server,
+};
+
+/// The header that names a legacy session.
+const SESSION: &str = "mcp-session-id";
+
+/// What the path says.
+#[derive(Clone)]
+pub struct Target {
+    /// The server's id.
+    pub server_id: Option<String>,
+    /// The token.
+    pub token: Option<String>,
+}
+
+/// A refusal before or around a message: HTTP status and a JSON-RPC error with `id: null`.
+struct Refusal {
+    fault: Fault,
+    retry_after: Option<u32>,
+    limited: Option<Limited>,
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        Self { fault, retry_after: None, limited: None }
+    }
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        if let Some(cause) = &error.cause {
+            tracing::error!(%cause, "an MCP request failed");
+        }
+        let http = error.kind.status().as_u16();
+        let code = match error.kind {
+            Kind::InvalidRequest => amalgam_protocol::fault::INVALID_REQUEST,
+            Kind::Internal | Kind::Unavailable => amalgam_protocol::fault::INTERNAL_ERROR,
+            _ => amalgam_protocol::fault::TRANSPORT,
+        };
+        let fault = Fault { http, code, message: error.message.into_owned(), data: None };
+        Self { fault, retry_after: error.retry_after, limited: error.limited }
+    }
+}
+
+/// Answers one HTTP request on the endpoint.
+pub async fn serve(app: App, target: Target, request: Request) -> Response {
+    match answer(&app, target, request).await {
+        Ok(response) => response,
+        Err(refusal) => refuse(&refusal),
+    }
+}
+
+async fn answer(app: &App, target: Target, request: Request) -> Result<Response, Refusal> {
+    let (parts, body) = request.into_parts();
+    let request_id = RequestId::of(&parts.extensions);
+    let identity = Identity::read(&parts.headers)?;
+    let caller = auth::mcp(app, &identity, target.server_id.as_deref(), target.token.as_deref()).await?;
+    let Some(server) = caller.server.clone() else { return Err(Error::not_found("server").into()) };
+    let limit = server.settings.rate_limit_per_minute.unwrap_or(app.config.rate_limit_per_minute);
+    let limited = app.limits.check(caller.rate_key(), limit);
+    if !limited.outcome.allowed {
+        return Err(limited.error().into());
+    }
+    let context = Context {
+        app,
+        caller: &caller,
+        server: &server,
+        target: &target,
+        era: Era::Legacy { header_version: None },
+        credential_id: identity.credential_id,
+        request_id: &request_id,
+    };
+    let result = match parts.method {
+        Method::POST => post(&context, &parts.headers, body, limit).await,
+        Method::GET => get(&context, &parts.headers).await,
+        Method::DELETE => delete(&context, &parts.headers).await,
+        _ => Err(Fault::method_not_allowed().into()),
+    };
+    let mut response = result.or_else(|refusal| Ok::<_, Refusal>(refuse(&refusal)))?;
+    limited.write(response.headers_mut());
+    Ok(response)
+}
+
+async fn post(context: &Context<'_>, headers: &HeaderMap, body: Body, limit: u32) -> Result<Response, Refusal> {
+    if !accept::accepts(text(headers, header::ACCEPT.as_str())).event_stream {
+        return Err(Fault::not_acceptable().into());
+    }
+    if !text(headers, header::CONTENT_TYPE.as_str()).is_some_and(accept::content_type_is_json) {
+        return Err(Fault::unsupported_media().into());
+    }
+    let max = context.app.config.max_body_bytes;
+    let bytes = match read_body(body, max).await {
+        Err(error) if error.kind == Kind::TooLarge => return Err(Fault::too_large(max).into()),
+        bytes => bytes?,
+    };
+    match Rpc::parse(&bytes)? {
+        Rpc::Single(message) => single(context, headers, &message).await,
+        Rpc::Batch(messages) => batch(context, headers, messages, limit).await,
+    }
+}
+
+async fn single(context: &Context<'_>, headers: &HeaderMap, message: &Message<'_>) -> Result<Response, Refusal> {
+    let reply = match handle(context, headers, message).await? {
+        Ok(reply) => reply,
+        Err(fault) => return Ok(json(status(fault.http), respond::error(message.request_id(), &fault))),
+    };
+    let mut response = match reply {
+        Reply::Nothing => return Ok(empty(StatusCode::ACCEPTED)),
+        Reply::Json(bytes) => json(StatusCode::OK, bytes),
+        Reply::Cached(bytes) => {
+            let mut response = json(StatusCode::OK, bytes);
+            response.headers_mut().insert("x-cache-hit", HeaderValue::from_static("true"));
+            response
+        }
+        Reply::Session(bytes, id) => {
+            let mut response = json(StatusCode::OK, bytes);
+            response.headers_mut().insert(SESSION, HeaderValue::try_from(id).map_err(Error::internal)?);
+            response
+        }
+        Reply::Listen(filter, id) => stream::listen(context, headers, filter, id),
+    };
+    if context.era.is_modern() {
+        response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
+    }
+    Ok(response)
+}
+
+/// Several messages of a client of 2025-03-26, answered in their order.
+async fn batch(
+    context: &Context<'_>,
+    headers: &HeaderMap,
+    messages: Vec<Result<Message<'_>, Fault>>,
+    limit: u32,
+) -> Result<Response, Refusal> {
+    batch_allowed(&view(headers))?;
+    let mut answers: Vec<Vec<u8>> = Vec::new();
+    for (n, message) in messages.into_iter().enumerate() {
+        let message = match message {
+            Ok(message) => message,
+            Err(fault) => {
+                answers.push(respond::error(None, &fault));
+                continue;
+            }
+        };
+        // The first message was counted with the request; each further one counts as well.
+        let limited =
+            (n > 0).then(|| context.app.limits.check(context.caller.rate_key(), limit)).filter(|limited| !limited.outcome.allowed);
+        let outcome = match limited {
+            Some(limited) => Err(fault(&limited.error())),
+            None if message.method() == Some("initialize") => Err(Fault::invalid_request("`initialize` cannot stand in a batch.")),
+            None => handle(context, headers, &message).await?,
+        };
+        match (outcome, message.request_id()) {
+            (Ok(Reply::Json(bytes) | Reply::Cached(bytes) | Reply::Session(bytes, _)), _) => answers.push(bytes),
+            (Ok(Reply::Listen(..)), id) => answers.push(respond::error(id, &modern_in_batch())),
+            (Err(fault), Some(id)) => answers.push(respond::error(Some(id), &fault)),
+            (Ok(Reply::Nothing), _) | (Err(_), None) => {}
+        }
+    }
+    if answers.is_empty() {
+        return Ok(empty(StatusCode::ACCEPTED));
+    }
+    let mut bytes = vec![b'['];
+    bytes.extend(answers.join(&b','));
+    bytes.push(b']');
+    Ok(json(StatusCode::OK, bytes))
+}
+
+/// Classifies a message, opens its session, and has it done. The outer error is about the transport, the inner one about the message.
+async fn handle(context: &Context<'_>, headers: &HeaderMap, message: &Message<'_>) -> Result<Result<Reply, Fault>, Refusal> {
+    let params = match message.params().map(Params::parse).transpose() {
+        Ok(params) => params,
+        Err(fault) => return Ok(Err(fault)),
+    };
+    let mut era = match classify(&view(headers), message, params.as_ref()) {
+        Ok(era) => era,
+        Err(fault) => return Ok(Err(fault)),
+    };
+    // A session belongs to the legacy era; the modern one ignores the header.
+    if let Era::Legacy { header_version } = era
+        && message.method() != Some("initialize")
+        && let Some(session) = open_session(context, headers).await?
+    {
+        era = Era::Legacy { header_version: header_version.or(Some(session.revision)) };
+    }
+    let context = Context { era, ..*context };
+    Ok(match message {
+        Message::Request(request) => methods::dispatch(&context, request, params.as_ref()).await,
+        Message::Notification(_) | Message::Response(_) => Ok(Reply::Nothing),
+    })
+}
+
+async fn open_session(context: &Context<'_>, headers: &HeaderMap) -> Result<Option<Session>, Refusal> {
+    let Some(id) = text(headers, SESSION) else { return Ok(None) };
+    match session::open(context.app, context.caller, context.server, id).await? {
+        Some(session) => Ok(Some(session)),
+        None => Err(Fault::session_not_found().into()),
+    }
+}
+
+/// The server's stream of a legacy session.
+async fn get(context: &Context<'_>, headers: &HeaderMap) -> Result<Response, Refusal> {
+    if view(headers).protocol_version.is_some_and(amalgam_protocol::revision::names_modern) || !headers.contains_key(SESSION) {
+        return Err(Fault::method_not_allowed().into());
+    }
+    if !accept::accepts(text(headers, header::ACCEPT.as_str())).event_stream {
+        return Err(Fault::not_acceptable().into());
+    }
+    open_session(context, headers).await?;
+    Ok(stream::legacy(context, headers))
+}
+
+async fn delete(context: &Context<'_>, headers: &HeaderMap) -> Result<Response, Refusal> {
+    let modern = view(headers).protocol_version.is_some_and(amalgam_protocol::revision::names_modern);
+    match open_session(context, headers).await? {
+        Some(session) if !modern => {
+            session::end(context.app, &session).await?;
+            Ok(empty(StatusCode::NO_CONTENT))
+        }
+        _ => Err(Fault::method_not_allowed().into()),
+    }
+}
+
+/// The headers that the classification compares.
+fn view(headers: &HeaderMap) -> HeaderView<'_> {
+    let names = ["mcp-protocol-version", "mcp-method", "mcp-name"];
+    HeaderView {
+        protocol_version: text(headers, names[0]),
+        method: text(headers, names[1]),
+        name: text(headers, names[2]),
+        duplicates: names.iter().any(|name| headers.get_all(*name).iter().nth(1).is_some()),
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| std::str::from_utf8(value.as_bytes()).ok())
+}
+
+fn status(code: u16) -> StatusCode {
+    StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+fn json(status: StatusCode, bytes: Vec<u8>) -> Response {
+    let mut response = Response::new(Body::from(bytes));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+fn empty(status: StatusCode) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
+
+fn refuse(refusal: &Refusal) -> Response {
+    let mut response = json(status(refusal.fault.http), respond::error(None, &refusal.fault));
+    let headers = response.headers_mut();
+    match refusal.fault.http {
+        401 => {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        405 => {
+            headers.insert(header::ALLOW, HeaderValue::from_static("POST"));
+        }
+        _ => {}
+    }
+    if let Some(seconds) = refusal.retry_after {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if let Some(limited) = &refusal.limited {
+        limited.write(headers);
+    }
+    response
+}
+
+/// What a stream needs to ask again whether its caller may still listen.
+pub async fn still_allowed(app: &App, headers: &HeaderMap, target: &Target, before: &Caller, server: &Server) -> bool {
+    let Ok(identity) = Identity::read(headers) else { return false };
+    match auth::mcp(app, &identity, target.server_id.as_deref(), target.token.as_deref()).await {
+        Ok(caller) => caller.scope == before.scope && caller.server.is_some_and(|now| now.id == server.id),
+        Err(_) => false,
+    }
+}

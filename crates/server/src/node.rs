@@ -1,0 +1,262 @@
+//! A node from start to stop: its directory, its keys, its listener, its last calls.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::Write as _,
+    net::SocketAddr,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use amalgam_vault::{MasterKey, Secret};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, broadcast, watch},
+    task::JoinHandle,
+};
+
+use crate::{
+    api_key::Made,
+    app::{App, AppState},
+    call::ReadCache,
+    clock::random,
+    config::{Config, SecretSettings},
+    egress::{Egress, EgressConfig},
+    http, jobs,
+    limits::Limits,
+    mcp::direct::DirectCache,
+    store::{Store, accounts::DEFAULT_ACCOUNT, api_keys::Role, db::Db, sealer::Sealer},
+    telemetry::audit::AuditLog,
+};
+
+/// Calls in flight have this long to finish when the node stops.
+const GRACE: Duration = Duration::from_secs(10);
+/// A connection must have sent its request's headers within this time.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
+/// Connections at once; further ones wait to be accepted.
+const MAX_CONNECTIONS: usize = 10_000;
+
+/// A running node.
+pub struct Node {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The first admin key, when this start made one.
+    pub first_key: Option<Secret>,
+    app: App,
+    stop: watch::Sender<bool>,
+    serving: JoinHandle<()>,
+    /// Keeps a second process out while it lives.
+    _lock: File,
+}
+
+impl Node {
+    /// Starts a node.
+    ///
+    /// # Errors
+    /// A sentence for the operator: what cannot be done safely, and the way out.
+    pub async fn start(config: Config, secrets: SecretSettings) -> Result<Self, String> {
+        let lock = prepare_directory(&config.data_dir)?;
+        // Bind first: a port that is taken should not leave a half-made database behind.
+        let listener = TcpListener::bind(config.listen).await.map_err(|e| format!("cannot listen on {}: {e}", config.listen))?;
+        let address = listener.local_addr().map_err(|e| e.to_string())?;
+        let (store, first_key) = open_store(&config, secrets).await?;
+        let app = assemble(config, store, address)?;
+        jobs::start(&app);
+        let stop = app.stopping.clone();
+        let serving = tokio::spawn(serve(listener, app.clone()));
+        Ok(Self { address, first_key, app, stop, serving, _lock: lock })
+    }
+
+    /// Where clients reach the node.
+    #[must_use]
+    pub fn base_url(&self) -> &str {
+        &self.app.base_url
+    }
+
+    /// Stops: no new connections, calls in flight finish (10 seconds at most), everything is written down.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        let _ = self.serving.await;
+        self.app.audit.flush().await;
+        self.app.store.close().await;
+    }
+}
+
+/// The data directory (mode 0700) and the lock that keeps a second process out.
+fn prepare_directory(directory: &Path) -> Result<File, String> {
+    let shown = directory.display();
+    fs::create_dir_all(directory).map_err(|e| format!("cannot make the data directory {shown}: {e}"))?;
+    set_mode(directory, 0o700).map_err(|e| format!("cannot protect the data directory {shown}: {e}"))?;
+    let path = directory.join("lock");
+    let lock = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(|e| format!("cannot write in the data directory {shown}: {e}"))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(fs::TryLockError::WouldBlock) => {
+            Err(format!("another amalgam process is using the data directory {shown}. Stop it first, or give this one its own --data-dir"))
+        }
+        Err(fs::TryLockError::Error(e)) => Err(format!("cannot lock the data directory {shown}: {e}")),
+    }
+}
+
+async fn open_store(config: &Config, secrets: SecretSettings) -> Result<(Arc<Store>, Option<Secret>), String> {
+    let master = master_key(config, secrets.master_key.as_deref())?;
+    let db = match &config.database_url {
+        Some(url) => Db::postgres(url).await?,
+        None => {
+            let file = config.data_dir.join("amalgam.db");
+            Db::sqlite(&file).await.map_err(|e| format!("cannot open the database {}: {}", file.display(), cause(&e)))?
+        }
+    };
+    let sealer = Sealer::open(&db, &master).await?;
+    let store = Arc::new(Store::new(db, sealer));
+    let first_key = first_key(&store, secrets.admin_key).await?;
+    Ok((store, first_key))
+}
+
+fn cause(error: &crate::error::Error) -> String {
+    error.cause.as_ref().map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+/// The master key from the environment or its file; made at the first start.
+fn master_key(config: &Config, from_env: Option<&str>) -> Result<MasterKey, String> {
+    if let Some(text) = from_env {
+        return MasterKey::parse(text).map_err(|e| format!("AMALGAM_MASTER_KEY: {e}"));
+    }
+    let own = config.data_dir.join("master.key");
+    let path = config.master_key_file.as_deref().unwrap_or(&own);
+    match fs::read_to_string(path) {
+        Ok(text) => MasterKey::parse(&text).map_err(|e| format!("the master key file {}: {e}", path.display())),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound && config.master_key_file.is_none() => {
+            if config.data_dir.join("amalgam.db").exists() {
+                return Err(format!(
+                    "the master key {} is missing, and the database beside it cannot be opened without it. Put it back, or name it with \
+                     --master-key-file",
+                    path.display()
+                ));
+            }
+            let key = MasterKey::generate(random());
+            write_secret(path, key.to_text().expose()).map_err(|e| format!("cannot write the master key {}: {e}", path.display()))?;
+            Ok(key)
+        }
+        Err(e) => Err(format!("cannot read the master key {}: {e}", path.display())),
+    }
+}
+
+/// On an empty database: the account `default` and its first admin key. Returns a key only when it was made here.
+async fn first_key(store: &Store, chosen: Option<String>) -> Result<Option<Secret>, String> {
+    if !store.is_new().await.map_err(|e| cause(&e))? {
+        return Ok(None);
+    }
+    let generated = chosen.is_none();
+    let made = match chosen {
+        Some(key) => {
+            if key.chars().count() < 16 || !key.bytes().all(|b| b.is_ascii_graphic()) {
+                return Err("AMALGAM_ADMIN_KEY must have 16 characters or more, all visible ASCII".to_owned());
+            }
+            if key.starts_with(crate::auth::TOKEN_PREFIX) {
+                return Err(format!("AMALGAM_ADMIN_KEY must not start with {}", crate::auth::TOKEN_PREFIX));
+            }
+            Made::from_text(key)
+        }
+        None => Made::new(),
+    };
+    let new = made.as_new("First admin key", Role::Admin, None);
+    match store.create_account(DEFAULT_ACCOUNT, "Default", "admin", &new).await {
+        Ok(()) => Ok(generated.then_some(made.text)),
+        // Another node on the same database was quicker.
+        Err(error) if error.kind == crate::error::Kind::Conflict => Ok(None),
+        Err(error) => Err(cause(&error)),
+    }
+}
+
+fn assemble(config: Config, store: Arc<Store>, address: SocketAddr) -> Result<App, String> {
+    let egress = EgressConfig { allow: config.egress_allow.clone(), ..EgressConfig::default() };
+    Ok(Arc::new(AppState {
+        base_url: config.base_url(address),
+        egress: Egress::new(egress).map_err(|e| format!("cannot set up TLS: {e}"))?,
+        limits: Limits::new(),
+        audit: AuditLog::start(store.clone()),
+        reads: ReadCache::new(config.read_cache),
+        direct: DirectCache::new(),
+        changes: broadcast::channel(256).0,
+        stopping: watch::channel(false).0,
+        store,
+        config,
+    }))
+}
+
+/// Accepts connections until the node stops, then waits for the calls in flight.
+async fn serve(listener: TcpListener, app: App) {
+    let mut stopping = app.stopping.subscribe();
+    let (router, _) = http::router(app);
+    let mut builder = hyper::server::conn::http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(64 * 1024).keep_alive(true);
+    let graceful = GracefulShutdown::new();
+    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        let Ok(place) = room.clone().acquire_owned().await else { break };
+        let stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    // Out of file descriptors, usually: the next one may find a place.
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            },
+            () = stopped(&mut stopping) => break,
+        };
+        let _ = stream.set_nodelay(true);
+        let service = TowerToHyperService::new(router.clone());
+        let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service));
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection ended early");
+            }
+            drop(place);
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
+        tracing::warn!("calls were still running after 10 seconds; stopping without them");
+    }
+}
+
+/// Returns when the node is told to stop.
+async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    let _ = stopping.wait_for(|stopping| *stopping).await;
+}
+
+fn write_secret(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.write_all(b"\n")?;
+    file.sync_all()
+}
+
+#[cfg(unix)]
+fn set_mode(path: &Path, mode: u32) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+}
+
+#[cfg(not(unix))]
+fn set_mode(_: &Path, _: u32) -> std::io::Result<()> {
+    Ok(())
+}

@@ -1,0 +1,63 @@
+//! Accounts: the tenants. Made by the operator; nothing of one is visible to another.
+
+use super::{
+    Store,
+    db::{execute, execute_in, fetch_all, fetch_optional, is_duplicate},
+};
+use crate::{
+    clock::now_ms,
+    error::{Error, Kind, Result},
+};
+
+/// The account that exists from the first start.
+pub const DEFAULT_ACCOUNT: &str = "default";
+
+/// A tenant.
+#[derive(Debug, sqlx::FromRow)]
+pub struct Account {
+    /// `[a-z0-9-]{1,64}`, chosen by the operator.
+    pub id: String,
+    /// Display name.
+    pub name: String,
+    /// Milliseconds.
+    pub created_at: i64,
+}
+
+// No scope in this file: accounts are what scopes are made of. `api/accounts` lets only the operator in.
+impl Store {
+    /// True while no account exists, which is only before the first start is complete.
+    pub async fn is_new(&self) -> Result<bool> {
+        Ok(fetch_optional!(&self.db, (String,), "select id from accounts limit 1")?.is_none())
+    }
+
+    /// Makes an account together with its first admin key, so that there is never an account that nobody can enter.
+    pub async fn create_account(&self, id: &str, name: &str, user: &str, key: &super::api_keys::NewApiKey<'_>) -> Result<()> {
+        let mut tx = self.db.begin().await?;
+        execute_in!(&mut tx, "insert into accounts (id, name, created_at) values ($1, $2, $3)", id, name, now_ms()).map_err(|e| {
+            if is_duplicate(&e) {
+                Error::new(Kind::Conflict, format!("An account with the id \"{id}\" exists already; choose another `id`."))
+            } else {
+                e.into()
+            }
+        })?;
+        super::api_keys::insert(&mut tx, id, user, key).await?;
+        tx.commit().await
+    }
+
+    /// All accounts, oldest first.
+    pub async fn accounts(&self) -> Result<Vec<Account>> {
+        Ok(fetch_all!(&self.db, Account, "select id, name, created_at from accounts order by created_at, id limit 10000")?)
+    }
+
+    /// Removes an account with everything that it owns. False when there is none.
+    pub async fn delete_account(&self, id: &str) -> Result<bool> {
+        let gone = execute!(&self.db, "delete from accounts where id = $1", id)?;
+        self.api_keys.forget_all();
+        self.tokens.forget_all();
+        self.servers.forget_all();
+        self.connectors.forget_all();
+        self.credentials.forget_all();
+        self.issuers.forget_all();
+        Ok(gone > 0)
+    }
+}

@@ -1,0 +1,144 @@
+//! The audit trail: who did what for whom, and what came of it. Never arguments, never secrets.
+
+use super::{
+    Page, Scope, Store,
+    db::{execute, execute_in, fetch_all, fetch_optional},
+};
+use crate::error::Result;
+
+/// One thing that somebody did, or was refused.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct Entry {
+    /// Sorts by time.
+    pub id: String,
+    /// Its tenant.
+    pub account_id: String,
+    /// Milliseconds.
+    pub at: i64,
+    /// Who: `key:<id>`, `token:<server id>`, `jwt:<issuer id>`.
+    pub caller: String,
+    /// For whom: the effective user.
+    pub user_id: String,
+    /// `mcp` or `rest`.
+    pub door: String,
+    /// Through which server.
+    pub server_id: Option<String>,
+    /// On which connector.
+    pub connector_id: Option<String>,
+    /// Which action.
+    pub action_id: Option<String>,
+    /// `execute`, `credential.create`, `server.create`, …
+    pub operation: String,
+    /// `allowed` or `denied`.
+    pub decision: String,
+    /// The platform's HTTP status for an execution that was sent, else ours.
+    pub status: i64,
+    /// Microseconds.
+    pub duration_us: i64,
+    /// As in the answer's `x-request-id`.
+    pub request_id: String,
+    /// The first 32 hex characters of the SHA-256 of the arguments.
+    pub arguments_digest: Option<String>,
+}
+
+/// Which entries are asked for.
+#[derive(Debug, Default)]
+#[expect(missing_docs, reason = "as in `Entry`")]
+pub struct Filter {
+    pub user_id: Option<String>,
+    pub server_id: Option<String>,
+    pub connector_id: Option<String>,
+    pub action_id: Option<String>,
+    pub operation: Option<String>,
+    pub decision: Option<String>,
+    pub request_id: Option<String>,
+    /// From this time on, milliseconds.
+    pub since: i64,
+    /// Before this time, milliseconds.
+    pub until: i64,
+}
+
+impl Store {
+    /// Writes a batch in one transaction. No scope: entries carry the one they were made under.
+    pub async fn write_audit(&self, entries: &[Entry]) -> Result<()> {
+        let mut tx = self.db.begin().await?;
+        for entry in entries {
+            execute_in!(
+                &mut tx,
+                "insert into audit (id, account_id, at, caller, user_id, door, server_id, connector_id, action_id, operation, decision,
+                                    status, duration_us, request_id, arguments_digest)
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+                &entry.id,
+                &entry.account_id,
+                entry.at,
+                &entry.caller,
+                &entry.user_id,
+                &entry.door,
+                entry.server_id.as_deref(),
+                entry.connector_id.as_deref(),
+                entry.action_id.as_deref(),
+                &entry.operation,
+                &entry.decision,
+                entry.status,
+                entry.duration_us,
+                &entry.request_id,
+                entry.arguments_digest.as_deref()
+            )?;
+        }
+        tx.commit().await
+    }
+
+    /// Entries of the account, newest first, and how many match in all. With `own_only` those of the scope's user alone.
+    pub async fn list_audit(&self, scope: &Scope, own_only: bool, filter: &Filter, page: Page) -> Result<(Vec<Entry>, i64)> {
+        let user = if own_only { Some(&*scope.user) } else { filter.user_id.as_deref() };
+        let entries = fetch_all!(
+            &self.db,
+            Entry,
+            "select id, account_id, at, caller, user_id, door, server_id, connector_id, action_id, operation, decision, status,
+                    duration_us, request_id, arguments_digest
+             from audit
+             where account_id = $1 and at >= $2 and at < $3
+               and ($4 is null or user_id = $4) and ($5 is null or server_id = $5) and ($6 is null or connector_id = $6)
+               and ($7 is null or action_id = $7) and ($8 is null or operation = $8) and ($9 is null or decision = $9)
+               and ($10 is null or request_id = $10)
+             order by at desc, id desc limit $11 offset $12",
+            &*scope.account,
+            filter.since,
+            filter.until,
+            user,
+            filter.server_id.as_deref(),
+            filter.connector_id.as_deref(),
+            filter.action_id.as_deref(),
+            filter.operation.as_deref(),
+            filter.decision.as_deref(),
+            filter.request_id.as_deref(),
+            page.limit,
+            page.offset
+        )?;
+        let total = fetch_optional!(
+            &self.db,
+            (i64,),
+            "select count(*) from audit
+             where account_id = $1 and at >= $2 and at < $3
+               and ($4 is null or user_id = $4) and ($5 is null or server_id = $5) and ($6 is null or connector_id = $6)
+               and ($7 is null or action_id = $7) and ($8 is null or operation = $8) and ($9 is null or decision = $9)
+               and ($10 is null or request_id = $10)",
+            &*scope.account,
+            filter.since,
+            filter.until,
+            user,
+            filter.server_id.as_deref(),
+            filter.connector_id.as_deref(),
+            filter.action_id.as_deref(),
+            filter.operation.as_deref(),
+            filter.decision.as_deref(),
+            filter.request_id.as_deref()
+        )?;
+        Ok((entries, total.map_or(0, |(n,)| n)))
+    }
+
+    /// Removes entries older than this.
+    pub async fn purge_audit(&self, before_ms: i64) -> Result<u64> {
+        Ok(execute!(&self.db, "delete from audit where at < $1", before_ms)?)
+    }
+}

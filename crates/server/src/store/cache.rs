@@ -1,0 +1,57 @@
+//! A bounded cache in front of a query, correct under concurrent writes.
+//!
+//! A reader that loaded an old row must not put it back after a writer has invalidated it. Writers raise a generation before they
+//! invalidate; a reader that sees it changed takes its own entry out again.
+
+use std::{
+    hash::Hash,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use moka::sync::Cache;
+
+/// Entries live this long at most, so that a change made by another node is seen.
+const TIME_TO_LIVE: Duration = Duration::from_secs(30);
+
+/// A bounded cache of rows.
+pub struct Cached<K, V> {
+    entries: Cache<K, V>,
+    generation: AtomicU64,
+}
+
+impl<K: Hash + Eq + Send + Sync + 'static, V: Clone + Send + Sync + 'static> Cached<K, V> {
+    /// At most `capacity` entries.
+    pub fn new(capacity: u64) -> Self {
+        Self { entries: Cache::builder().max_capacity(capacity).time_to_live(TIME_TO_LIVE).build(), generation: AtomicU64::new(0) }
+    }
+
+    /// The entry, or what `load` finds.
+    pub async fn get_or_load<E>(&self, key: K, load: impl Future<Output = Result<V, E>>) -> Result<V, E>
+    where
+        K: Clone,
+    {
+        if let Some(value) = self.entries.get(&key) {
+            return Ok(value);
+        }
+        let before = self.generation.load(Ordering::SeqCst);
+        let value = load.await?;
+        self.entries.insert(key.clone(), value.clone());
+        if self.generation.load(Ordering::SeqCst) != before {
+            self.entries.invalidate(&key);
+        }
+        Ok(value)
+    }
+
+    /// Forgets one entry. Call it after the write is committed.
+    pub fn forget(&self, key: &K) {
+        self.generation.fetch_add(1, Ordering::SeqCst);
+        self.entries.invalidate(key);
+    }
+
+    /// Forgets everything. Call it after the write is committed.
+    pub fn forget_all(&self) {
+        self.generation.fetch_add(1, Ordering::SeqCst);
+        self.entries.invalidate_all();
+    }
+}

@@ -1,0 +1,144 @@
+//! Connectors that an account has made for itself, compiled once and kept.
+
+use std::sync::Arc;
+
+use amalgam_connector::{Connector, definition::Definition};
+use indexmap::IndexMap;
+use serde_json::Value;
+
+use super::{
+    Store,
+    db::{execute, fetch_all, is_duplicate},
+};
+use crate::{
+    clock::now_ms,
+    connectors::Loaded,
+    error::{Error, Kind, Result},
+};
+
+/// The connectors of one account by id, in the order in which they were made.
+pub type AccountConnectors = IndexMap<String, Arc<Stored>>;
+
+/// A connector of an account.
+pub struct Stored {
+    /// Ready for use.
+    pub loaded: Arc<Loaded>,
+    /// Operations of its document that did not become actions: `[{operation, reason}]`.
+    pub omitted: Value,
+    /// What the importer had to guess or leave out.
+    pub warnings: Value,
+    /// Milliseconds.
+    pub created_at: i64,
+    /// Milliseconds.
+    pub updated_at: i64,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: String,
+    definition: String,
+    omitted: String,
+    warnings: String,
+    created_at: i64,
+    updated_at: i64,
+}
+
+// These take the account alone: a connector belongs to the account, not to one of its users.
+impl Store {
+    /// The account's connectors.
+    pub async fn connectors(&self, account: &Arc<str>) -> Result<Arc<AccountConnectors>> {
+        let load = async {
+            let rows = fetch_all!(
+                &self.db,
+                Row,
+                "select id, definition, omitted, warnings, created_at, updated_at
+                 from connectors where account_id = $1 order by created_at, id limit 1000",
+                &**account
+            )?;
+            // Definitions can be large; compiling them must not hold up other requests.
+            tokio::task::spawn_blocking(move || rows.into_iter().map(stored).collect::<Result<_>>().map(Arc::new))
+                .await
+                .map_err(Error::internal)?
+        };
+        self.connectors.get_or_load(account.clone(), load).await
+    }
+
+    /// Keeps a new connector, or with `replace` a changed one.
+    pub async fn put_connector(
+        &self,
+        account: &Arc<str>,
+        definition: &Definition,
+        omitted: &Value,
+        warnings: &Value,
+        replace: bool,
+    ) -> Result<()> {
+        let text = serde_json::to_string(definition).map_err(Error::internal)?;
+        let now = now_ms();
+        if replace {
+            let done = execute!(
+                &self.db,
+                "update connectors set definition = $1, omitted = $2, warnings = $3, updated_at = $4 where account_id = $5 and id = $6",
+                &text,
+                omitted.to_string(),
+                warnings.to_string(),
+                now,
+                &**account,
+                &definition.id
+            )?;
+            if done == 0 {
+                return Err(Error::not_found("connector"));
+            }
+        } else {
+            execute!(
+                &self.db,
+                "insert into connectors (account_id, id, definition, omitted, warnings, created_at, updated_at)
+                 values ($1, $2, $3, $4, $5, $6, $7)",
+                &**account,
+                &definition.id,
+                &text,
+                omitted.to_string(),
+                warnings.to_string(),
+                now,
+                now
+            )
+            .map_err(|e| {
+                if is_duplicate(&e) {
+                    let sentence =
+                        format!("You have a connector \"{}\" already; choose another `id`, or change that one with PUT.", definition.id);
+                    Error::new(Kind::Conflict, sentence).with_details(serde_json::json!({ "field": "id" }))
+                } else {
+                    e.into()
+                }
+            })?;
+        }
+        self.connectors.forget(account);
+        Ok(())
+    }
+
+    /// Removes a connector with the credentials for it. False when the account has none with this id.
+    pub async fn delete_connector(&self, account: &Arc<str>, id: &str) -> Result<bool> {
+        let mut tx = self.db.begin().await?;
+        let done = super::db::execute_in!(&mut tx, "delete from connectors where account_id = $1 and id = $2", &**account, id)?;
+        if done > 0 {
+            super::db::execute_in!(&mut tx, "delete from credentials where account_id = $1 and connector_id = $2", &**account, id)?;
+        }
+        tx.commit().await?;
+        self.connectors.forget(account);
+        self.credentials.forget_all();
+        Ok(done > 0)
+    }
+}
+
+fn stored(row: Row) -> Result<(String, Arc<Stored>)> {
+    let definition: Definition = serde_json::from_str(&row.definition).map_err(Error::internal)?;
+    let connector = Connector::new(definition)
+        .map_err(|problems| Error::internal(problems.first().map_or_else(|| "unusable definition".to_owned(), ToString::to_string)))?;
+    let stored = Stored {
+        loaded: Arc::new(Loaded::new(connector)),
+        omitted: serde_json::from_str(&row.omitted).map_err(Error::internal)?,
+        warnings: serde_json::from_str(&row.warnings).map_err(Error::internal)?,
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+    };
+    Ok((row.id, Arc::new(stored)))
+}

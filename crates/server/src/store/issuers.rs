@@ -1,0 +1,111 @@
+//! JWT issuers: whose signatures on user tokens an account believes.
+
+use std::sync::Arc;
+
+use amalgam_vault::Secret;
+
+use super::{
+    Store,
+    db::{execute, fetch_all},
+};
+use crate::{clock::now_ms, error::Result};
+
+/// An issuer as the database knows it: its secret is sealed.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct Issuer {
+    /// `iss_` and 12 characters.
+    pub id: String,
+    /// Its tenant.
+    pub account_id: String,
+    /// Must equal the token's `iss`; `None` matches only tokens without one.
+    pub issuer: Option<String>,
+    /// Must be in the token's `aud`, when set.
+    pub audience: Option<String>,
+    /// The claim that names the user; `None` = `userId`, else `sub`.
+    pub user_claim: Option<String>,
+    sealed: String,
+    /// Milliseconds.
+    pub created_at: i64,
+}
+
+/// An issuer about to be made.
+pub struct NewIssuer<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// See `Issuer`.
+    pub issuer: Option<&'a str>,
+    /// See `Issuer`.
+    pub audience: Option<&'a str>,
+    /// See `Issuer`.
+    pub user_claim: Option<&'a str>,
+    /// The HS256 secret.
+    pub secret: &'a str,
+}
+
+// These take the account alone: issuers belong to it, and only its admins reach the functions that change them.
+impl Store {
+    /// Makes an issuer.
+    pub async fn create_issuer(&self, account: &str, new: &NewIssuer<'_>) -> Result<Issuer> {
+        let sealed = self.sealer.seal(&["issuer", account, new.id], new.secret)?;
+        let created_at = now_ms();
+        execute!(
+            &self.db,
+            "insert into jwt_issuers (id, account_id, issuer, audience, user_claim, sealed, created_at) values ($1, $2, $3, $4, $5, $6, $7)",
+            new.id,
+            account,
+            new.issuer,
+            new.audience,
+            new.user_claim,
+            &sealed,
+            created_at
+        )?;
+        self.issuers.forget(&account.into());
+        Ok(Issuer {
+            id: new.id.to_owned(),
+            account_id: account.to_owned(),
+            issuer: new.issuer.map(str::to_owned),
+            audience: new.audience.map(str::to_owned),
+            user_claim: new.user_claim.map(str::to_owned),
+            sealed,
+            created_at,
+        })
+    }
+
+    /// The account's issuers, oldest first.
+    pub async fn issuers(&self, account: &str) -> Result<Arc<[Issuer]>> {
+        let load = async {
+            let rows = fetch_all!(
+                &self.db,
+                Issuer,
+                "select id, account_id, issuer, audience, user_claim, sealed, created_at
+                 from jwt_issuers where account_id = $1 order by created_at, id limit 100",
+                account
+            )?;
+            Ok(rows.into())
+        };
+        self.issuers.get_or_load(account.into(), load).await
+    }
+
+    /// Issuers of any account that a token with this `iss` may come from; for a caller who shows nothing but a token.
+    pub async fn issuers_named(&self, issuer: Option<&str>) -> Result<Vec<Issuer>> {
+        Ok(fetch_all!(
+            &self.db,
+            Issuer,
+            "select id, account_id, issuer, audience, user_claim, sealed, created_at
+             from jwt_issuers where issuer = $1 or ($1 is null and issuer is null) order by created_at, id limit 100",
+            issuer
+        )?)
+    }
+
+    /// The HS256 secret in the clear.
+    pub fn open_issuer(&self, issuer: &Issuer) -> Result<Secret> {
+        self.sealer.unseal(&["issuer", &issuer.account_id, &issuer.id], &issuer.sealed)
+    }
+
+    /// Removes an issuer: tokens that it signed stop working at once. False when the account has none with this id.
+    pub async fn delete_issuer(&self, account: &str, id: &str) -> Result<bool> {
+        let done = execute!(&self.db, "delete from jwt_issuers where id = $1 and account_id = $2", id, account)?;
+        self.issuers.forget(&account.into());
+        Ok(done > 0)
+    }
+}

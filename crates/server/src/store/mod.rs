@@ -1,0 +1,87 @@
+//! What is kept: one file per noun. Every function takes a `Scope`, or says why it does not need one.
+
+pub mod accounts;
+pub mod api_keys;
+pub mod audit;
+mod cache;
+pub mod connectors;
+pub mod credentials;
+pub mod db;
+pub mod issuers;
+pub mod sealer;
+pub mod servers;
+pub mod sessions;
+pub mod tokens;
+pub mod users;
+pub mod workflows;
+
+use std::sync::Arc;
+
+use self::{cache::Cached, db::Db, sealer::Sealer};
+use crate::error::Result;
+
+/// Whose data a query may touch: one account, and within it one user. Nothing crosses it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Scope {
+    /// The tenant.
+    pub account: Arc<str>,
+    /// The user for whom something is done; any string of 1 to 10,000 characters.
+    pub user: Arc<str>,
+}
+
+/// SHA-256 of a token or key; the database has it in lower-case hex.
+pub type TokenHash = [u8; 32];
+
+/// The database with its seal and its caches. One per process, shared.
+pub struct Store {
+    db: Db,
+    sealer: Sealer,
+    api_keys: Cached<TokenHash, Option<Arc<api_keys::ApiKey>>>,
+    tokens: Cached<TokenHash, Option<Arc<tokens::Token>>>,
+    servers: Cached<String, Option<Arc<servers::Server>>>,
+    connectors: Cached<Arc<str>, Arc<connectors::AccountConnectors>>,
+    credentials: Cached<(Scope, String), Arc<[credentials::Credential]>>,
+    issuers: Cached<Arc<str>, Arc<[issuers::Issuer]>>,
+    ended_sessions: Cached<String, bool>,
+}
+
+impl Store {
+    /// Over an open database and the keys that belong to it.
+    pub fn new(db: Db, sealer: Sealer) -> Self {
+        Self {
+            db,
+            sealer,
+            api_keys: Cached::new(10_000),
+            tokens: Cached::new(50_000),
+            servers: Cached::new(20_000),
+            connectors: Cached::new(1_000),
+            credentials: Cached::new(50_000),
+            issuers: Cached::new(10_000),
+            ended_sessions: Cached::new(50_000),
+        }
+    }
+
+    /// Fails when the database does not answer.
+    pub async fn ping(&self) -> Result<()> {
+        self.db.ping().await
+    }
+
+    /// Seals and opens what belongs to nobody's row, such as session ids.
+    pub fn sealer(&self) -> &Sealer {
+        &self.sealer
+    }
+
+    /// Writes everything down and lets go of the files.
+    pub async fn close(&self) {
+        self.db.close().await;
+    }
+}
+
+/// A page of a list: `limit` 1-1,000 (default 100), `offset` from 0.
+#[derive(Debug, Clone, Copy)]
+pub struct Page {
+    /// At most this many rows.
+    pub limit: i64,
+    /// After this many rows.
+    pub offset: i64,
+}

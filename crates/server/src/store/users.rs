@@ -1,0 +1,88 @@
+//! Users: end users that the account has registered. Any other string works as a user id too; registering one gives it a name.
+
+use super::{
+    Page, Store,
+    db::{execute_in, fetch_all, fetch_optional, is_duplicate},
+};
+use crate::{
+    clock::{now_ms, random_hex24},
+    error::{Error, Kind, Result},
+};
+
+/// A registered end user.
+#[derive(Debug, sqlx::FromRow)]
+pub struct User {
+    /// 24 lower-case hex characters.
+    pub id: String,
+    /// Unique in the account.
+    pub username: String,
+    /// Display name.
+    pub full_name: Option<String>,
+    /// Milliseconds.
+    pub created_at: i64,
+}
+
+// These take the account alone: a registered user belongs to the account, and only its admins reach these functions.
+impl Store {
+    /// Registers a user.
+    pub async fn create_user(&self, account: &str, username: &str, full_name: Option<&str>) -> Result<User> {
+        let user =
+            User { id: random_hex24(), username: username.to_owned(), full_name: full_name.map(str::to_owned), created_at: now_ms() };
+        let mut tx = self.db.begin().await?;
+        execute_in!(
+            &mut tx,
+            "insert into users (account_id, id, username, full_name, created_at) values ($1, $2, $3, $4, $5)",
+            account,
+            &user.id,
+            username,
+            full_name,
+            user.created_at
+        )
+        .map_err(|e| {
+            if is_duplicate(&e) {
+                Error::new(Kind::Conflict, format!("A user called \"{username}\" exists already; choose another `username`."))
+                    .with_details(serde_json::json!({ "field": "username" }))
+            } else {
+                e.into()
+            }
+        })?;
+        tx.commit().await?;
+        Ok(user)
+    }
+
+    /// The registered users, oldest first, and how many there are in all.
+    pub async fn list_users(&self, account: &str, page: Page) -> Result<(Vec<User>, i64)> {
+        let users = fetch_all!(
+            &self.db,
+            User,
+            "select id, username, full_name, created_at from users where account_id = $1 order by created_at, id limit $2 offset $3",
+            account,
+            page.limit,
+            page.offset
+        )?;
+        let total = fetch_optional!(&self.db, (i64,), "select count(*) from users where account_id = $1", account)?;
+        Ok((users, total.map_or(0, |(n,)| n)))
+    }
+
+    /// A registered user.
+    pub async fn user(&self, account: &str, id: &str) -> Result<User> {
+        fetch_optional!(
+            &self.db,
+            User,
+            "select id, username, full_name, created_at from users where account_id = $1 and id = $2",
+            account,
+            id
+        )?
+        .ok_or_else(|| Error::not_found("user"))
+    }
+
+    /// Removes a user with its credentials. False when nothing was there.
+    pub async fn delete_user(&self, account: &str, id: &str) -> Result<bool> {
+        let mut tx = self.db.begin().await?;
+        let credentials = execute_in!(&mut tx, "delete from credentials where account_id = $1 and user_id = $2", account, id)?;
+        let users = execute_in!(&mut tx, "delete from users where account_id = $1 and id = $2", account, id)?;
+        tx.commit().await?;
+        self.credentials.forget_all();
+        Ok(credentials + users > 0)
+    }
+}

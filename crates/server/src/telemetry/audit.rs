@@ -1,0 +1,106 @@
+//! Takes audit entries from calls and writes them in batches. The queue is bounded: when it is full, the call waits.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    clock::{hex, now_ms, random},
+    store::{Store, audit::Entry},
+};
+
+const QUEUE: usize = 8_192;
+const BATCH: usize = 512;
+
+enum Message {
+    Entry(Box<Entry>),
+    Flush(oneshot::Sender<()>),
+}
+
+/// Where calls leave their entries. Cheap to clone.
+#[derive(Clone)]
+pub struct AuditLog {
+    queue: mpsc::Sender<Message>,
+    sequence: Arc<AtomicU64>,
+    node: Arc<str>,
+}
+
+impl AuditLog {
+    /// Starts the writer.
+    pub fn start(store: Arc<Store>) -> Self {
+        let (queue, receiver) = mpsc::channel(QUEUE);
+        tokio::spawn(write_batches(store, receiver));
+        Self { queue, sequence: Arc::new(AtomicU64::new(0)), node: hex(&random::<4>()).into() }
+    }
+
+    /// Leaves an entry; waits when the queue is full. The entry's `id` is given here.
+    pub async fn record(&self, mut entry: Entry) {
+        let n = self.sequence.fetch_add(1, Ordering::Relaxed);
+        entry.id = format!("{:012x}-{}-{n:08x}", entry.at, self.node);
+        if self.queue.send(Message::Entry(Box::new(entry))).await.is_err() {
+            tracing::error!("the audit writer has stopped; an entry was lost");
+        }
+    }
+
+    /// Returns when everything left so far is in the database.
+    pub async fn flush(&self) {
+        let (done, written) = oneshot::channel();
+        if self.queue.send(Message::Flush(done)).await.is_ok() {
+            let _ = written.await;
+        }
+    }
+}
+
+async fn write_batches(store: Arc<Store>, mut queue: mpsc::Receiver<Message>) {
+    let mut messages = Vec::with_capacity(BATCH);
+    while queue.recv_many(&mut messages, BATCH).await > 0 {
+        let mut entries = Vec::with_capacity(messages.len());
+        let mut waiting = Vec::new();
+        for message in messages.drain(..) {
+            match message {
+                Message::Entry(entry) => entries.push(*entry),
+                Message::Flush(done) => waiting.push(done),
+            }
+        }
+        if !entries.is_empty() {
+            write(&store, &entries).await;
+        }
+        for done in waiting {
+            let _ = done.send(());
+        }
+        if queue.len() < BATCH / 8 {
+            // A short rest gathers entries: one transaction for many calls instead of one for each.
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep(Duration::from_millis(20)) => {}
+                () = queue_closed(&queue) => {}
+            }
+        }
+    }
+}
+
+async fn queue_closed(queue: &mpsc::Receiver<Message>) {
+    if !queue.is_closed() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Tries until the database takes the batch; meanwhile the queue fills and calls wait.
+async fn write(store: &Store, entries: &[Entry]) {
+    let mut pause = Duration::from_millis(50);
+    for _ in 0..20 {
+        match store.write_audit(entries).await {
+            Ok(()) => return,
+            Err(error) => tracing::warn!(cause = ?error.cause, "cannot write the audit trail, trying again"),
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(5));
+    }
+    tracing::error!(entries = entries.len(), at = now_ms(), "gave up writing audit entries");
+}

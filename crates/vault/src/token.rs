@@ -1,0 +1,47 @@
+//! Tokens: their text, their hashes, their comparison.
+
+use aws_lc_rs::{constant_time, digest, hmac};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::HmacKey;
+
+/// SHA-256 of a token. Tokens have at least 128 random bits, so that nothing slower is needed against guessing.
+pub fn hash_token(token: &str) -> [u8; 32] {
+    array(digest::digest(&digest::SHA256, token.as_bytes()).as_ref())
+}
+
+/// HMAC-SHA256 of a text. Compare it with `same`.
+pub fn keyed_hash(key: &HmacKey, text: &str) -> [u8; 32] {
+    array(hmac::sign(&key.0, text.as_bytes()).as_ref())
+}
+
+/// Whether two secrets or hashes are equal, in a time that depends on their length alone.
+pub fn same(a: &[u8], b: &[u8]) -> bool {
+    constant_time::verify_slices_are_equal(a, b).is_ok()
+}
+
+/// Random bytes as text for tokens and ids: base64url without padding, 22 characters for 16 bytes.
+pub fn url_safe(random: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(random)
+}
+
+/// Bytes as lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or_default();
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        text.push(digit(byte >> 4));
+        text.push(digit(byte & 15));
+    }
+    text
+}
+
+/// Both algorithms give 32 bytes; the library hands them out as a slice.
+fn array(bytes: &[u8]) -> [u8; 32] {
+    let mut array = [0; 32];
+    for (to, from) in array.iter_mut().zip(bytes) {
+        *to = *from;
+    }
+    array
+}

@@ -1,0 +1,1 @@
+"""What the suites share: processes, the binary under test, a plain MCP client, two real platforms."""
