@@ -12,7 +12,6 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What kind of failure it is; decides the HTTP status and the `code` of the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names and `Kind::code` say it")]
 pub enum Kind {
     InvalidRequest,
     CredentialNotFound,

@@ -10,6 +10,9 @@ use crate::connector::{CompiledAction, PathPart};
 use crate::plan::given;
 use crate::text::{name, scalar, show};
 
+/// Longest argument in a path, in bytes: many servers refuse longer addresses.
+const LONGEST: usize = 8 * 1024;
+
 /// Encoded in a segment: everything but RFC 3986 unreserved characters and the marks that no server splits at. `;` is encoded although
 /// RFC 3986 allows it, because some servers cut a segment there, and `&` and `+` because some decode them as in a query.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
@@ -77,6 +80,9 @@ fn text_of(value: &Value) -> Option<Cow<'_, str>> {
 pub(crate) fn encode_segment(url: &mut String, text: &str) -> Result<(), String> {
     if text.is_empty() {
         return Err("must not be empty".to_owned());
+    }
+    if text.len() > LONGEST {
+        return Err(format!("must have at most {LONGEST} bytes; this one has {}", text.len()));
     }
     let mut seen = Cow::Borrowed(text);
     for _ in 0..3 {

@@ -20,8 +20,6 @@ pub struct Identity<'a> {
     pub server_id: Option<&'a str>,
     /// `x-credential-id`.
     pub credential_id: Option<&'a str>,
-    /// `x-redirect-uri`.
-    pub redirect_uri: Option<&'a str>,
 }
 
 impl<'a> Identity<'a> {
@@ -36,7 +34,6 @@ impl<'a> Identity<'a> {
             user_token: single(headers, "x-alloy-user-token")?,
             server_id: single(headers, "x-mcp-server-id")?,
             credential_id: single(headers, "x-credential-id")?,
-            redirect_uri: single(headers, "x-redirect-uri")?,
         };
         if let Some(value) = single(headers, AUTHORIZATION.as_str())? {
             identity.bearer =

@@ -41,9 +41,8 @@ pub struct Entry {
     pub arguments_digest: Option<String>,
 }
 
-/// Which entries are asked for.
+/// Which entries are asked for; the fields are those of `Entry`.
 #[derive(Debug, Default)]
-#[expect(missing_docs, reason = "as in `Entry`")]
 pub struct Filter {
     pub user_id: Option<String>,
     pub server_id: Option<String>,

@@ -77,24 +77,22 @@ fn timeout(arguments: &Map<String, Value>) -> Result<Option<Duration>> {
 fn outcome(answer: Answer, action_id: &str) -> Result<(Outcome, bool)> {
     let Some(action) = answer.connector.connector.action(action_id) else { return Err(Error::internal("the action of an answer is gone")) };
     let shaped = shape(action, answer.value, &ShapeLimits::default());
-    let mut value = shaped.value;
-    let note = answer.picked_credential.map(|id| {
-        let note = "The user has several credentials for this connector; the newest was used. Pass `credentialId` to choose another.";
-        (id, note)
-    });
-    let is_object = note.is_some() || value.is_object();
-    let text = match note {
+    let is_object = answer.picked_credential.is_some() || shaped.value.is_object();
+    let text = match answer.picked_credential {
         None if !shaped.changed => String::from_utf8(answer.body.into()).map_err(Error::internal)?,
-        None => value.to_string(),
-        Some((id, note)) => {
-            let is_cut = value.get("data").is_some() && value.get("metadata").is_some_and(Value::is_object) && shaped.changed;
-            if !is_cut {
-                value = json!({ "data": value, "metadata": {} });
-            }
-            value["metadata"]["credentialId"] = id.into();
-            value["metadata"]["credentialNote"] = note.into();
-            value.to_string()
-        }
+        None => shaped.value.to_string(),
+        Some(id) => name_credential(shaped.value, id).to_string(),
     };
     Ok((Outcome { text, structured: false, cached: answer.cached }, is_object))
+}
+
+/// Names the credential that was picked among several: beside the platform's own members, which stay where they are.
+fn name_credential(value: Value, id: String) -> Value {
+    match value {
+        Value::Object(mut members) => {
+            members.entry("credentialId").or_insert_with(|| id.into());
+            Value::Object(members)
+        }
+        other => json!({ "data": other, "metadata": { "credentialId": id } }),
+    }
 }
