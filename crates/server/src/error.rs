@@ -85,7 +85,7 @@ pub struct Error {
     /// One or two sentences for whoever asked: what is wrong and the way out. Never a secret, a path or SQL.
     pub message: Cow<'static, str>,
     /// Machine-readable particulars, such as `{"field": "name"}`.
-    pub details: Option<Value>,
+    pub details: Option<Box<Value>>,
     /// For the log only.
     pub cause: Option<Box<dyn StdError + Send + Sync>>,
     /// Sent as `Retry-After`, in seconds.
@@ -134,7 +134,7 @@ impl Error {
     /// Adds machine-readable particulars.
     #[must_use]
     pub fn with_details(mut self, details: Value) -> Self {
-        self.details = Some(details);
+        self.details = Some(Box::new(details));
         self
     }
 }

@@ -1,6 +1,6 @@
 //! The router and its middleware, as one ordered list.
 
-use std::{net::IpAddr, ops::Deref, sync::Arc};
+use std::{net::IpAddr, ops::Deref, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -10,11 +10,14 @@ use axum::{
     routing::get,
 };
 use http::{
-    Extensions, HeaderMap, HeaderValue, Method, StatusCode,
+    Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
     header::{CACHE_CONTROL, HOST, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use serde_json::{Value, json};
-use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    cors::{AllowHeaders, AllowOrigin, CorsLayer},
+};
 use url::Url;
 
 use crate::{
@@ -73,9 +76,24 @@ pub fn router(app: App) -> (Router, utoipa::openapi::OpenApi) {
         .method_not_allowed_fallback(method_not_allowed)
         // Outermost last. A panic becomes an error, which becomes an answer in the shape of its family.
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| Error::internal("a handler panicked").into_response()))
+        .layer(cors(app.clone()))
         .layer(from_fn_with_state(app.clone(), edge))
         .with_state(app);
     (router, document)
+}
+
+/// Lets the pages of our own origins read what they may ask for (the Fetch standard's CORS); `edge` has refused all others.
+fn cors(app: App) -> CorsLayer {
+    let exposed = ["mcp-session-id", "x-cache-hit", "ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"].map(HeaderName::from_static);
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::predicate(move |origin, parts| {
+            let host = parts.headers.get(HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
+            origin.to_str().is_ok_and(|origin| is_our_origin(&app, origin, host))
+        }))
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
+        .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers(exposed.into_iter().chain([RETRY_AFTER, WWW_AUTHENTICATE, HeaderName::from_static(REQUEST_ID)]).collect::<Vec<_>>())
+        .max_age(Duration::from_secs(600))
 }
 
 async fn method_not_allowed(method: Method) -> Response {
@@ -189,7 +207,7 @@ fn shaped(error: &Error, family: Family, status: StatusCode, from: &HeaderMap) -
     let body = match family {
         Family::Splox => json!({ "error": error.message, "code": code }),
         Family::Twin => {
-            let details = error.details.clone().unwrap_or_else(|| json!({}));
+            let details = error.details.as_deref().cloned().unwrap_or_else(|| json!({}));
             json!({ "error": { "code": code, "message": error.message, "details": details } })
         }
         Family::Mcp => {
@@ -198,7 +216,7 @@ fn shaped(error: &Error, family: Family, status: StatusCode, from: &HeaderMap) -
         Family::Management => {
             let mut body = json!({ "error": error.message, "code": code });
             if let Some(details) = &error.details {
-                body["details"] = details.clone();
+                body["details"] = (**details).clone();
             }
             body
         }

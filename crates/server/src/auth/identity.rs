@@ -1,6 +1,6 @@
 //! The headers that say who calls and for whom, taken apart once.
 
-use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
+use http::{HeaderMap, HeaderName};
 
 use crate::error::{Error, Result};
 
@@ -35,7 +35,7 @@ impl<'a> Identity<'a> {
             server_id: single(headers, "x-mcp-server-id")?,
             credential_id: single(headers, "x-credential-id")?,
         };
-        if let Some(value) = single(headers, AUTHORIZATION.as_str())? {
+        if let Some(value) = single(headers, "authorization")? {
             identity.bearer =
                 value.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
         }
@@ -54,9 +54,8 @@ pub fn check_user_id(field: &str, user: &str) -> Result<()> {
     Ok(())
 }
 
-fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>> {
-    let Ok(key) = HeaderName::try_from(name) else { return Ok(None) };
-    let mut values = headers.get_all(key).iter();
+fn single<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>> {
+    let mut values = headers.get_all(HeaderName::from_static(name)).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
         return Err(Error::invalid(name, format!("The header `{name}` is there more than once; send it once.")));

@@ -58,6 +58,8 @@ fn greet(node: &Node) {
     let url = node.base_url();
     println!("Amalgam {} listens on {} ({url})", env!("CARGO_PKG_VERSION"), node.address);
     let Some(key) = &node.first_key else { return };
+    // As it was called, so that the lines below work when they are pasted.
+    let amalgam = std::env::args().next().unwrap_or_else(|| "amalgam".to_owned());
     println!(
         "
 Your first admin key, shown this once:
@@ -67,8 +69,8 @@ Your first admin key, shown this once:
 Next, in another terminal:
 
   export AMALGAM_URL={url} AMALGAM_KEY={key}
-  amalgam servers create \"My server\"
-  amalgam servers config my-server-… --client claude
+  {amalgam} servers create \"My server\"
+  {amalgam} servers config \"My server\" --client claude
 ",
         key = key.expose()
     );

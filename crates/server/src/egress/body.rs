@@ -19,6 +19,7 @@ pub struct Incoming {
     /// The body, not longer than the request's `max_response_bytes`.
     pub body: Bytes,
     /// The URL that answered, after redirects.
+    #[cfg_attr(not(test), expect(dead_code, reason = "tells tests where redirects led"))]
     pub url: Url,
 }
 

@@ -94,7 +94,7 @@ async fn answer(app: &App, target: Target, request: Request) -> Result<Response,
         Method::DELETE => delete(&context, &parts.headers).await,
         _ => Err(Fault::method_not_allowed().into()),
     };
-    let mut response = result.or_else(|refusal| Ok::<_, Refusal>(refuse(&refusal)))?;
+    let mut response = result.unwrap_or_else(|refusal| refuse(&refusal));
     limited.write(response.headers_mut());
     Ok(response)
 }

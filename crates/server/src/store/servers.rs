@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Page, Scope, Store,
     db::{execute, execute_in, fetch_all, fetch_optional, is_duplicate},
-    tokens::{self, NewToken},
+    tokens::{self, NewToken, Revealed},
 };
 use crate::{
     clock::now_ms,
@@ -108,6 +108,14 @@ struct Row {
     updated_at: i64,
 }
 
+#[derive(sqlx::FromRow)]
+struct RowWithToken {
+    #[sqlx(flatten)]
+    server: Row,
+    token: Option<String>,
+    token_expires_at: Option<i64>,
+}
+
 impl TryFrom<Row> for Server {
     type Error = Error;
 
@@ -187,13 +195,15 @@ impl Store {
         self.servers.get_or_load(id.to_owned(), load).await
     }
 
-    /// The scope's servers, oldest first, and how many there are in all.
-    pub async fn list_servers(&self, scope: &Scope, page: Page) -> Result<(Vec<Server>, i64)> {
+    /// The scope's servers with their tokens, oldest first, and how many there are in all.
+    pub async fn list_servers(&self, scope: &Scope, page: Page) -> Result<(Vec<(Server, Option<Revealed>)>, i64)> {
         let rows = fetch_all!(
             &self.db,
-            Row,
-            "select id, account_id, user_id, name, description, instructions, restrictions, settings, created_at, updated_at
-             from servers where account_id = $1 and user_id = $2 order by created_at, id limit $3 offset $4",
+            RowWithToken,
+            "select s.id, s.account_id, s.user_id, s.name, s.description, s.instructions, s.restrictions, s.settings, s.created_at,
+                    s.updated_at, t.sealed as token, t.expires_at as token_expires_at
+             from servers s left join tokens t on t.server_id = s.id and t.is_current = 1
+             where s.account_id = $1 and s.user_id = $2 order by s.created_at, s.id limit $3 offset $4",
             &*scope.account,
             &*scope.user,
             page.limit,
@@ -206,8 +216,11 @@ impl Store {
             &*scope.account,
             &*scope.user
         )?;
-        let servers = rows.into_iter().map(Server::try_from).collect::<Result<_>>()?;
-        Ok((servers, total.map_or(0, |(n,)| n)))
+        let servers = rows.into_iter().map(|row| {
+            let token = self.reveal(&row.server.id, row.token, row.token_expires_at)?;
+            Ok((Server::try_from(row.server)?, token))
+        });
+        Ok((servers.collect::<Result<_>>()?, total.map_or(0, |(n,)| n)))
     }
 
     /// Writes the changed fields of a server that the scope's user owns, if it is still the one that was read.

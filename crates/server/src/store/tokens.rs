@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use amalgam_vault::Secret;
+
 use super::{
     Scope, Store, TokenHash,
     db::{Tx, execute, execute_in, fetch_optional},
@@ -17,6 +19,14 @@ use crate::{
 pub struct Token {
     /// The server that it opens.
     pub server_id: String,
+    /// Milliseconds; `None` = never.
+    pub expires_at: Option<i64>,
+}
+
+/// A token in the clear, to be shown to its owner.
+pub struct Revealed {
+    /// The token itself.
+    pub token: Secret,
     /// Milliseconds; `None` = never.
     pub expires_at: Option<i64>,
 }
@@ -89,8 +99,8 @@ impl Store {
         Ok(done > 0)
     }
 
-    /// The server's current token in the clear, where it is kept, with its expiry; for `accessUrl`, which only the owner sees.
-    pub async fn reveal_token(&self, scope: &Scope, server: &Server) -> Result<Option<(amalgam_vault::Secret, Option<i64>)>> {
+    /// The server's current token in the clear, where it is kept; for `accessUrl`, which only the owner sees.
+    pub async fn reveal_token(&self, scope: &Scope, server: &Server) -> Result<Option<Revealed>> {
         if server.owner != *scope {
             return Ok(None);
         }
@@ -100,7 +110,11 @@ impl Store {
             "select sealed, expires_at from tokens where server_id = $1 and is_current = 1",
             &server.id
         )?;
-        let Some((Some(sealed), expires_at)) = row else { return Ok(None) };
-        Ok(Some((self.sealer.unseal(&["token", &server.id], &sealed)?, expires_at)))
+        row.map_or(Ok(None), |(sealed, expires_at)| self.reveal(&server.id, sealed, expires_at))
+    }
+
+    pub(super) fn reveal(&self, server_id: &str, sealed: Option<String>, expires_at: Option<i64>) -> Result<Option<Revealed>> {
+        let Some(sealed) = sealed else { return Ok(None) };
+        Ok(Some(Revealed { token: self.sealer.unseal(&["token", server_id], &sealed)?, expires_at }))
     }
 }

@@ -32,9 +32,6 @@ pub async fn list(State(app): State<App>, Management(caller): Management, Query(
     let page = query.page()?;
     let (servers, total) = app.store.list_servers(&caller.scope, page).await?;
     let has_more = page.offset + i64::try_from(servers.len()).unwrap_or(0) < total;
-    let mut views = Vec::with_capacity(servers.len());
-    for server in &servers {
-        views.push(ServerView::with_access_url(&app, &caller.scope, server).await?);
-    }
+    let views = servers.into_iter().map(|(server, token)| ServerView::new(&app, &server).revealing(token)).collect();
     Ok(Json(ServerList { servers: views, count: total, total, limit: page.limit, offset: page.offset, has_more }))
 }

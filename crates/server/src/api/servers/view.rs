@@ -12,6 +12,7 @@ use crate::{
     store::{
         Scope,
         servers::{Exposure, Server, Settings, ToolPrefix, UserOverride},
+        tokens::Revealed,
     },
 };
 
@@ -85,12 +86,16 @@ impl ServerView {
 
     /// With `accessUrl`, where the token is kept.
     pub async fn with_access_url(app: &App, scope: &Scope, server: &Server) -> Result<Self> {
-        let mut view = Self::new(app, server);
-        if let Some((token, expires_at)) = app.store.reveal_token(scope, server).await? {
-            view.access_url = Some(format!("{}/{}", view.url, token.expose()));
-            view.token_expires_at = Some(expires_at.map(rfc3339));
+        Ok(Self::new(app, server).revealing(app.store.reveal_token(scope, server).await?))
+    }
+
+    /// With this token, if there is one.
+    pub fn revealing(mut self, token: Option<Revealed>) -> Self {
+        if let Some(Revealed { token, expires_at }) = token {
+            self.access_url = Some(format!("{}/{}", self.url, token.expose()));
+            self.token_expires_at = Some(expires_at.map(rfc3339));
         }
-        Ok(view)
+        self
     }
 
     /// With a token that has just been made.

@@ -11,4 +11,6 @@ mod tests;
 mod words;
 
 pub use index::ActionIndex;
+#[cfg(test)]
+pub use rank::Hit;
 pub use rank::search;
