@@ -5,7 +5,13 @@ use std::sync::Arc;
 use tokio::sync::broadcast;
 
 use crate::{
-    call::ReadCache, config::Config, egress::Egress, limits::Limits, mcp::direct::DirectCache, store::Store, telemetry::audit::AuditLog,
+    config::Config,
+    direct::DirectCache,
+    egress::Egress,
+    limits::Limits,
+    read_cache::ReadCache,
+    store::{Change, Store},
+    telemetry::audit::AuditLog,
 };
 
 /// A node. Cheap to clone.
@@ -33,17 +39,6 @@ pub struct AppState {
     pub changes: broadcast::Sender<Change>,
     /// Becomes true when the node stops: streams end, new work is refused.
     pub stopping: tokio::sync::watch::Sender<bool>,
-}
-
-/// Something that clients with an open stream want to know.
-#[derive(Debug, Clone)]
-pub enum Change {
-    /// A server's settings or restrictions.
-    Server(String),
-    /// The connectors of an account.
-    Connectors(Arc<str>),
-    /// A server's workflows.
-    Workflows(String),
 }
 
 impl AppState {

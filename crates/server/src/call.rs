@@ -1,7 +1,6 @@
 //! The only way to reach a platform: resolve, restrict, credential, plan, send, record. MCP and the REST twin both pass through here
 //! (they count the call against its rate limit at their door, so that a malformed one counts too).
 
-mod cache;
 mod credential;
 mod outcome;
 
@@ -19,12 +18,13 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use self::credential::Chosen;
-pub use self::{cache::ReadCache, credential::Opened};
+pub use self::credential::Opened;
 use crate::{
     app::App,
     auth::Caller,
+    catalogue,
     clock::{hex, now_ms, random},
-    connectors::{Loaded, catalogue},
+    connectors::Loaded,
     egress::{Incoming, OutgoingRequest},
     error::{Error, Kind, Result},
     store::audit::Entry,

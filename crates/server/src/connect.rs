@@ -12,8 +12,8 @@ use crate::{
     app::App,
     auth::Caller,
     call::{Door, Opened},
+    catalogue,
     clock::now_ms,
-    connectors::catalogue,
     error::{Error, Kind, Result},
     store::{Scope, audit::Entry, credentials::Credential},
 };

@@ -88,16 +88,14 @@ pub struct Error {
     pub details: Option<Box<Value>>,
     /// For the log only.
     pub cause: Option<Box<dyn StdError + Send + Sync>>,
-    /// Sent as `Retry-After`, in seconds.
-    pub retry_after: Option<u32>,
-    /// The rate window that refused; becomes the `RateLimit-*` headers.
-    pub limited: Option<crate::limits::Limited>,
+    /// Headers that go with it: `Retry-After` in seconds, `RateLimit-*`.
+    pub headers: Vec<(&'static str, u32)>,
 }
 
 impl Error {
     /// A failure of this kind with this sentence.
     pub fn new(kind: Kind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, message: message.into(), details: None, cause: None, retry_after: None, limited: None }
+        Self { kind, message: message.into(), details: None, cause: None, headers: Vec::new() }
     }
 
     /// 400 about one field of the request.

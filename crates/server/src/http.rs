@@ -1,6 +1,6 @@
 //! The router and its middleware, as one ordered list.
 
-use std::{net::IpAddr, ops::Deref, sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -10,7 +10,7 @@ use axum::{
     routing::get,
 };
 use http::{
-    Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
     header::{CACHE_CONTROL, HOST, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use serde_json::{Value, json};
@@ -23,48 +23,10 @@ use url::Url;
 use crate::{
     api,
     app::App,
-    clock::random_hex24,
     error::{Error, Kind},
     mcp,
+    request::{REQUEST_ID, RequestId},
 };
-
-/// The header that ties an answer to its log line.
-const REQUEST_ID: &str = "x-request-id";
-/// Longest id that we take from a client, in characters.
-const MAX_REQUEST_ID: usize = 64;
-
-/// Ties an answer to its log line and audit entry.
-#[derive(Clone)]
-pub struct RequestId(Arc<str>);
-
-impl RequestId {
-    /// As the outermost layer has put it.
-    pub fn of(extensions: &Extensions) -> Self {
-        extensions.get::<Self>().cloned().unwrap_or_else(|| Self("".into()))
-    }
-
-    /// The client's own, when it is harmless, else a new one.
-    fn new(headers: &HeaderMap) -> Self {
-        let own = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
-        match own {
-            Some(id)
-                if (1..=MAX_REQUEST_ID).contains(&id.len())
-                    && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')) =>
-            {
-                Self(id.into())
-            }
-            _ => Self(random_hex24().into()),
-        }
-    }
-}
-
-impl Deref for RequestId {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        &self.0
-    }
-}
 
 /// Everything that a node serves, and the document that describes it.
 pub fn router(app: App) -> (Router, utoipa::openapi::OpenApi) {
@@ -84,7 +46,8 @@ pub fn router(app: App) -> (Router, utoipa::openapi::OpenApi) {
 
 /// Lets the pages of our own origins read what they may ask for (the Fetch standard's CORS); `edge` has refused all others.
 fn cors(app: App) -> CorsLayer {
-    let exposed = ["mcp-session-id", "x-cache-hit", "ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"].map(HeaderName::from_static);
+    let exposed =
+        ["mcp-session-id", "x-cache-hit", "ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"].map(HeaderName::from_static);
     CorsLayer::new()
         .allow_origin(AllowOrigin::predicate(move |origin, parts| {
             let host = parts.headers.get(HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -229,11 +192,8 @@ fn shaped(error: &Error, family: Family, status: StatusCode, from: &HeaderMap) -
     if status == StatusCode::UNAUTHORIZED {
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
-    if let Some(seconds) = error.retry_after {
-        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
-    }
-    if let Some(limited) = &error.limited {
-        limited.write(headers);
+    for (name, value) in &error.headers {
+        headers.insert(*name, HeaderValue::from(*value));
     }
     response
 }

@@ -24,13 +24,13 @@ use tokio::{
 use crate::{
     api_key::Made,
     app::{App, AppState},
-    call::ReadCache,
     clock::random,
     config::{Config, SecretSettings},
+    direct::DirectCache,
     egress::{Egress, EgressConfig},
     http, jobs,
     limits::Limits,
-    mcp::direct::DirectCache,
+    read_cache::ReadCache,
     store::{Store, accounts::DEFAULT_ACCOUNT, api_keys::Role, db::Db, sealer::Sealer},
     telemetry::audit::AuditLog,
 };

@@ -5,12 +5,12 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::extract::{Json, Management, Path};
 use crate::{
     api_key::Made,
     app::App,
     clock::rfc3339,
     error::{Error, Kind, Result},
+    request::{Json, Management, Path},
     store::{accounts::DEFAULT_ACCOUNT, api_keys::Role},
 };
 

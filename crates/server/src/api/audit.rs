@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::extract::{Management, PageQuery, Query};
 use crate::{
     app::App,
     clock::rfc3339,
     error::{Error, Result},
+    request::{Management, PageQuery, Query},
     store::{
         api_keys::Role,
         audit::{Entry, Filter},

@@ -5,15 +5,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::extract::{Path, Query, Twin};
 use crate::{
     app::App,
-    connectors::{
-        Loaded,
-        catalogue::{self, visible_action},
-        discover,
-    },
+    catalogue::{self, discover, visible_action},
+    connectors::Loaded,
     error::{Error, Result},
+    request::{Path, Query, Twin},
 };
 
 pub fn routes() -> OpenApiRouter<App> {

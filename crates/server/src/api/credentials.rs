@@ -5,17 +5,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{
-    extract::{Json, Path, Twin},
-    users::scope_of,
-};
+use super::users::scope_of;
 use crate::{
     app::App,
     call::Door,
+    catalogue,
     clock::rfc3339,
     connect::{self, NewCredential},
-    connectors::catalogue,
     error::{Error, Result},
+    request::{Json, Path, Twin},
     store::credentials::Credential,
 };
 

@@ -11,13 +11,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::extract::{Management, Path, Query, from_value, read_body};
 use crate::{
-    app::{App, Change},
+    app::App,
     auth::Caller,
+    catalogue::is_builtin,
     clock::rfc3339,
-    connectors::catalogue::is_builtin,
     error::{Error, Kind, Result},
+    request::{Management, Path, Query, from_value, read_body},
+    store::Change,
     store::connectors::Stored,
 };
 

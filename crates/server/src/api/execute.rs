@@ -11,13 +11,13 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::extract::{Json, Path, Twin};
 use crate::{
     app::App,
     call::{self, Answer, Call, Door},
+    catalogue,
     clock::random_hex24,
-    connectors::catalogue,
     error::{Error, Result},
+    request::{Json, Path, Twin},
 };
 
 pub fn routes() -> OpenApiRouter<App> {

@@ -5,11 +5,11 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::extract::{Json, Management, Path};
 use crate::{
     app::App,
     clock::{random_slug, rfc3339},
     error::{Error, Result},
+    request::{Json, Management, Path},
     store::issuers::{Issuer, NewIssuer},
 };
 

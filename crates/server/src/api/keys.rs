@@ -5,13 +5,13 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::extract::{Json, Management, Path, present};
 use crate::{
     api_key::Made,
     app::App,
     auth::check_user_id,
     clock::{now_ms, rfc3339},
     error::{Error, Kind, Result},
+    request::{Json, Management, Path, present},
     store::{
         Scope,
         api_keys::{ApiKey, Role},

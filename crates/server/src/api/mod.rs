@@ -6,7 +6,6 @@ mod connectors;
 mod credentials;
 mod custom_connectors;
 mod execute;
-pub mod extract;
 mod health;
 mod jwt_issuers;
 mod keys;

@@ -6,15 +6,13 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{
-    credentials::CredentialView,
-    extract::{Json, PageQuery, Path, Query, Twin},
-};
+use super::credentials::CredentialView;
 use crate::{
     app::App,
     auth::check_user_id,
     clock::rfc3339,
     error::{Error, Result},
+    request::{Json, PageQuery, Path, Query, Twin},
     store::{Scope, api_keys::Role, users::User},
 };
 

@@ -6,11 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::extract::{Json, Management, Path};
 use crate::{
-    app::{App, Change},
+    app::App,
     clock::rfc3339,
     error::{Error, Result},
+    request::{Json, Management, Path},
+    store::Change,
     store::workflows::Workflow,
 };
 

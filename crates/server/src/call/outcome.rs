@@ -173,7 +173,7 @@ fn refused(name: &str, incoming: &Incoming) -> Error {
         details["responseData"] = body;
     }
     let mut error = Error::new(kind, format!("{name} answered {status}{reason}.{advice}")).with_details(details);
-    error.retry_after = retry_after;
+    error.headers.extend(retry_after.map(|seconds| ("retry-after", seconds)));
     error
 }
 

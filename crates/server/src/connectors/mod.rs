@@ -1,8 +1,6 @@
-//! Connectors in use: the built-in ones and each account's own, found, listed, searched.
+//! Connectors ready for use: compiled, with picture and search index; the built-in ones.
 
-mod builtin;
-pub mod catalogue;
-pub mod discover;
+pub mod builtin;
 pub mod search;
 
 use std::{borrow::Cow, sync::OnceLock};

@@ -30,16 +30,20 @@ impl Limited {
             Kind::RateLimited,
             format!("Rate limit exceeded: {} requests a minute. Try again in {seconds} seconds.", self.limit),
         );
-        error.retry_after = Some(seconds);
-        error.limited = Some(*self);
+        error.headers = vec![("retry-after", seconds)];
+        error.headers.extend(self.headers());
         error
     }
 
     /// Writes the `RateLimit-*` headers.
     pub fn write(&self, headers: &mut HeaderMap) {
-        headers.insert("ratelimit-limit", HeaderValue::from(self.limit));
-        headers.insert("ratelimit-remaining", HeaderValue::from(self.outcome.remaining));
-        headers.insert("ratelimit-reset", HeaderValue::from(self.outcome.reset_seconds));
+        for (name, value) in self.headers() {
+            headers.insert(name, HeaderValue::from(value));
+        }
+    }
+
+    fn headers(&self) -> [(&'static str, u32); 3] {
+        [("ratelimit-limit", self.limit), ("ratelimit-remaining", self.outcome.remaining), ("ratelimit-reset", self.outcome.reset_seconds)]
     }
 }
 

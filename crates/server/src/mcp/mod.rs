@@ -1,6 +1,5 @@
 //! The MCP endpoint: both protocol eras on one address, with sessions as sealed ids.
 
-pub mod direct;
 mod methods;
 mod routes;
 mod session;

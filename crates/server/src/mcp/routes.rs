@@ -7,7 +7,7 @@ use axum::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::transport::{Target, serve};
-use crate::{api::extract::Path, app::App};
+use crate::{app::App, request::Path};
 
 /// The routes of the endpoint.
 pub fn routes() -> OpenApiRouter<App> {

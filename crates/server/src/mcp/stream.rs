@@ -18,11 +18,7 @@ use super::{
     Context, offer,
     transport::{Target, still_allowed},
 };
-use crate::{
-    app::{App, Change},
-    auth::Caller,
-    store::servers::Server,
-};
+use crate::{app::App, auth::Caller, store::Change, store::servers::Server};
 
 /// How often a silent stream says that it lives, and asks whether its caller may still listen.
 const PULSE: Duration = Duration::from_secs(15);

@@ -10,12 +10,11 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::{Context, fault, methods, methods::Reply, session, session::Session, stream};
 use crate::{
-    api::extract::read_body,
     app::App,
     auth::{self, Caller, Identity},
     error::{Error, Kind},
-    http::RequestId,
-    limits::Limited,
+    request::RequestId,
+    request::read_body,
     store::servers::Server,
 };
 
@@ -34,13 +33,12 @@ pub struct Target {
 /// A refusal before or around a message: HTTP status and a JSON-RPC error with `id: null`.
 struct Refusal {
     fault: Fault,
-    retry_after: Option<u32>,
-    limited: Option<Limited>,
+    headers: Vec<(&'static str, u32)>,
 }
 
 impl From<Fault> for Refusal {
     fn from(fault: Fault) -> Self {
-        Self { fault, retry_after: None, limited: None }
+        Self { fault, headers: Vec::new() }
     }
 }
 
@@ -56,7 +54,7 @@ impl From<Error> for Refusal {
             _ => amalgam_protocol::fault::TRANSPORT,
         };
         let fault = Fault { http, code, message: error.message.into_owned(), data: None };
-        Self { fault, retry_after: error.retry_after, limited: error.limited }
+        Self { fault, headers: error.headers }
     }
 }
 
@@ -283,11 +281,8 @@ fn refuse(refusal: &Refusal) -> Response {
         }
         _ => {}
     }
-    if let Some(seconds) = refusal.retry_after {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-    }
-    if let Some(limited) = &refusal.limited {
-        limited.write(headers);
+    for (name, value) in &refusal.headers {
+        headers.insert(*name, HeaderValue::from(*value));
     }
     response
 }

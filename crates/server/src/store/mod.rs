@@ -77,6 +77,17 @@ impl Store {
     }
 }
 
+/// Something that clients with an open stream want to know.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// A server's settings or restrictions.
+    Server(String),
+    /// The connectors of an account.
+    Connectors(Arc<str>),
+    /// A server's workflows.
+    Workflows(String),
+}
+
 /// A page of a list: `limit` 1-1,000 (default 100), `offset` from 0.
 #[derive(Debug, Clone, Copy)]
 pub struct Page {

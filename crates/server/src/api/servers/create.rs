@@ -5,11 +5,11 @@ use http::StatusCode;
 
 use super::view::{ServerBody, ServerView};
 use crate::{
-    api::extract::{Json, Management},
     api::token,
     app::App,
     clock::{now_ms, random_slug},
     error::{Error, Result},
+    request::{Json, Management},
     store::servers::{Server, Settings},
 };
 

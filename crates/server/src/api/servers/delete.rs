@@ -4,9 +4,10 @@ use axum::{Json, extract::State};
 use serde::Serialize;
 
 use crate::{
-    api::extract::{Management, Path},
-    app::{App, Change},
+    app::App,
     error::{Error, Result},
+    request::{Management, Path},
+    store::Change,
 };
 
 /// What is left of a server.

@@ -4,9 +4,9 @@ use axum::{Json, extract::State};
 
 use super::view::ServerView;
 use crate::{
-    api::extract::{Management, Path},
     app::App,
     error::Result,
+    request::{Management, Path},
 };
 
 /// Show one of your servers.

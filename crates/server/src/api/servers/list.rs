@@ -5,9 +5,9 @@ use serde::Serialize;
 
 use super::view::ServerView;
 use crate::{
-    api::extract::{Management, PageQuery, Query},
     app::App,
     error::Result,
+    request::{Management, PageQuery, Query},
 };
 
 /// A page of servers.

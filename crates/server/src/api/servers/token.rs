@@ -5,13 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use super::view::ServerView;
 use crate::{
-    api::{
-        extract::{Management, Path, from_value, present, read_body},
-        token::{Made, expiry},
-    },
+    api::token::{Made, expiry},
     app::App,
     clock::now_ms,
     error::{Error, Kind, Result},
+    request::{Management, Path, from_value, present, read_body},
 };
 
 /// How the new token and the old one live.

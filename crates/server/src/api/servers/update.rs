@@ -4,9 +4,10 @@ use axum::extract::State;
 
 use super::view::{ServerBody, ServerView};
 use crate::{
-    api::extract::{Json, Management, Path},
-    app::{App, Change},
+    app::App,
     error::{Error, Kind, Result},
+    request::{Json, Management, Path},
+    store::Change,
 };
 
 /// Change the fields that are sent; `restrictions` is replaced whole.

@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    api::extract::present,
     app::App,
     clock::rfc3339,
     error::{Error, Result},
+    request::present,
     store::{
         Scope,
         servers::{Exposure, Server, Settings, ToolPrefix, UserOverride},

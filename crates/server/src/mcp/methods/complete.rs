@@ -6,7 +6,7 @@ use serde_json::{json, value::RawValue};
 
 use super::{Reply, resources};
 use crate::{
-    connectors::catalogue,
+    catalogue,
     error::Result,
     mcp::{Context, fault},
 };

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json, value::RawValue};
 
 use super::Reply;
 use crate::{
-    connectors::{catalogue, discover},
+    catalogue::{self, discover},
     error::Result,
     mcp::{Context, fault},
 };

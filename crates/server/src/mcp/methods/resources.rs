@@ -8,10 +8,8 @@ use serde_json::{Value, json, value::RawValue};
 
 use super::Reply;
 use crate::{
-    connectors::{
-        Loaded,
-        catalogue::{self, visible_action},
-    },
+    catalogue::{self, visible_action},
+    connectors::Loaded,
     error::Result,
     mcp::{Context, fault},
     store::workflows::Workflow,

@@ -4,7 +4,7 @@ use amalgam_connector::describe;
 use serde_json::{Map, Value};
 
 use super::{Outcome, required};
-use crate::{connectors::catalogue, error::Result, mcp::Context};
+use crate::{catalogue, error::Result, mcp::Context};
 
 /// What an action needs.
 pub async fn get(context: &Context<'_>, arguments: &Map<String, Value>) -> Result<Outcome> {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Outcome, optional, required};
 use crate::{
-    connectors::catalogue::{self, visible_action},
+    catalogue::{self, visible_action},
     error::Result,
     mcp::Context,
 };

@@ -6,9 +6,9 @@ use serde_json::{Map, Value, json};
 use super::{Outcome, optional, required};
 use crate::{
     call::Door,
+    catalogue,
     clock::rfc3339,
     connect::{self, NewCredential},
-    connectors::catalogue,
     error::{Error, Result},
     mcp::Context,
     store::credentials::Credential,

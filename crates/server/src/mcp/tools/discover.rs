@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{Outcome, optional, required};
-use crate::{connectors::discover, error::Result, mcp::Context};
+use crate::{catalogue::discover, error::Result, mcp::Context};
 
 /// Ranks actions for a goal.
 pub async fn discover(context: &Context<'_>, arguments: &Map<String, Value>) -> Result<Outcome> {

@@ -8,8 +8,9 @@ use serde_json::{Map, Value, json};
 use super::{Outcome, optional, required};
 use crate::{
     call::{self, Answer, Call, Door},
+    direct::Tool,
     error::{Error, Result},
-    mcp::{Context, direct::Tool},
+    mcp::Context,
 };
 
 /// Runs an action that the arguments name.

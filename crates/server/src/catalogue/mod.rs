@@ -1,4 +1,6 @@
-//! Which connectors an account has: the built-in ones and its own; and which of them a caller may see.
+//! Which connectors an account has, the built-in ones and its own; which of them a caller may see; and which action fits a goal.
+
+pub mod discover;
 
 use std::sync::Arc;
 
@@ -6,8 +8,8 @@ use amalgam_connector::{CompiledAction, closest};
 use amalgam_policy::Decision;
 use serde_json::json;
 
-use super::{Loaded, builtin::BUILTIN};
 use crate::{
+    connectors::{Loaded, builtin::BUILTIN},
     error::{Error, Kind, Result},
     store::{Store, servers::Server},
 };

@@ -11,14 +11,11 @@ use moka::sync::Cache;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    app::Change,
-    connectors::{
-        Loaded,
-        catalogue::{self, visible_action},
-    },
+    catalogue::{self, visible_action},
+    connectors::Loaded,
     error::Result,
     store::{
-        Store,
+        Change, Store,
         servers::{Server, ToolPrefix},
     },
 };

@@ -1,4 +1,4 @@
-//! What handlers take: the caller, a JSON body, a page. Each refuses bad input with a sentence that names the field.
+//! What handlers take from a request: the caller, a JSON body, a page. Each refuses bad input with a sentence that names the field.
 
 use axum::{
     body::{Body, to_bytes},
@@ -8,11 +8,13 @@ use bytes::Bytes;
 use http::{HeaderMap, header::CONTENT_TYPE, request::Parts};
 use serde::{Deserialize, de::DeserializeOwned};
 
+mod id;
+
+pub use self::id::{REQUEST_ID, RequestId};
 use crate::{
     app::App,
     auth::{self, Caller, Identity},
     error::{Error, Kind, Result},
-    http::RequestId,
     limits::Limited,
     store::Page,
 };
