@@ -1,8 +1,9 @@
 //! Connecting a user to a platform: from what a person entered to a sealed credential. MCP and REST both come here.
 
 use amalgam_connector::{
+    Connector,
     definition::{AuthKind, AuthScheme, Definition},
-    variables,
+    describe, variables,
 };
 use amalgam_policy::Decision;
 use amalgam_vault::Secret;
@@ -73,6 +74,22 @@ pub async fn create(app: &App, caller: &Caller, new: NewCredential<'_>) -> Resul
     app.reads.invalidate(new.scope, &definition.id);
     record(app, caller, &new.door, new.scope, &definition.id, "credential.create", new.request_id).await;
     Ok(credential)
+}
+
+/// How to authenticate with a connector: `{metadata: [{authenticationType, available, inputSchema, …}]}`, what is available first.
+pub fn metadata(connector: &Connector) -> Value {
+    let mut described = describe::credential_metadata(connector);
+    if let Some(ways) = described["metadata"].as_array_mut() {
+        for way in ways.iter_mut() {
+            let is_available = way["authenticationType"] != "oauth2";
+            way["available"] = is_available.into();
+            if !is_available {
+                way["description"] = "Signing in by OAuth is not available on this server yet; use another way.".into();
+            }
+        }
+        ways.sort_by_key(|way| way["available"] == false);
+    }
+    described
 }
 
 /// Removes a credential.

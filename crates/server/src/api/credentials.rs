@@ -127,7 +127,7 @@ async fn list(State(app): State<App>, twin: Twin, Path(connector_id): Path<Strin
 async fn metadata(State(app): State<App>, twin: Twin, Path(connector_id): Path<String>) -> Result<axum::Json<Value>> {
     let (scope, server) = (&twin.caller.scope, twin.caller.server.as_deref());
     let loaded = catalogue::resolve(&app.store, &scope.account, server, &connector_id).await?;
-    Ok(axum::Json(amalgam_connector::describe::credential_metadata(&loaded.connector)))
+    Ok(axum::Json(connect::metadata(&loaded.connector)))
 }
 
 /// What is left of a credential.

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json, value::RawValue};
 use super::Reply;
 use crate::{
     catalogue::{self, discover},
+    connect,
     error::Result,
     mcp::{Context, fault},
 };
@@ -93,7 +94,7 @@ async fn connect_account(context: &Context<'_>, connector: Option<&str>) -> Resu
         return Ok(format!("Ask me which account I want to connect. There are: {}.", names.join(", ")));
     };
     let loaded = catalogue::resolve(&context.app.store, account, Some(context.server), id).await?;
-    let metadata = amalgam_connector::describe::credential_metadata(&loaded.connector);
+    let metadata = connect::metadata(&loaded.connector);
     let metadata = serde_json::to_string_pretty(&metadata).map_err(crate::error::Error::internal)?;
     Ok(format!(
         "Connect my {} account. Ask me for what is needed, then call create_credential_alloy with connectorId \"{}\". These are the ways:\n\n{metadata}",

@@ -1,6 +1,5 @@
 //! `create_credential_alloy`, `get_credentials_alloy`, `get_credential_metadata_alloy`.
 
-use amalgam_connector::describe;
 use serde_json::{Map, Value, json};
 
 use super::{Outcome, optional, required};
@@ -58,7 +57,7 @@ pub async fn list(context: &Context<'_>, arguments: &Map<String, Value>) -> Resu
 pub async fn metadata(context: &Context<'_>, arguments: &Map<String, Value>) -> Result<Outcome> {
     let id = required(arguments, "connectorId", CONNECTOR)?;
     let loaded = catalogue::resolve(&context.app.store, &context.caller.scope.account, Some(context.server), id).await?;
-    Ok(describe::credential_metadata(&loaded.connector).into())
+    Ok(connect::metadata(&loaded.connector).into())
 }
 
 fn view(credential: &Credential) -> Value {

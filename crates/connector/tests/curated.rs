@@ -1,0 +1,91 @@
+//! Every curated connector: it parses, each sample satisfies its action's schema, and becomes a request to the platform's own host.
+
+use std::{fs, path::Path};
+
+use amalgam_connector::{
+    Connector,
+    definition::{AuthScheme, VariableKind},
+    parse::parse_toml,
+    plan::{Account, plan},
+};
+use serde_json::{Map, Value};
+use url::Url;
+
+fn connectors() -> Vec<Connector> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../connectors");
+    let mut folders: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
+    folders.sort();
+    assert!(folders.len() >= 4, "the curated connectors are missing");
+    folders
+        .iter()
+        .map(|folder| {
+            let text = fs::read_to_string(folder.join("connector.toml")).unwrap();
+            let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+            let connector = parse_toml(&text).and_then(Connector::new);
+            let connector = connector.unwrap_or_else(|problems| panic!("{name}: {}", problems.iter().map(|p| format!("\n  {p}")).collect::<String>()));
+            assert_eq!(connector.definition().id, name, "the folder has another name than its connector");
+            assert!(folder.join("icon.svg").is_file(), "{name} has no icon.svg");
+            connector
+        })
+        .collect()
+}
+
+/// Values that a person would enter for the connector's variables and for the fields of a scheme.
+fn entered(connector: &Connector, scheme: &AuthScheme) -> (Vec<(String, String)>, Vec<(String, String)>) {
+    let variables = connector.definition().variables.iter().map(|(name, variable)| {
+        let fallback = match variable.kind {
+            VariableKind::Url => "https://platform.example.org",
+            VariableKind::Host => "platform.example.org",
+            VariableKind::Label | VariableKind::Text => "example",
+        };
+        (name.clone(), variable.sample.clone().or_else(|| variable.default.clone()).unwrap_or_else(|| fallback.to_owned()))
+    });
+    (variables.collect(), scheme.field_names().map(|name| (name.to_owned(), format!("secret-{name}"))).collect())
+}
+
+fn pairs(owned: &[(String, String)]) -> Vec<(&str, &str)> {
+    owned.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+}
+
+#[test]
+fn every_sample_is_a_request_to_the_platform() {
+    for connector in connectors() {
+        let definition = connector.definition();
+        for scheme in &definition.auth {
+            let (variables, fields) = entered(&connector, scheme);
+            let (variables, fields) = (pairs(&variables), pairs(&fields));
+            let account = Account { variables: &variables, auth: Some((scheme, &fields)), extra_headers: &[], boundary: "boundary" };
+            let hosts: Vec<String> = connector.actions().map(|action| host(&connector, action.id.as_ref(), &account)).collect();
+            assert!(hosts.iter().all(|host| *host == hosts[0]), "{}: {hosts:?}", definition.id);
+        }
+    }
+}
+
+fn host(connector: &Connector, id: &str, account: &Account<'_>) -> String {
+    let action = connector.action(id).unwrap();
+    let place = format!("{}/{id}", connector.definition().id);
+    let sample: Map<String, Value> = match &action.action.sample {
+        Some(Value::Object(sample)) => sample.clone(),
+        Some(_) => panic!("{place}: the sample is no object"),
+        None => Map::new(),
+    };
+    action.validate(&sample).unwrap_or_else(|error| panic!("{place}: {error}"));
+    let plan = plan(connector, action, &sample, account).unwrap_or_else(|error| panic!("{place}: {error}"));
+    let sent = plan.headers.iter().any(|(_, value)| value.contains("secret-")) || plan.url.contains("secret-");
+    assert_eq!(sent, action.action.auth, "{place}: the credential is sent exactly where the action authenticates");
+    Url::parse(&plan.url).unwrap().host_str().unwrap().to_owned()
+}
+
+#[test]
+fn every_action_says_what_it_does() {
+    for connector in connectors() {
+        for action in connector.actions() {
+            let place = format!("{}/{}", connector.definition().id, action.id);
+            assert!(!action.action.name.is_empty() && action.action.description.len() >= 20, "{place} is not described");
+            assert!(!action.action.resource.is_empty(), "{place} belongs to no resource");
+            for (name, param) in &action.action.params {
+                assert!(!param.description.is_empty(), "{place}.{name} is not described");
+            }
+        }
+    }
+}
