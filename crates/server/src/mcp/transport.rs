@@ -120,7 +120,7 @@ async fn single(context: &Context<'_>, headers: &HeaderMap, message: &Message<'_
         Ok(reply) => reply,
         Err(fault) => return Ok(json(status(fault.http), respond::error(message.request_id(), &fault))),
     };
-    let mut response = match reply {
+    let response = match reply {
         Reply::Nothing => return Ok(empty(StatusCode::ACCEPTED)),
         Reply::Json(bytes) => json(StatusCode::OK, bytes),
         Reply::Cached(bytes) => {
@@ -135,9 +135,6 @@ async fn single(context: &Context<'_>, headers: &HeaderMap, message: &Message<'_
         }
         Reply::Listen(filter, id) => stream::listen(context, headers, filter, id),
     };
-    if context.era.is_modern() {
-        response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
-    }
     Ok(response)
 }
 
