@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::broadcast;
+use tokio::sync::{Semaphore, broadcast};
 
 use crate::{
     config::Config,
@@ -35,6 +35,10 @@ pub struct AppState {
     pub reads: ReadCache,
     /// Tools of servers with direct exposure.
     pub direct: DirectCache,
+    /// Room for large bodies, in KiB: together they take no more memory than this.
+    pub bodies: Semaphore,
+    /// One document is made into a connector at a time: it takes many times its size.
+    pub imports: Semaphore,
     /// What changed, for open streams.
     pub changes: broadcast::Sender<Change>,
     /// Becomes true when the node stops: streams end, new work is refused.

@@ -11,7 +11,7 @@ use axum::{
 };
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
-    header::{CACHE_CONTROL, HOST, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE},
+    header::{CACHE_CONTROL, CONTENT_LENGTH, HOST, ORIGIN, RETRY_AFTER, TRANSFER_ENCODING, WWW_AUTHENTICATE},
 };
 use serde_json::{Value, json};
 use tower_http::{
@@ -27,6 +27,15 @@ use crate::{
     mcp,
     request::{REQUEST_ID, RequestId},
 };
+
+/// Bodies up to this size are not counted, in bytes.
+const SMALL_BODY: u64 = 64 * 1024;
+/// The largest body that any route takes, in bytes.
+const LARGEST_BODY: u64 = 64 * 1024 * 1024;
+/// What a body of unknown length counts as, in bytes.
+const UNKNOWN_BODY: u64 = 1024 * 1024;
+/// A large request waits this long for room.
+const ROOM_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Everything that a node serves, and the document that describes it.
 pub fn router(app: App) -> (Router, utoipa::openapi::OpenApi) {
@@ -71,12 +80,20 @@ async fn method_not_allowed(method: Method) -> Response {
 async fn edge(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let id = RequestId::new(request.headers());
     let family = Family::of(request.uri().path());
+    let weight = body_kib(request.headers());
     let mut response = match foreign(&app, request.headers()) {
-        None => {
+        Some(error) => error.into_response(),
+        None if weight == 0 => {
             request.extensions_mut().insert(id.clone());
             next.run(request).await
         }
-        Some(error) => error.into_response(),
+        None => match tokio::time::timeout(ROOM_TIMEOUT, app.bodies.acquire_many(weight)).await {
+            Ok(_room) => {
+                request.extensions_mut().insert(id.clone());
+                next.run(request).await
+            }
+            Err(_) => Error::new(Kind::Unavailable, "Too many large requests at once; try again shortly.").into_response(),
+        },
     };
     if let Some(error) = response.extensions_mut().remove::<Arc<Error>>() {
         response = shaped(&error, family, response.status(), response.headers());
@@ -89,6 +106,17 @@ async fn edge(State(app): State<App>, mut request: Request, next: Next) -> Respo
     headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
+}
+
+/// What a request's body may take of the room for large bodies, in KiB; small ones take none. A body of unknown length is
+/// usually small and counts as a middling one; none counts as more than the largest that any route takes.
+fn body_kib(headers: &HeaderMap) -> u32 {
+    let length = match headers.get(CONTENT_LENGTH) {
+        Some(value) => value.to_str().ok().and_then(|text| text.parse::<u64>().ok()).unwrap_or(0),
+        None if headers.contains_key(TRANSFER_ENCODING) => UNKNOWN_BODY,
+        None => 0,
+    };
+    if length <= SMALL_BODY { 0 } else { u32::try_from(length.min(LARGEST_BODY) / 1024).unwrap_or(0) }
 }
 
 /// Refuses requests that a web page of somebody else makes (Origin), or that reach us under somebody else's name (Host): DNS rebinding.

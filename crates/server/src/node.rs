@@ -42,6 +42,9 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
 /// Connections at once; further ones wait to be accepted.
 const MAX_CONNECTIONS: usize = 10_000;
 
+/// Large bodies of all requests together, in KiB.
+const BODIES_KIB: usize = 256 * 1024;
+
 /// A running node.
 pub struct Node {
     /// Where it listens.
@@ -189,6 +192,8 @@ fn assemble(config: Config, store: Arc<Store>, address: SocketAddr) -> Result<Ap
         audit: AuditLog::start(store.clone()),
         reads: ReadCache::new(config.read_cache),
         direct: DirectCache::new(),
+        bodies: Semaphore::new(BODIES_KIB),
+        imports: Semaphore::new(1),
         changes: broadcast::channel(256).0,
         stopping: watch::channel(false).0,
         store,

@@ -131,7 +131,7 @@ async fn create(
     if own.len() >= MAX_CONNECTORS {
         return Err(Error::new(Kind::Conflict, format!("An account may have at most {MAX_CONNECTORS} connectors; delete one first.")));
     }
-    let Sent::Document(import) = receive(&headers, body, query).await? else {
+    let Sent::Document(import) = receive(&app, &headers, body, query).await? else {
         return Err(Error::invalid("spec", "`spec` is missing: send the OpenAPI document as an object or as text, or as the body itself."));
     };
     keep(&app, &caller, *import, false).await.map(|view| (StatusCode::CREATED, axum::Json(view)))
@@ -175,7 +175,7 @@ async fn update(
     let stored = own.get(&id).ok_or_else(|| Error::not_found("connector"))?;
     let known = stored.loaded.connector.definition();
     let query = ImportQuery { id: Some(id), ..query };
-    let import = match receive(&headers, body, query).await? {
+    let import = match receive(&app, &headers, body, query).await? {
         Sent::Document(mut import) => {
             import.definition.id.clone_from(&known.id);
             *import
@@ -214,8 +214,9 @@ async fn delete(State(app): State<App>, Management(caller): Management, Path(id)
 }
 
 /// Reads a body: JSON or YAML, a document or `{spec, …}`. Large documents are taken apart on a thread of their own.
-async fn receive(headers: &HeaderMap, body: Body, query: ImportQuery) -> Result<Sent> {
+async fn receive(app: &App, headers: &HeaderMap, body: Body, query: ImportQuery) -> Result<Sent> {
     let bytes = read_body(body, MAX_DOCUMENT).await?;
+    let _turn = app.imports.acquire().await.map_err(Error::internal)?;
     if bytes.is_empty() {
         return Err(Error::new(Kind::InvalidRequest, "The body is empty: send an OpenAPI document, or `{\"spec\": …}`."));
     }
