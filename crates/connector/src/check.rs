@@ -67,6 +67,10 @@ fn check_variables(problems: &mut Problems, definition: &Definition) {
         if key.is_empty() || key.len() > 64 || !key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-') {
             problems.add(&place, "The name of a variable is 1 to 64 letters, digits, `_` and `-`.");
         }
+        // Both are entered with the credential, under their names.
+        if definition.auth.iter().any(|scheme| scheme.field_names().any(|field| field == key)) {
+            problems.add(&place, "A variable cannot have the name of a credential's field; rename it.");
+        }
         let values = variable.default.iter().chain(&variable.choices);
         for value in values.filter(|value| !value.is_empty()) {
             if let Err(message) = variables::judge(key, variable, value) {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::definition::{Action, AuthKind, AuthScheme, Field, Parameter, Place};
+use crate::definition::{Action, AuthKind, AuthScheme, Definition, Field, Parameter, Place};
 
 impl Action {
     /// The path parameter that `{name}` of the path stands for: by wire name, else by the name a model uses.
@@ -64,6 +64,18 @@ fn accepts_null(schema: &Value, depth: usize) -> bool {
         return depth > 0 && branches.iter().any(|branch| accepts_null(branch, depth - 1));
     }
     !members.contains_key("$ref") && !members.contains_key("allOf") && !members.contains_key("not")
+}
+
+impl Definition {
+    /// Where requests go, variables unfilled: scheme, host and port of `base_url`, such as `https://{subdomain}.example.com`.
+    ///
+    /// A secret that was entered for one origin must not follow a definition that is changed to another.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        let from = self.base_url.find("://").map_or(0, |at| at + 3);
+        let length = self.base_url.get(from..).and_then(|rest| rest.find('/')).map_or(self.base_url.len(), |at| from + at);
+        self.base_url.get(..length).unwrap_or(&self.base_url)
+    }
 }
 
 impl AuthScheme {

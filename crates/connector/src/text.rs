@@ -109,7 +109,7 @@ const OWNED: [&str; 15] = [
 
 /// Headers that a caller may not add although a definition may: credentials, the body's type, and those that make some servers treat
 /// the request as another method or path, which would go round the restrictions.
-const PRIVATE: [&str; 10] = [
+const PRIVATE: [&str; 12] = [
     "authorization",
     "cookie",
     "content-type",
@@ -120,17 +120,24 @@ const PRIVATE: [&str; 10] = [
     "x-original-url",
     "x-rewrite-url",
     "x-original-host",
+    "x-original-uri",
+    "proxy",
 ];
 
 /// Whether the header belongs to the engine whoever asks.
 pub(crate) fn is_owned_header(name: &str) -> bool {
-    let lower = name.to_ascii_lowercase();
+    let lower = folded(name);
     OWNED.contains(&lower.as_str()) || lower.starts_with("proxy-") || lower.starts_with("x-forwarded-")
 }
 
 /// Whether a caller may not add this header to a call.
 pub(crate) fn is_private_header(name: &str) -> bool {
-    is_owned_header(name) || PRIVATE.contains(&name.to_ascii_lowercase().as_str())
+    is_owned_header(name) || PRIVATE.contains(&folded(name).as_str())
+}
+
+/// In lower case, and with `_` as `-`: CGI and WSGI servers do not tell the two apart.
+fn folded(name: &str) -> String {
+    name.to_ascii_lowercase().replace('_', "-")
 }
 
 /// The name of `names` that was probably meant by `wanted`, for "did you mean". Case and separators do not count; of the rest, a third

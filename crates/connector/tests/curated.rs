@@ -22,7 +22,8 @@ fn connectors() -> Vec<Connector> {
             let text = fs::read_to_string(folder.join("connector.toml")).unwrap();
             let name = folder.file_name().unwrap().to_string_lossy().into_owned();
             let connector = parse_toml(&text).and_then(Connector::new);
-            let connector = connector.unwrap_or_else(|problems| panic!("{name}: {}", problems.iter().map(|p| format!("\n  {p}")).collect::<String>()));
+            let connector =
+                connector.unwrap_or_else(|problems| panic!("{name}: {}", problems.iter().map(|p| format!("\n  {p}")).collect::<String>()));
             assert_eq!(connector.definition().id, name, "the folder has another name than its connector");
             assert!(folder.join("icon.svg").is_file(), "{name} has no icon.svg");
             connector

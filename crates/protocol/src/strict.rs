@@ -19,6 +19,9 @@ pub const MAX_DEPTH: usize = 64;
 /// that in memory.
 pub const MAX_VALUES: usize = 1_000_000;
 
+/// Names that `serde_json` itself gives a meaning when a value is read again: a second document could hide behind one.
+pub const RESERVED: &str = "$serde_json::private::";
+
 /// serde_json refuses to nest deeper than this by itself, whatever was asked for.
 const PARSER_DEPTH: usize = 127;
 
@@ -64,12 +67,25 @@ fn sentence(message: &str) -> String {
 /// Text that is not one JSON value, a member that appears twice in one object, nesting below `max_depth`, more than
 /// [`MAX_VALUES`] values.
 pub fn parse(text: &str, max_depth: usize) -> Result<Value, StrictError> {
+    read(text, max_depth, false)
+}
+
+fn read(text: &str, max_depth: usize, last_wins: bool) -> Result<Value, StrictError> {
     let left = Cell::new(MAX_VALUES);
     let max_depth = max_depth.min(PARSER_DEPTH);
     let mut parser = serde_json::Deserializer::from_str(text);
-    let value = Strict { depth_left: max_depth, max_depth, values_left: &left }.deserialize(&mut parser)?;
+    let value = Strict { depth_left: max_depth, max_depth, values_left: &left, last_wins }.deserialize(&mut parser)?;
     parser.end()?;
     Ok(value)
+}
+
+/// Parses what a platform answered: as [`parse_slice`], but of members of one name the last one counts, because nobody acts on the
+/// first.
+///
+/// # Errors
+/// As [`parse_slice`], without the one about members that appear twice.
+pub fn parse_answer(bytes: &[u8]) -> Result<Value, StrictError> {
+    read(utf8(bytes)?, PARSER_DEPTH, true)
 }
 
 /// [`parse`] for bytes.
@@ -77,15 +93,16 @@ pub fn parse(text: &str, max_depth: usize) -> Result<Value, StrictError> {
 /// # Errors
 /// As [`parse`], and for bytes that are not UTF-8.
 pub fn parse_slice(bytes: &[u8], max_depth: usize) -> Result<Value, StrictError> {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => parse(text, max_depth),
-        Err(error) => {
-            let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
-            let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-            let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
-            Err(StrictError { message: "The text is not UTF-8.".to_owned(), line, column })
-        }
-    }
+    parse(utf8(bytes)?, max_depth)
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str, StrictError> {
+    std::str::from_utf8(bytes).map_err(|error| {
+        let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
+        StrictError { message: "The text is not UTF-8.".to_owned(), line, column }
+    })
 }
 
 /// Builds one value; carries what the value may still use up.
@@ -94,6 +111,7 @@ struct Strict<'a> {
     depth_left: usize,
     max_depth: usize,
     values_left: &'a Cell<usize>,
+    last_wins: bool,
 }
 
 impl Strict<'_> {
@@ -166,8 +184,11 @@ impl<'de> Visitor<'de> for Strict<'_> {
         let mut object = Map::new();
         while let Some(name) = access.next_key::<String>()? {
             // Judged before its value is read, so that the position in the error is the second name's.
-            if object.contains_key(&name) {
+            if !self.last_wins && object.contains_key(&name) {
                 return Err(A::Error::custom(duplicate(&name)));
+            }
+            if name.starts_with(RESERVED) {
+                return Err(A::Error::custom(format_args!("The member name {} is reserved.", quote(&name))));
             }
             object.insert(name, access.next_value_seed(member)?);
         }

@@ -8,7 +8,7 @@ use crate::{
     config::Config,
     direct::DirectCache,
     egress::Egress,
-    limits::Limits,
+    limits::{Limits, Streams},
     read_cache::ReadCache,
     store::{Change, Store},
     telemetry::audit::AuditLog,
@@ -39,6 +39,8 @@ pub struct AppState {
     pub bodies: Semaphore,
     /// One document is made into a connector at a time: it takes many times its size.
     pub imports: Semaphore,
+    /// How many streams each principal holds open.
+    pub streams: Streams,
     /// What changed, for open streams.
     pub changes: broadcast::Sender<Change>,
     /// Becomes true when the node stops: streams end, new work is refused.

@@ -170,11 +170,11 @@ async fn execute(app: &App, call: &Call<'_>) -> Result<Answer> {
     action.validate(chosen.arguments()).map_err(outcome::bad_argument)?;
 
     let key =
-        cacheable(app, &loaded, action).then(|| app.reads.key(scope, call.connector_id, call.action_id, chosen.id(), call.arguments_text));
+        cacheable(app, call, &loaded, action).then(|| app.reads.key(scope, &loaded, call.action_id, chosen.id(), call.arguments_text));
     if let Some(key) = &key
         && let Some((status, body)) = app.reads.get(key)
     {
-        let value = serde_json::from_slice(&body).map_err(Error::internal)?;
+        let value = amalgam_protocol::strict::parse_answer(&body).map_err(Error::internal)?;
         return Ok(Answer { connector: loaded, status, body, value, picked_credential, cached: true });
     }
     let incoming = send(app, call, &loaded, action, &chosen).await;
@@ -192,7 +192,7 @@ async fn execute(app: &App, call: &Call<'_>) -> Result<Answer> {
 /// Builds the request and sends it. The secret is in the clear from here to the end of this function.
 async fn send(app: &App, call: &Call<'_>, loaded: &Loaded, action: &CompiledAction, chosen: &Chosen<'_>) -> Result<Incoming> {
     let boundary = hex(&random::<12>());
-    let opened = chosen.open(app, &call.caller.scope)?;
+    let opened = chosen.open(app, &call.caller.scope, loaded.connector.definition())?;
     let (secrets, variables) = (opened.fields(), opened.variables());
     let account = Account {
         variables: &variables,
@@ -201,6 +201,7 @@ async fn send(app: &App, call: &Call<'_>, loaded: &Loaded, action: &CompiledActi
         boundary: &boundary,
     };
     let plan = plan(&loaded.connector, action, chosen.arguments(), &account).map_err(outcome::bad_argument)?;
+    let has_body = plan.body.is_some();
     let request = OutgoingRequest {
         method: outcome::method(plan.method),
         url: &plan.url,
@@ -209,16 +210,18 @@ async fn send(app: &App, call: &Call<'_>, loaded: &Loaded, action: &CompiledActi
         timeout: call.timeout.unwrap_or(app.config.action_timeout),
         max_response_bytes: app.config.max_response_bytes,
         follow_redirects: true,
-        credential_bound: account.auth.is_some(),
+        // A body that goes elsewhere takes along what the user meant for this platform alone.
+        credential_bound: account.auth.is_some() || has_body,
     };
     let mut incoming = app.egress.send(request).await.map_err(outcome::not_reached)?;
     outcome::scrub(&mut incoming, &secrets);
     Ok(incoming)
 }
 
-fn cacheable(app: &App, loaded: &Loaded, action: &CompiledAction) -> bool {
+fn cacheable(app: &App, call: &Call<'_>, loaded: &Loaded, action: &CompiledAction) -> bool {
     let declared = &action.action;
     !app.config.read_cache.is_zero()
+        && call.extra_headers.is_empty()
         && loaded.connector.definition().cache
         && declared.cache
         && declared.method == Method::Get

@@ -156,7 +156,7 @@ fn sort(definition: &Definition, scheme: &AuthScheme, values: Map<String, Value>
             fields.iter().map(|(name, _)| format!("`{name}`")).chain(definition.variables.keys().map(|name| format!("`{name}`"))).collect();
         names.join(", ")
     };
-    let mut opened = Opened::default();
+    let mut opened = Opened { origin: definition.origin().to_owned(), ..Opened::default() };
     for (name, value) in values {
         let Value::String(text) = &value else {
             return Err(Error::invalid(&format!("fields.{name}"), format!("`{name}` must be a string.")));

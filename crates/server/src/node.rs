@@ -29,7 +29,7 @@ use crate::{
     direct::DirectCache,
     egress::{Egress, EgressConfig},
     http, jobs,
-    limits::Limits,
+    limits::{Limits, Streams},
     read_cache::ReadCache,
     store::{Store, accounts::DEFAULT_ACCOUNT, api_keys::Role, db::Db, sealer::Sealer},
     telemetry::audit::AuditLog,
@@ -192,6 +192,7 @@ fn assemble(config: Config, store: Arc<Store>, address: SocketAddr) -> Result<Ap
         audit: AuditLog::start(store.clone()),
         reads: ReadCache::new(config.read_cache),
         direct: DirectCache::new(),
+        streams: Streams::default(),
         bodies: Semaphore::new(BODIES_KIB),
         imports: Semaphore::new(1),
         changes: broadcast::channel(256).0,
@@ -208,7 +209,7 @@ async fn serve(listener: TcpListener, app: App) {
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(64 * 1024).keep_alive(true);
     let graceful = GracefulShutdown::new();
-    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let room = Arc::new(Semaphore::new(connections()));
     loop {
         let Ok(place) = room.clone().acquire_owned().await else { break };
         let stream = tokio::select! {
@@ -237,6 +238,17 @@ async fn serve(listener: TcpListener, app: App) {
     if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
         tracing::warn!("calls were still running after 10 seconds; stopping without them");
     }
+}
+
+/// As many connections as the limit of open files leaves room for, which is first raised to what the system allows.
+fn connections() -> usize {
+    let files = rlimit::increase_nofile_limit(u64::try_from(2 * MAX_CONNECTIONS).unwrap_or(u64::MAX)).unwrap_or(1_024);
+    // Half for those that come in; the rest for calls to platforms, the database and the streams of the process.
+    let room = usize::try_from(files / 2).unwrap_or(MAX_CONNECTIONS).clamp(64, MAX_CONNECTIONS);
+    if room < MAX_CONNECTIONS {
+        tracing::info!(connections = room, "the limit of open files bounds the number of connections");
+    }
+    room
 }
 
 /// Returns when the node is told to stop.

@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use moka::sync::Cache;
 
-use crate::store::Scope;
+use crate::{connectors::Loaded, store::Scope};
 
 /// Answers larger than this are not kept, in bytes.
 const MAX_ENTRY: usize = 256 * 1024;
@@ -20,7 +20,7 @@ const MAX_TOTAL: u64 = 16 * 1024 * 1024;
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Key {
     scope: Scope,
-    connector: String,
+    connector: u64,
     action: String,
     credential: Option<String>,
     arguments: Vec<u8>,
@@ -40,20 +40,22 @@ impl ReadCache {
     pub fn new(time_to_live: Duration) -> Self {
         let answers = Cache::builder()
             .max_capacity(MAX_TOTAL)
-            .weigher(|key: &Key, (_, body): &(u16, Bytes)| u32::try_from(256 + key.arguments.len() + body.len()).unwrap_or(u32::MAX))
+            .weigher(|key: &Key, (_, body): &(u16, Bytes)| {
+                u32::try_from(256 + key.scope.user.len() + key.action.len() + key.arguments.len() + body.len()).unwrap_or(u32::MAX)
+            })
             .time_to_live(time_to_live)
             .build();
         Self { answers, epochs: Cache::new(100_000), next: AtomicU64::new(0), hasher: RandomState::new() }
     }
 
     /// The key of a read that begins now: a write that ends after this moment makes its answer unreachable.
-    pub fn key(&self, scope: &Scope, connector: &str, action: &str, credential: Option<&str>, arguments: &[u8]) -> Key {
-        let place = self.hasher.hash_one((scope, connector));
+    pub fn key(&self, scope: &Scope, connector: &Loaded, action: &str, credential: Option<&str>, arguments: &[u8]) -> Key {
+        let place = self.hasher.hash_one((scope, connector.id()));
         // An epoch that fell out of its cache comes back with a new number, never with an old one.
         let epoch = self.epochs.get_with(place, || self.next.fetch_add(1, Ordering::Relaxed));
         Key {
             scope: scope.clone(),
-            connector: connector.to_owned(),
+            connector: connector.version,
             action: action.to_owned(),
             credential: credential.map(str::to_owned),
             arguments: arguments.to_vec(),

@@ -91,6 +91,14 @@ pub fn import(source: &[u8], options: &ImportOptions) -> Result<Import, ImportEr
     convert(parsed.value, options, notes)
 }
 
+/// Reads a JSON or YAML text into a value, within the limits of a document; for bodies that hold a document as a member.
+///
+/// # Errors
+/// As [`import`], for what is wrong with the text.
+pub fn read_value(source: &[u8]) -> Result<Value, ImportError> {
+    read::parse(source).map(|parsed| parsed.value)
+}
+
 /// Imports a document that is parsed already.
 ///
 /// # Errors

@@ -11,7 +11,7 @@ use super::ImportError;
 /// The longest document that is read.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 /// The most values in a document, those of replayed YAML aliases included.
-const MAX_NODES: usize = 10_000_000;
+const MAX_NODES: usize = 3_000_000;
 /// The most text in a document, that of replayed YAML aliases included.
 const MAX_TEXT: usize = 2 * MAX_BYTES;
 /// The stack of the thread that reads YAML: its parser takes some 20 KB a level in a debug build.
@@ -140,7 +140,7 @@ impl Meter {
         self.nodes.set(self.nodes.get() + 1);
         self.text.set(self.text.get().saturating_add(text));
         if self.nodes.get() > MAX_NODES {
-            return Err(E::custom("the document has more than 10 million values"));
+            return Err(E::custom("the document has more than 3 million values"));
         }
         if self.text.get() > MAX_TEXT {
             return Err(E::custom("the document grows too large when its aliases are expanded"));
@@ -247,6 +247,10 @@ impl<'de> Visitor<'de> for Tree<'_> {
         let mut map = Map::new();
         while let Some(key) = entries.next_key::<String>()? {
             self.meter.count::<A::Error>(key.len())?;
+            // A stored definition is read again, and then such a name would mean something to `serde_json`.
+            if key.starts_with("$serde_json::private::") {
+                return Err(serde::de::Error::custom("a key starts with the reserved `$serde_json::private::`"));
+            }
             let value = entries.next_value_seed(inner)?;
             if map.insert(key, value).is_some() {
                 self.meter.duplicates.set(self.meter.duplicates.get() + 1);

@@ -3,10 +3,10 @@
 use amalgam_connector::{
     Connector,
     definition::Definition,
-    openapi::{Import, ImportOptions, import, import_value},
+    openapi::{Import, ImportOptions, import, import_value, read_value},
 };
 use axum::{body::Body, extract::State};
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -17,7 +17,7 @@ use crate::{
     catalogue::is_builtin,
     clock::rfc3339,
     error::{Error, Kind, Result},
-    request::{Management, Path, Query, from_value, read_body},
+    request::{Management, Path, Query, read_body},
     store::Change,
     store::connectors::Stored,
 };
@@ -84,8 +84,9 @@ pub struct ImportedList {
 }
 
 /// A document with what to call it; or send the document itself as the body, with these in the query.
-#[derive(Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[derive(utoipa::ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "documents the shape that `understand` takes apart by hand")]
 pub struct ImportBody {
     /// 1 to 64 of `A-Z`, `a-z`, `0-9`, `_`, `-`; absent = made from the title.
     id: Option<String>,
@@ -111,7 +112,7 @@ pub struct ImportQuery {
 /// Something that came in a body: a document, or settings alone.
 enum Sent {
     Document(Box<Import>),
-    Settings(ImportBody),
+    Settings { name: Option<String>, base_url: Option<String> },
 }
 
 /// Make a connector of an OpenAPI document. Every operation becomes an action or is listed in `omitted` with the reason.
@@ -123,7 +124,6 @@ async fn create(
     State(app): State<App>,
     Management(caller): Management,
     Query(query): Query<ImportQuery>,
-    headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, axum::Json<ImportedView>)> {
     caller.require_admin()?;
@@ -131,7 +131,7 @@ async fn create(
     if own.len() >= MAX_CONNECTORS {
         return Err(Error::new(Kind::Conflict, format!("An account may have at most {MAX_CONNECTORS} connectors; delete one first.")));
     }
-    let Sent::Document(import) = receive(&app, &headers, body, query).await? else {
+    let Sent::Document(import) = receive(&app, body, query).await? else {
         return Err(Error::invalid("spec", "`spec` is missing: send the OpenAPI document as an object or as text, or as the body itself."));
     };
     keep(&app, &caller, *import, false).await.map(|view| (StatusCode::CREATED, axum::Json(view)))
@@ -167,7 +167,6 @@ async fn update(
     Management(caller): Management,
     Path(id): Path<String>,
     Query(query): Query<ImportQuery>,
-    headers: HeaderMap,
     body: Body,
 ) -> Result<axum::Json<ImportedView>> {
     caller.require_admin()?;
@@ -175,15 +174,15 @@ async fn update(
     let stored = own.get(&id).ok_or_else(|| Error::not_found("connector"))?;
     let known = stored.loaded.connector.definition();
     let query = ImportQuery { id: Some(id), ..query };
-    let import = match receive(&app, &headers, body, query).await? {
+    let import = match receive(&app, body, query).await? {
         Sent::Document(mut import) => {
             import.definition.id.clone_from(&known.id);
             *import
         }
-        Sent::Settings(settings) => {
+        Sent::Settings { name, base_url } => {
             let mut definition = stored.loaded.connector.to_definition();
-            definition.name = settings.name.unwrap_or(definition.name);
-            definition.base_url = settings.base_url.map_or(definition.base_url, |url| url.trim_end_matches('/').to_owned());
+            definition.name = name.unwrap_or(definition.name);
+            definition.base_url = base_url.map_or(definition.base_url, |url| url.trim_end_matches('/').to_owned());
             let changed = Import { definition, omitted: Vec::new(), warnings: Vec::new() };
             let view = keep_with(&app, &caller, changed, stored.omitted.clone(), stored.warnings.clone(), true).await?;
             return Ok(axum::Json(view));
@@ -213,43 +212,41 @@ async fn delete(State(app): State<App>, Management(caller): Management, Path(id)
     Ok(axum::Json(Deleted { message: "Connector deleted", id }))
 }
 
-/// Reads a body: JSON or YAML, a document or `{spec, …}`. Large documents are taken apart on a thread of their own.
-async fn receive(app: &App, headers: &HeaderMap, body: Body, query: ImportQuery) -> Result<Sent> {
+/// Reads a body: JSON or YAML, a document or `{spec, …}`. Large documents are taken apart on a thread of their own, one at a time.
+async fn receive(app: &App, body: Body, query: ImportQuery) -> Result<Sent> {
     let bytes = read_body(body, MAX_DOCUMENT).await?;
-    let _turn = app.imports.acquire().await.map_err(Error::internal)?;
     if bytes.is_empty() {
         return Err(Error::new(Kind::InvalidRequest, "The body is empty: send an OpenAPI document, or `{\"spec\": …}`."));
     }
-    let kind = headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
-    let wraps = kind.contains("json") || kind.is_empty();
-    let work = tokio::task::spawn_blocking(move || {
-        let options = ImportOptions { id: query.id, name: query.name, base_url: query.base_url };
-        if !wraps {
-            return import(&bytes, &options).map(|import| Sent::Document(Box::new(import))).map_err(bad_document);
+    let _turn = app.imports.acquire().await.map_err(Error::internal)?;
+    tokio::task::spawn_blocking(move || understand(&bytes, query)).await.map_err(Error::internal)?
+}
+
+fn understand(bytes: &[u8], query: ImportQuery) -> Result<Sent> {
+    // Nothing here goes through a derived reader: those are not bounded, and some names mean something to them.
+    let value = read_value(bytes).map_err(bad_document)?;
+    let mut options = ImportOptions { id: query.id, name: query.name, base_url: query.base_url };
+    let document = |value: Value, options: &ImportOptions| {
+        import_value(value, options).map(|import| Sent::Document(Box::new(import))).map_err(bad_document)
+    };
+    let Value::Object(mut members) = value else {
+        return Err(Error::new(Kind::InvalidRequest, "The body must be an OpenAPI document, or `{\"spec\": …}`."));
+    };
+    if ["openapi", "swagger", "discoveryVersion"].iter().any(|key| members.contains_key(*key)) {
+        return document(Value::Object(members), &options);
+    }
+    for (name, place) in [("id", &mut options.id), ("name", &mut options.name), ("baseUrl", &mut options.base_url)] {
+        match members.shift_remove(name) {
+            None | Some(Value::Null) => {}
+            Some(Value::String(text)) => *place = place.take().or(Some(text)),
+            Some(_) => return Err(Error::invalid(name, format!("`{name}` must be a string."))),
         }
-        // JSON is read by the importer's own bounded reader: 64 MB of brackets must not cost more than a refusal.
-        let value: Value = serde_json::from_slice(&bytes).map_err(|e| {
-            Error::new(Kind::InvalidRequest, format!("The body is not JSON: {e}. For YAML send `Content-Type: application/yaml`."))
-        })?;
-        let is_document = ["openapi", "swagger", "discoveryVersion"].iter().any(|key| value.get(key).is_some());
-        if is_document {
-            return import_value(value, &options).map(|import| Sent::Document(Box::new(import))).map_err(bad_document);
-        }
-        let mut body: ImportBody = from_value(value)?;
-        let options = ImportOptions {
-            id: options.id.or_else(|| body.id.clone()),
-            name: options.name.or_else(|| body.name.clone()),
-            base_url: options.base_url.or_else(|| body.base_url.clone()),
-        };
-        match body.spec.take() {
-            None => Ok(Sent::Settings(ImportBody { id: options.id, name: options.name, base_url: options.base_url, spec: None })),
-            Some(Value::String(text)) => {
-                import(text.as_bytes(), &options).map(|import| Sent::Document(Box::new(import))).map_err(bad_document)
-            }
-            Some(value) => import_value(value, &options).map(|import| Sent::Document(Box::new(import))).map_err(bad_document),
-        }
-    });
-    work.await.map_err(Error::internal)?
+    }
+    match members.shift_remove("spec") {
+        None | Some(Value::Null) => Ok(Sent::Settings { name: options.name, base_url: options.base_url }),
+        Some(Value::String(text)) => import(text.as_bytes(), &options).map(|import| Sent::Document(Box::new(import))).map_err(bad_document),
+        Some(value) => document(value, &options),
+    }
 }
 
 fn bad_document(error: amalgam_connector::openapi::ImportError) -> Error {

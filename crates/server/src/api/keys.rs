@@ -88,6 +88,7 @@ async fn create(
     Management(caller): Management,
     Json(new): Json<NewKey>,
 ) -> Result<(StatusCode, axum::Json<KeyView>)> {
+    caller.require_key()?;
     let name = new.name.unwrap_or_else(|| "API key".to_owned());
     if name.trim().is_empty() || name.chars().count() > 100 {
         return Err(Error::invalid("name", "`name` must have 1 to 100 characters."));
@@ -146,19 +147,19 @@ pub struct Revoked {
 #[utoipa::path(delete, path = "/api/keys/{keyId}", tag = "Administration", operation_id = "revoke-key",
     params(("keyId" = String, Path, description = "Key ID")),
     responses((status = 200, description = "Revoked", body = Revoked), (status = 401, description = "Not authenticated"),
-        (status = 404, description = "No such key"), (status = 409, description = "It is the last admin key")))]
+        (status = 403, description = "Not for your role"), (status = 404, description = "No such key"), (status = 409, description = "It is the last admin key")))]
 async fn revoke(State(app): State<App>, Management(caller): Management, Path(id): Path<String>) -> Result<axum::Json<Revoked>> {
     let whole_account = caller.role == Role::Admin;
-    let keys = app.store.list_api_keys(&caller.scope, whole_account).await?;
-    let is_admin = |key: &&ApiKey| key.role == Role::Admin;
-    if keys.iter().any(|key| key.id == id && is_admin(&key)) && keys.iter().filter(is_admin).count() == 1 {
-        return Err(Error::new(
-            Kind::Conflict,
-            "This is the account's last admin key; make another one first, or nobody could get in again.",
-        ));
-    }
+    caller.require_key()?;
     if !app.store.revoke_api_key(&caller.scope, whole_account, &id).await? {
-        return Err(Error::not_found("key"));
+        let keys = app.store.list_api_keys(&caller.scope, whole_account).await?;
+        return Err(match keys.iter().find(|key| key.id == id) {
+            None => Error::not_found("key"),
+            Some(_) if whole_account => {
+                Error::new(Kind::Conflict, "This is the account's last admin key; make another one first, or nobody could get in again.")
+            }
+            Some(_) => Error::new(Kind::Forbidden, "This is an admin key; only an admin ends it."),
+        });
     }
     Ok(axum::Json(Revoked { message: "Key revoked", id }))
 }

@@ -99,7 +99,7 @@ pub struct Deleted {
     user_id: String,
 }
 
-/// Delete a user with its credentials.
+/// Delete a user with its credentials and servers; its member keys are revoked.
 #[utoipa::path(delete, path = "/users/{userId}", tag = "Users", operation_id = "delete-user", params(("userId" = String, Path, description = "User ID")),
     responses((status = 200, description = "Deleted", body = Deleted), (status = 401, description = "Not authenticated"),
         (status = 403, description = "Not for your role"), (status = 404, description = "No such user")))]

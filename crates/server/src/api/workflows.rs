@@ -9,13 +9,16 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     app::App,
     clock::rfc3339,
-    error::{Error, Result},
+    error::{Error, Kind, Result},
     request::{Json, Management, Path},
     store::Change,
     store::workflows::Workflow,
 };
 
 const MAX_STEPS: usize = 100;
+const MAX_WORKFLOWS: usize = 200;
+/// Description and steps of one workflow, as JSON, in bytes.
+const MAX_BYTES: usize = 64 * 1024;
 
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(put, get, delete))
@@ -111,6 +114,13 @@ async fn put(
     }
     let server = app.store.server(&caller.scope, &id).await?;
     let steps = serde_json::to_value(&body.steps).map_err(Error::internal)?;
+    if steps.to_string().len() + body.description.len() > MAX_BYTES {
+        return Err(Error::invalid("steps", "`steps` and `description` may have at most 65,536 bytes of JSON together."));
+    }
+    let known = app.store.workflows(&server).await?;
+    if known.len() >= MAX_WORKFLOWS && known.iter().all(|workflow| workflow.name != name) {
+        return Err(Error::new(Kind::Conflict, "A server may have at most 200 workflows; delete one first."));
+    }
     let new = app.store.put_workflow(&server, &name, &body.description, &steps).await?;
     app.announce(Change::Workflows(server.id.clone()));
     let workflow = app.store.workflow(&server, &name).await?.ok_or_else(|| Error::not_found("workflow"))?;

@@ -69,6 +69,16 @@ impl Caller {
         HASHER.hash_one((&self.principal, &self.scope))
     }
 
+    /// Refuses callers who show a user token alone: what they make must not outlive it.
+    pub fn require_key(&self) -> Result<()> {
+        match self.principal {
+            Principal::Key(_) => Ok(()),
+            Principal::Token(_) | Principal::Jwt(_) => {
+                Err(Error::new(Kind::Forbidden, "This needs an API key; a user token is not enough."))
+            }
+        }
+    }
+
     /// Refuses everybody but admins of the account.
     pub fn require_admin(&self) -> Result<()> {
         if self.role == Role::Admin { Ok(()) } else { Err(Error::new(Kind::Forbidden, "This needs an API key with the role `admin`.")) }
@@ -124,7 +134,7 @@ pub async fn mcp(app: &App, identity: &Identity<'_>, server_id: Option<&str>, to
         if proof.server.as_ref().is_none_or(|server| Some(server.id.as_str()) != server_id) {
             return Err(invalid_token());
         }
-        return judged(for_whom(app, proof, identity).await?);
+        return for_whom(app, proof, identity).await;
     }
     let proof = match identity.bearer {
         Some(token) => by_bearer(app, token).await?,
@@ -226,10 +236,12 @@ async fn for_whom(app: &App, proof: Proof, identity: &Identity<'_>) -> Result<Ca
         _ => None,
     };
     let mut user = proof.user;
-    if let Some(token) = identity.user_token
-        && override_rule != Some(UserOverride::None)
-    {
-        user = jwt::verify(app, &proof.account, token).await?.user;
+    if let Some(token) = identity.user_token {
+        // Verified even where it is not listened to: a token that is wrong is an error, never ignored.
+        let named = jwt::verify(app, &proof.account, token).await?.user;
+        if override_rule != Some(UserOverride::None) {
+            user = named;
+        }
     } else if let Some(wanted) = identity.user_id {
         let allowed = match (&proof.principal, override_rule) {
             // A server's setting decides whether its token URL listens to the header; where it does not, the header is no error.
@@ -247,5 +259,5 @@ async fn for_whom(app: &App, proof: Proof, identity: &Identity<'_>) -> Result<Ca
             user = wanted.into();
         }
     }
-    Ok(Caller { scope: Scope { account: proof.account, user }, principal: proof.principal, role: proof.role, server: proof.server })
+    judged(Caller { scope: Scope { account: proof.account, user }, principal: proof.principal, role: proof.role, server: proof.server })
 }

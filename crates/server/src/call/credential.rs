@@ -33,6 +33,8 @@ pub struct Opened {
     pub fields: Map<String, Value>,
     /// Where the platform is for this person.
     pub variables: Map<String, Value>,
+    /// The origin of the connector when the secret was entered; it is sent nowhere else.
+    pub origin: String,
 }
 
 /// Chooses: the named credential, else the user's only one, else the newest.
@@ -59,13 +61,17 @@ pub async fn choose<'a>(
     if authenticates {
         return if chosen.credential.is_some() { Ok(chosen) } else { Err(missing(definition)) };
     }
-    // Nothing secret is sent, so the caller may say where the platform is. With a secret it may not: it would follow.
+    // Nothing secret is sent here.
+    // So the caller may say where the platform is. Then the stored credential stays closed: its variables would follow.
     for name in definition.variables.keys().filter(|name| !action.action.params.contains_key(*name)) {
         if call.arguments.contains_key(name)
             && let Some(value) = chosen.arguments.to_mut().shift_remove(name)
         {
             chosen.given.insert(name.clone(), value);
         }
+    }
+    if !chosen.given.is_empty() {
+        chosen.credential = None;
     }
     Ok(chosen)
 }
@@ -128,15 +134,21 @@ impl Chosen<'_> {
     }
 
     /// Opens the secret. Only where the request is about to be sent.
-    pub fn open(&self, app: &App, scope: &Scope) -> Result<Opened> {
-        let mut opened = match &self.credential {
-            Some(credential) => {
-                let secret = app.store.open_credential(scope, credential)?;
-                serde_json::from_str(secret.expose()).map_err(|_| Error::internal("a credential holds something else than JSON"))?
-            }
-            None => Opened::default(),
+    pub fn open(&self, app: &App, scope: &Scope, definition: &Definition) -> Result<Opened> {
+        let Some(credential) = &self.credential else {
+            return Ok(Opened { variables: self.given.clone(), ..Opened::default() });
         };
-        opened.variables.extend(self.given.clone());
+        let secret = app.store.open_credential(scope, credential)?;
+        let opened: Opened =
+            serde_json::from_str(secret.expose()).map_err(|_| Error::internal("a credential holds something else than JSON"))?;
+        if opened.origin != definition.origin() {
+            let sentence = format!(
+                "Credential not found: the address of {} has changed since this credential was entered, so it is not sent there. Create a new \
+                 one with create_credential_alloy.",
+                definition.name
+            );
+            return Err(Error::new(Kind::CredentialNotFound, sentence).with_details(json!({ "connectorId": definition.id })));
+        }
         Ok(opened)
     }
 }

@@ -1,6 +1,7 @@
 //! What a platform's answer means: JSON to pass on, or an error whose sentence says what to do.
 
 use amalgam_connector::{ArgumentError, Connector, definition::Method, plan::Plan, shape::failure};
+use amalgam_protocol::strict::parse_answer;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{
@@ -18,6 +19,8 @@ use crate::{
 const MAX_REASON: usize = 500;
 /// Shorter secrets are not searched for in answers: they would match by chance.
 const MIN_SECRET: usize = 8;
+/// What stands in an answer where a secret stood.
+const REMOVED: &str = "[credential removed]";
 
 /// An answer with a success status, as JSON.
 pub struct Read {
@@ -89,12 +92,45 @@ pub fn headers(plan: &Plan) -> Result<HeaderMap> {
 
 /// Takes the secret out of an answer that repeats it (an echo, an error message): no model may see it.
 pub fn scrub(incoming: &mut Incoming, secrets: &[(&str, &str)]) {
-    for (_, secret) in secrets.iter().filter(|(name, secret)| *name != "username" && secret.len() >= MIN_SECRET) {
-        if memchr::memmem::find(&incoming.body, secret.as_bytes()).is_none() {
-            continue;
+    let field = |wanted: &str| secrets.iter().find(|(name, _)| *name == wanted).map(|(_, value)| *value);
+    let password = field("password").unwrap_or_default();
+    // As the header of basic authentication says them.
+    let pair = field("username").map(|user| STANDARD.encode(format!("{user}:{password}")));
+    // A user name is no secret, unless it is a key that stands there alone.
+    let fields = secrets.iter().filter(|(name, _)| *name != "username" || password.is_empty()).map(|(_, secret)| *secret);
+    for secret in fields.chain(pair.as_deref()).filter(|secret| secret.len() >= MIN_SECRET) {
+        if memchr::memmem::find(&incoming.body, secret.as_bytes()).is_some() {
+            let text = String::from_utf8_lossy(&incoming.body).replace(secret, REMOVED);
+            incoming.body = Bytes::from(text);
         }
-        let text = String::from_utf8_lossy(&incoming.body).replace(secret, "[credential removed]");
-        incoming.body = Bytes::from(text);
+        // Writers of JSON escape quotes, slashes, ampersands; letters and digits stay as they are.
+        if !secret.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~+=:".contains(&b))
+            && memchr::memchr(b'\\', &incoming.body).is_some()
+            && let Ok(mut value) = serde_json::from_slice(&incoming.body)
+            && remove(&mut value, secret)
+        {
+            incoming.body = Bytes::from(value.to_string());
+        }
+    }
+}
+
+/// Takes the secret out of every string and member name; tells whether it was there. The parser has bounded the depth.
+fn remove(value: &mut Value, secret: &str) -> bool {
+    match value {
+        Value::String(text) if text.contains(secret) => {
+            *text = text.replace(secret, REMOVED);
+            true
+        }
+        Value::Array(items) => items.iter_mut().fold(false, |found, item| remove(item, secret) || found),
+        Value::Object(members) => {
+            let mut found = members.values_mut().fold(false, |found, member| remove(member, secret) || found);
+            if members.keys().any(|name| name.contains(secret)) {
+                *members = std::mem::take(members).into_iter().map(|(name, member)| (name.replace(secret, REMOVED), member)).collect();
+                found = true;
+            }
+            found
+        }
+        _ => false,
     }
 }
 
@@ -115,9 +151,8 @@ pub fn read(connector: &Connector, incoming: Incoming) -> Result<Read> {
         if incoming.body.is_empty() {
             return Ok(described(status, json!({ "status": status.as_u16(), "message": "The platform answered without content." }), keep));
         }
-        let value: Value = serde_json::from_slice(&incoming.body).map_err(|e| {
-            Error::new(Kind::PlatformFailed, format!("{name} answered {status} with something that claims to be JSON and is not ({e})."))
-        })?;
+        let value = parse_answer(&incoming.body)
+            .map_err(|e| Error::new(Kind::PlatformFailed, format!("{name} answered {status} with JSON that cannot be read: {e}.")))?;
         if let Some(reason) = failure(connector, &value) {
             let sentence = format!("{name} refused the call: {}", cut(&reason));
             return Err(
@@ -148,7 +183,7 @@ fn is_json(content_type: &str) -> bool {
 
 fn refused(name: &str, incoming: &Incoming) -> Error {
     let status = incoming.status;
-    let body: Option<Value> = serde_json::from_slice(&incoming.body).ok();
+    let body = parse_answer(&incoming.body).ok();
     let reason = body.as_ref().and_then(reason).map(|reason| format!(": {}", cut(&reason))).unwrap_or_default();
     let retry_after = incoming.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     let advice = match status {

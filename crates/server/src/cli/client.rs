@@ -234,7 +234,7 @@ impl Client {
             return not_a_node(&format!("{} answered {status}", self.base));
         };
         let code = at(["/code", "/error/code"]).unwrap_or_default();
-        let mut failure = Failure::refused(sentence);
+        let mut failure = Failure::refused(sentence).with_not_found(status == StatusCode::NOT_FOUND);
         if let Some(next) = self.next_step(code, header(RETRY_AFTER).as_deref()) {
             failure = failure.with_next(next);
         }

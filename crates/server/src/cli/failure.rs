@@ -27,6 +27,7 @@ pub struct Failure {
     request_id: Option<String>,
     next: Option<String>,
     body: Option<String>,
+    not_found: bool,
 }
 
 impl Failure {
@@ -59,6 +60,17 @@ impl Failure {
     pub fn with_next(mut self, next: impl Into<String>) -> Self {
         self.next = Some(next.into());
         self
+    }
+
+    /// Marks that the server has no such object.
+    pub fn with_not_found(mut self, not_found: bool) -> Self {
+        self.not_found = not_found;
+        self
+    }
+
+    /// Whether the server has no such object.
+    pub fn is_not_found(&self) -> bool {
+        self.not_found
     }
 
     /// Adds the id under which the server's log has the request.

@@ -20,7 +20,11 @@ pub fn read(source: &str) -> Result<Vec<u8>> {
     let cannot = |e: std::io::Error| Failure::usage(format!("cannot read {source:?}: {e}"));
     let mut bytes = Vec::new();
     let mut take = |reader: &mut dyn Read| reader.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(cannot);
-    if source == "-" { take(&mut stdin().lock())? } else { take(&mut File::open(source).map_err(cannot)?)? };
+    if source == "-" {
+        take(&mut stdin().lock())?
+    } else {
+        take(&mut File::open(source).map_err(cannot)?)?
+    };
     if bytes.len() as u64 > MAX_BYTES {
         return Err(Failure::usage(format!("{source:?} is larger than 64 MB, the most that a node takes")));
     }

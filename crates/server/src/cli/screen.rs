@@ -117,10 +117,15 @@ impl Screen {
     }
 }
 
-/// A member of an object as people read it. A null time of expiry never comes.
+/// A member of an object as people read it: `tokenExpiresAt` to the second, and a null one never comes.
 pub fn cell(object: &Value, field: &str) -> String {
+    let field_is_time = field == "at" || field.ends_with("At");
     match object.get(field) {
         Some(Value::Null) if field.to_ascii_lowercase().ends_with("expiresat") => "never".to_owned(),
+        Some(Value::String(time)) if field_is_time => match (time.get(..10), time.get(10..11), time.get(11..19)) {
+            (Some(day), Some("T"), Some(second)) => clean(&format!("{day} {second}Z")),
+            _ => clean(time),
+        },
         Some(value) => plain(value),
         None => "-".to_owned(),
     }
@@ -166,7 +171,11 @@ pub fn pretty(json: &str) -> String {
             quoted = escaped || c != '"';
             escaped = c == '\\' && !escaped;
             // JSON leaves these as they are; a terminal takes some for commands.
-            if c.is_control() { text.push_str(&format!("\\u{:04x}", u32::from(c))) } else { text.push(c) }
+            if c.is_control() {
+                text.push_str(&format!("\\u{:04x}", u32::from(c)))
+            } else {
+                text.push(c)
+            }
             continue;
         }
         match c {
@@ -230,6 +239,8 @@ mod tests {
         assert_eq!(cell(&value, "b"), "yes");
         assert_eq!(cell(&value, "c"), "p, 1");
         assert_eq!(cell(&value, "expiresAt"), "never");
+        assert_eq!(cell(&json!({"at": "2026-11-21T09:00:00.123Z"}), "at"), "2026-11-21 09:00:00Z");
+        assert_eq!(cell(&json!({"createdAt": "long ago"}), "createdAt"), "long ago");
         assert_eq!(cell(&value, "d"), "-");
         assert_eq!(cell(&value, "e"), r#"{"f":1}"#);
         assert_eq!(cell(&value, "missing"), "-");

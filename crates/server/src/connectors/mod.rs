@@ -3,7 +3,13 @@
 pub mod builtin;
 pub mod search;
 
-use std::{borrow::Cow, sync::OnceLock};
+use std::{
+    borrow::Cow,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use amalgam_connector::Connector;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -14,13 +20,16 @@ use self::search::ActionIndex;
 pub struct Loaded {
     /// The connector itself.
     pub connector: Connector,
+    /// Differs for each loading: what was derived from another one does not fit.
+    pub version: u64,
     index: OnceLock<Option<ActionIndex>>,
 }
 
 impl Loaded {
     /// Wraps a compiled connector; its search index is built at the first search.
     pub fn new(connector: Connector) -> Self {
-        Self { connector, index: OnceLock::new() }
+        static VERSIONS: AtomicU64 = AtomicU64::new(0);
+        Self { connector, version: VERSIONS.fetch_add(1, Ordering::Relaxed), index: OnceLock::new() }
     }
 
     /// Its id.

@@ -1,6 +1,9 @@
 //! Rate limits: a sliding window for each principal, in memory. Each node counts alone.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use amalgam_policy::{Outcome, Window};
 use http::{HeaderMap, HeaderValue};
@@ -8,7 +11,7 @@ use moka::sync::Cache;
 
 use crate::{
     clock::now_ms,
-    error::{Error, Kind},
+    error::{Error, Kind, Result},
 };
 
 const MINUTE_MS: u32 = 60_000;
@@ -64,7 +67,50 @@ impl Limits {
         let window = self.windows.get_with(principal, || Arc::new(Mutex::new(Window::default())));
         let now = u64::try_from(now_ms()).unwrap_or(0);
         // A panic while holding this lock cannot leave the numbers half-written; go on with them.
-        let mut window = window.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut window = window.lock().unwrap_or_else(PoisonError::into_inner);
         Limited { limit, outcome: window.check(now, limit, MINUTE_MS) }
+    }
+}
+
+/// Open streams of one principal, whatever users it names: more are refused, so that one token cannot hold all connections.
+const MAX_STREAMS: usize = 500;
+
+/// How many streams each principal holds open.
+#[derive(Default)]
+pub struct Streams {
+    open: Arc<Mutex<HashMap<String, usize>>>,
+}
+
+/// The place of one open stream; given back when it is dropped.
+pub struct StreamPlace {
+    open: Arc<Mutex<HashMap<String, usize>>>,
+    principal: String,
+}
+
+impl Streams {
+    /// A place for one more stream of this principal.
+    pub fn take(&self, principal: String) -> Result<StreamPlace> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = open.entry(principal.clone()).or_default();
+        if *count >= MAX_STREAMS {
+            let sentence = format!("Too many open streams: {MAX_STREAMS} at once for one token or key. Close some and try again.");
+            let mut error = Error::new(Kind::RateLimited, sentence);
+            error.headers.push(("retry-after", 30));
+            return Err(error);
+        }
+        *count += 1;
+        Ok(StreamPlace { open: self.open.clone(), principal })
+    }
+}
+
+impl Drop for StreamPlace {
+    fn drop(&mut self) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = open.get_mut(&self.principal) {
+            *count -= 1;
+            if *count == 0 {
+                open.remove(&self.principal);
+            }
+        }
     }
 }

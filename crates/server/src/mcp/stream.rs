@@ -18,7 +18,13 @@ use super::{
     Context, offer,
     transport::{Target, still_allowed},
 };
-use crate::{app::App, auth::Caller, store::Change, store::servers::Server};
+use crate::{
+    app::App,
+    auth::Caller,
+    error::Result,
+    limits::StreamPlace,
+    store::{Change, servers::Server},
+};
 
 /// How often a silent stream says that it lives, and asks whether its caller may still listen.
 const PULSE: Duration = Duration::from_secs(15);
@@ -32,17 +38,19 @@ struct Listener {
     server: Server,
     headers: HeaderMap,
     target: Target,
+    _place: StreamPlace,
 }
 
 impl Listener {
-    fn of(context: &Context<'_>, headers: &HeaderMap) -> Self {
-        Self {
+    fn of(context: &Context<'_>, headers: &HeaderMap) -> Result<Self> {
+        Ok(Self {
+            _place: context.app.streams.take(context.caller.principal.label())?,
             app: context.app.clone(),
             caller: context.caller.clone(),
             server: context.server.clone(),
             headers: headers.clone(),
             target: context.target.clone(),
-        }
+        })
     }
 
     /// What a change means to this listener.
@@ -57,23 +65,23 @@ impl Listener {
 }
 
 /// The GET stream of a legacy session.
-pub fn legacy(context: &Context<'_>, headers: &HeaderMap) -> Response {
-    let listener = Listener::of(context, headers);
+pub fn legacy(context: &Context<'_>, headers: &HeaderMap) -> Result<Response> {
+    let listener = Listener::of(context, headers)?;
     let (sender, receiver) = mpsc::channel(QUEUE);
     tokio::spawn(run(listener, sender, vec![KEEP_ALIVE.to_vec()], |news| Some(news.legacy_message()), Vec::new()));
-    response(receiver)
+    Ok(response(receiver))
 }
 
 /// `subscriptions/listen`: acknowledged first, then what the filter wants, and at a graceful end the result.
-pub fn listen(context: &Context<'_>, headers: &HeaderMap, filter: Filter, id: Box<RawValue>) -> Response {
+pub fn listen(context: &Context<'_>, headers: &HeaderMap, filter: Filter, id: Box<RawValue>) -> Result<Response> {
     let filter = filter.granted(&offer());
     let first = sse_event(&filter.acknowledged(&id));
     let last = sse_event(&listen::ended(&id, context.identity().info().to_string().as_bytes()));
-    let listener = Listener::of(context, headers);
+    let listener = Listener::of(context, headers)?;
     let (sender, receiver) = mpsc::channel(QUEUE);
     let say = move |news: &News| filter.wants(news).then(|| news.message(&id));
     tokio::spawn(run(listener, sender, vec![first], say, last));
-    response(receiver)
+    Ok(response(receiver))
 }
 
 async fn run(listener: Listener, sender: mpsc::Sender<Bytes>, first: Vec<Vec<u8>>, say: impl Fn(&News) -> Option<Vec<u8>>, last: Vec<u8>) {

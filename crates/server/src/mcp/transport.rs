@@ -133,7 +133,7 @@ async fn single(context: &Context<'_>, headers: &HeaderMap, message: &Message<'_
             response.headers_mut().insert(SESSION, HeaderValue::try_from(id).map_err(Error::internal)?);
             response
         }
-        Reply::Listen(filter, id) => stream::listen(context, headers, filter, id),
+        Reply::Listen(filter, id) => stream::listen(context, headers, filter, id)?,
     };
     Ok(response)
 }
@@ -220,7 +220,7 @@ async fn get(context: &Context<'_>, headers: &HeaderMap) -> Result<Response, Ref
         return Err(Fault::not_acceptable().into());
     }
     open_session(context, headers).await?;
-    Ok(stream::legacy(context, headers))
+    Ok(stream::legacy(context, headers)?)
 }
 
 async fn delete(context: &Context<'_>, headers: &HeaderMap) -> Result<Response, Refusal> {

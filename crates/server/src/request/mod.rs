@@ -85,11 +85,17 @@ impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
 pub fn from_value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T> {
     serde_path_to_error::deserialize(value).map_err(|e| {
         let path = e.path().to_string();
+        // The sentence says what is expected and never what came: a secret may stand in the wrong place.
         let reason = e.into_inner().to_string();
+        let reason = match reason.split_once("expected ") {
+            Some((_, expected)) => format!("must be {expected}"),
+            None if reason.starts_with("missing field") => reason,
+            None => "is not acceptable".to_owned(),
+        };
         if path == "." {
-            Error::new(Kind::InvalidRequest, format!("Invalid payload: {reason}."))
+            Error::new(Kind::InvalidRequest, format!("Invalid payload: the body {reason}."))
         } else {
-            Error::invalid(&path, format!("Invalid payload: `{path}`: {reason}."))
+            Error::invalid(&path, format!("Invalid payload: `{path}` {reason}."))
         }
     })
 }

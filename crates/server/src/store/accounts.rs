@@ -2,7 +2,7 @@
 
 use super::{
     Store,
-    db::{execute, execute_in, fetch_all, fetch_optional, is_duplicate},
+    db::{execute_in, fetch_all, fetch_optional, is_duplicate},
 };
 use crate::{
     clock::now_ms,
@@ -51,7 +51,11 @@ impl Store {
 
     /// Removes an account with everything that it owns. False when there is none.
     pub async fn delete_account(&self, id: &str) -> Result<bool> {
-        let gone = execute!(&self.db, "delete from accounts where id = $1", id)?;
+        let mut tx = self.db.begin().await?;
+        // The next account of this id must not read what happened in this one.
+        execute_in!(&mut tx, "delete from audit where account_id = $1", id)?;
+        let gone = execute_in!(&mut tx, "delete from accounts where id = $1", id)?;
+        tx.commit().await?;
         self.api_keys.forget_all();
         self.tokens.forget_all();
         self.servers.forget_all();

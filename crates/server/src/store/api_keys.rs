@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Scope, Store, TokenHash,
-    db::{Tx, execute, execute_in, fetch_all, fetch_optional},
+    db::{Tx, execute_in, fetch_all, fetch_optional},
 };
 use crate::{
     clock::{hex, now_ms},
@@ -153,18 +153,26 @@ impl Store {
         Ok(rows.into_iter().map(ApiKey::from).collect())
     }
 
-    /// Ends a key at once. False when the scope has no such key.
+    /// Ends a key at once; never the account's last living admin key, and admin keys only with `whole_account`. False when nothing ended.
     pub async fn revoke_api_key(&self, scope: &Scope, whole_account: bool, id: &str) -> Result<bool> {
-        let done = execute!(
-            &self.db,
+        let mut tx = self.db.begin().await?;
+        // Two revocations at once must not take the last two admin keys: the second waits here for the first.
+        execute_in!(&mut tx, "update accounts set id = id where id = $1", &*scope.account)?;
+        let done = execute_in!(
+            &mut tx,
             "update api_keys set revoked_at = $1
-             where id = $2 and account_id = $3 and ($4 = 1 or user_id = $5) and revoked_at is null",
+             where id = $2 and account_id = $3 and ($4 = 1 or (user_id = $5 and role <> 'admin')) and revoked_at is null
+               and (role <> 'admin' or exists (
+                 select 1 from api_keys other
+                 where other.account_id = $3 and other.role = 'admin' and other.id <> $2 and other.revoked_at is null
+                   and (other.expires_at is null or other.expires_at > $1)))",
             now_ms(),
             id,
             &*scope.account,
             i64::from(whole_account),
             &*scope.user
         )?;
+        tx.commit().await?;
         // The cache is keyed by hash, which we do not have here; keys are few and revocations rare.
         self.api_keys.forget_all();
         Ok(done > 0)

@@ -11,9 +11,6 @@ use std::{
 
 use moka::sync::Cache;
 
-/// Entries live this long at most, so that a change made by another node is seen.
-const TIME_TO_LIVE: Duration = Duration::from_secs(30);
-
 /// A bounded cache of rows.
 pub struct Cached<K, V> {
     entries: Cache<K, V>,
@@ -21,9 +18,15 @@ pub struct Cached<K, V> {
 }
 
 impl<K: Hash + Eq + Send + Sync + 'static, V: Clone + Send + Sync + 'static> Cached<K, V> {
-    /// At most `capacity` entries.
-    pub fn new(capacity: u64) -> Self {
-        Self { entries: Cache::builder().max_capacity(capacity).time_to_live(TIME_TO_LIVE).build(), generation: AtomicU64::new(0) }
+    /// At most `capacity` entries, each kept for `life` at most, so that a change made by another node is seen.
+    pub fn new(capacity: u64, life: Duration) -> Self {
+        Self { entries: Cache::builder().max_capacity(capacity).time_to_live(life).build(), generation: AtomicU64::new(0) }
+    }
+
+    /// At most `capacity` bytes by this estimate.
+    pub fn weighed(capacity: u64, life: Duration, weigh: impl Fn(&K, &V) -> usize + Send + Sync + 'static) -> Self {
+        let weigh = move |key: &K, value: &V| u32::try_from(weigh(key, value)).unwrap_or(u32::MAX);
+        Self { entries: Cache::builder().max_capacity(capacity).weigher(weigh).time_to_live(life).build(), generation: AtomicU64::new(0) }
     }
 
     /// The entry, or what `load` finds.

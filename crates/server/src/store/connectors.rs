@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{
     Store,
-    db::{execute, fetch_all, is_duplicate},
+    db::{execute, execute_in, fetch_all, fetch_optional, is_duplicate},
 };
 use crate::{
     clock::now_ms,
@@ -35,7 +35,6 @@ pub struct Stored {
 
 #[derive(sqlx::FromRow)]
 struct Row {
-    id: String,
     definition: String,
     omitted: String,
     warnings: String,
@@ -45,22 +44,54 @@ struct Row {
 
 // These take the account alone: a connector belongs to the account, not to one of its users.
 impl Store {
-    /// The account's connectors.
+    /// The account's connectors. What has not changed since it was compiled is not compiled again.
     pub async fn connectors(&self, account: &Arc<str>) -> Result<Arc<AccountConnectors>> {
         let load = async {
-            let rows = fetch_all!(
+            let heads = fetch_all!(
                 &self.db,
-                Row,
-                "select id, definition, omitted, warnings, created_at, updated_at
-                 from connectors where account_id = $1 order by created_at, id limit 1000",
+                (String, i64),
+                "select id, updated_at from connectors where account_id = $1 order by created_at, id limit 1000",
                 &**account
             )?;
-            // Definitions can be large; compiling them must not hold up other requests.
-            tokio::task::spawn_blocking(move || rows.into_iter().map(stored).collect::<Result<_>>().map(Arc::new))
-                .await
-                .map_err(Error::internal)?
+            let mut all = AccountConnectors::with_capacity(heads.len());
+            for (id, updated_at) in heads {
+                if let Some(stored) = self.compile(account, &id, updated_at).await? {
+                    all.insert(id, stored);
+                }
+            }
+            Ok(Arc::new(all))
         };
         self.connectors.get_or_load(account.clone(), load).await
+    }
+
+    /// One connector, compiled; `None` for one that cannot be read, which must not hide the others.
+    async fn compile(&self, account: &Arc<str>, id: &str, updated_at: i64) -> Result<Option<Arc<Stored>>> {
+        let key = (account.clone(), id.to_owned());
+        if let Some(stored) = self.compiled.get(&key)
+            && stored.updated_at == updated_at
+        {
+            return Ok(Some(stored));
+        }
+        let row = fetch_optional!(
+            &self.db,
+            Row,
+            "select definition, omitted, warnings, created_at, updated_at from connectors where account_id = $1 and id = $2",
+            &**account,
+            id
+        )?;
+        let Some(row) = row else { return Ok(None) };
+        // Definitions can be large; compiling them must not hold up other requests.
+        match tokio::task::spawn_blocking(move || stored(&row)).await.map_err(Error::internal)? {
+            Ok(stored) => {
+                let stored = Arc::new(stored);
+                self.compiled.insert(key, stored.clone());
+                Ok(Some(stored))
+            }
+            Err(error) => {
+                tracing::error!(connector = id, cause = error.cause.as_ref().map(tracing::field::display), "a connector cannot be read");
+                Ok(None)
+            }
+        }
     }
 
     /// Keeps a new connector, or with `replace` a changed one.
@@ -77,7 +108,9 @@ impl Store {
         if replace {
             let done = execute!(
                 &self.db,
-                "update connectors set definition = $1, omitted = $2, warnings = $3, updated_at = $4 where account_id = $5 and id = $6",
+                "update connectors set definition = $1, omitted = $2, warnings = $3,
+                        updated_at = case when updated_at >= $4 then updated_at + 1 else $4 end
+                 where account_id = $5 and id = $6",
                 &text,
                 omitted.to_string(),
                 warnings.to_string(),
@@ -118,27 +151,27 @@ impl Store {
     /// Removes a connector with the credentials for it. False when the account has none with this id.
     pub async fn delete_connector(&self, account: &Arc<str>, id: &str) -> Result<bool> {
         let mut tx = self.db.begin().await?;
-        let done = super::db::execute_in!(&mut tx, "delete from connectors where account_id = $1 and id = $2", &**account, id)?;
+        let done = execute_in!(&mut tx, "delete from connectors where account_id = $1 and id = $2", &**account, id)?;
         if done > 0 {
-            super::db::execute_in!(&mut tx, "delete from credentials where account_id = $1 and connector_id = $2", &**account, id)?;
+            execute_in!(&mut tx, "delete from credentials where account_id = $1 and connector_id = $2", &**account, id)?;
         }
         tx.commit().await?;
+        self.compiled.invalidate(&(account.clone(), id.to_owned()));
         self.connectors.forget(account);
         self.credentials.forget_all();
         Ok(done > 0)
     }
 }
 
-fn stored(row: Row) -> Result<(String, Arc<Stored>)> {
+fn stored(row: &Row) -> Result<Stored> {
     let definition: Definition = serde_json::from_str(&row.definition).map_err(Error::internal)?;
     let connector = Connector::new(definition)
         .map_err(|problems| Error::internal(problems.first().map_or_else(|| "unusable definition".to_owned(), ToString::to_string)))?;
-    let stored = Stored {
+    Ok(Stored {
         loaded: Arc::new(Loaded::new(connector)),
         omitted: serde_json::from_str(&row.omitted).map_err(Error::internal)?,
         warnings: serde_json::from_str(&row.warnings).map_err(Error::internal)?,
         created_at: row.created_at,
         updated_at: row.updated_at,
-    };
-    Ok((row.id, Arc::new(stored)))
+    })
 }

@@ -92,7 +92,7 @@ impl Store {
             &self.db,
             Issuer,
             "select id, account_id, issuer, audience, user_claim, sealed, created_at
-             from jwt_issuers where issuer = $1 or ($1 is null and issuer is null) order by created_at, id limit 100",
+             from jwt_issuers where issuer = $1 or ($1 is null and issuer is null) order by created_at, id limit 10000",
             issuer
         )?)
     }

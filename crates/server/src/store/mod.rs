@@ -15,7 +15,9 @@ pub mod tokens;
 pub mod users;
 pub mod workflows;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+
+use moka::sync::Cache;
 
 use self::{cache::Cached, db::Db, sealer::Sealer};
 use crate::error::Result;
@@ -40,6 +42,7 @@ pub struct Store {
     tokens: Cached<TokenHash, Option<Arc<tokens::Token>>>,
     servers: Cached<String, Option<Arc<servers::Server>>>,
     connectors: Cached<Arc<str>, Arc<connectors::AccountConnectors>>,
+    compiled: Cache<(Arc<str>, String), Arc<connectors::Stored>>,
     credentials: Cached<(Scope, String), Arc<[credentials::Credential]>>,
     issuers: Cached<Arc<str>, Arc<[issuers::Issuer]>>,
     ended_sessions: Cached<String, bool>,
@@ -48,16 +51,28 @@ pub struct Store {
 impl Store {
     /// Over an open database and the keys that belong to it.
     pub fn new(db: Db, sealer: Sealer) -> Self {
+        // One process alone knows of every change. Where other nodes may make changes, they are seen within a second.
+        let life = match &db {
+            Db::Sqlite { .. } => Duration::from_secs(60),
+            Db::Postgres(_) => Duration::from_secs(1),
+        };
         Self {
+            api_keys: Cached::new(10_000, life),
+            tokens: Cached::new(50_000, life),
+            servers: Cached::new(20_000, life),
+            connectors: Cached::new(1_000, life),
+            compiled: Cache::new(1_000),
+            credentials: Cached::weighed(
+                16 * 1024 * 1024,
+                life,
+                |(scope, connector): &(Scope, String), credentials: &Arc<[credentials::Credential]>| {
+                    scope.user.len() + connector.len() + 1_024 * (1 + credentials.len())
+                },
+            ),
+            issuers: Cached::new(10_000, life),
+            ended_sessions: Cached::new(50_000, life),
             db,
             sealer,
-            api_keys: Cached::new(10_000),
-            tokens: Cached::new(50_000),
-            servers: Cached::new(20_000),
-            connectors: Cached::new(1_000),
-            credentials: Cached::new(50_000),
-            issuers: Cached::new(10_000),
-            ended_sessions: Cached::new(50_000),
         }
     }
 

@@ -15,6 +15,9 @@ use crate::{
     error::{Error, Kind, Result},
 };
 
+/// Longest id: the slug of a name of 100 characters, `-`, 8 characters; in bytes.
+const MAX_ID: usize = 109;
+
 /// A virtual MCP server, compiled for use.
 #[derive(Debug, Clone)]
 pub struct Server {
@@ -182,6 +185,10 @@ impl Store {
 
     /// The server with this id. No scope: a valid token, which is where the scope comes from, has named it.
     pub(super) async fn server_by_id(&self, id: &str) -> Result<Option<Arc<Server>>> {
+        // A longer one cannot exist, and must not take room in the cache.
+        if id.len() > MAX_ID {
+            return Ok(None);
+        }
         let load = async {
             let row = fetch_optional!(
                 &self.db,

@@ -76,13 +76,24 @@ impl Store {
         .ok_or_else(|| Error::not_found("user"))
     }
 
-    /// Removes a user with its credentials. False when nothing was there.
+    /// Removes a user with its credentials and servers, and revokes its member keys. False when nothing was there.
     pub async fn delete_user(&self, account: &str, id: &str) -> Result<bool> {
         let mut tx = self.db.begin().await?;
         let credentials = execute_in!(&mut tx, "delete from credentials where account_id = $1 and user_id = $2", account, id)?;
         let users = execute_in!(&mut tx, "delete from users where account_id = $1 and id = $2", account, id)?;
+        let servers = execute_in!(&mut tx, "delete from servers where account_id = $1 and user_id = $2", account, id)?;
+        let keys = execute_in!(
+            &mut tx,
+            "update api_keys set revoked_at = $1 where account_id = $2 and user_id = $3 and revoked_at is null and role <> 'admin'",
+            now_ms(),
+            account,
+            id
+        )?;
         tx.commit().await?;
         self.credentials.forget_all();
-        Ok(credentials + users > 0)
+        self.servers.forget_all();
+        self.tokens.forget_all();
+        self.api_keys.forget_all();
+        Ok(credentials + users + servers + keys > 0)
     }
 }

@@ -211,6 +211,9 @@ impl ServerBody {
             settings.rate_limit_per_minute = limit;
         }
         if let Some(connectors) = self.connectors {
+            if connectors.iter().any(|id| id.is_empty() || id.len() > 64) {
+                return Err(Error::invalid("connectors", "`connectors` holds ids of connectors: 1 to 64 characters each."));
+            }
             if connectors.len() > 1_000 {
                 return Err(Error::invalid("connectors", "`connectors` may name at most 1,000 connectors."));
             }

@@ -1,0 +1,90 @@
+//! `amalgam call`: run an action.
+
+use clap::Args;
+use serde::Deserialize;
+use serde_json::{Map, Value, json, value::RawValue};
+
+use super::{
+    client::{Connection, Session},
+    failure::{Failure, Result},
+    input::{loose, object, pair},
+    screen::pretty,
+};
+
+/// Run an action, and print what the platform answered.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  amalgam call github list_repos
+  amalgam call slack chat_postMessage --param channel=C0123 --param text=\"Hello there\"
+  amalgam call slack chat_postMessage --params '{\"channel\": \"C0123\", \"text\": \"Hello\"}'
+  amalgam call notion query_database --params - --user ann < query.json
+
+A --param is JSON where it reads as JSON, else text; text that looks like a number: --param id='\"123\"'.
+`amalgam connectors action CONNECTOR ACTION` shows what an action takes.")]
+pub struct Call {
+    /// The connector
+    connector: String,
+    /// Its action
+    action: String,
+    /// One argument
+    #[arg(long = "param", value_name = "NAME=VALUE", conflicts_with = "params")]
+    param: Vec<String>,
+    /// All arguments: a JSON object, a file with one, or `-`
+    #[arg(long, value_name = "JSON|FILE")]
+    params: Option<String>,
+    /// Which of the user's credentials [default: the only one, else the newest]
+    #[arg(long, value_name = "ID")]
+    credential: Option<String>,
+    /// Seconds that the platform has: 1 to 300
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u32>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// The part of the answer that people ask for. Raw: it is printed as the platform wrote it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Executed<'a> {
+    #[serde(borrow)]
+    response_data: &'a RawValue,
+}
+
+impl Call {
+    /// Runs the command.
+    pub fn run(self) -> Result {
+        let arguments = match &self.params {
+            Some(source) => object("--params", source)?,
+            None => arguments(&self.param)?,
+        };
+        let mut body = json!({ "parameters": arguments });
+        if let Value::Object(members) = &mut body {
+            members.extend(self.credential.map(|id| ("credentialId".to_owned(), id.into())));
+            members.extend(self.timeout.map(|seconds| ("timeout".to_owned(), (u64::from(seconds) * 1000).into())));
+        }
+        let (connector, action) = (self.connector, self.action);
+        self.connection.run(|Session { client, screen }| async move {
+            let answer = client.post(&["connectors", &connector, "actions", &action, "execute"], &body).await?;
+            if screen.json {
+                return screen.line(answer.text());
+            }
+            let executed: Executed<'_> = serde_json::from_str(answer.text())
+                .map_err(|_| Failure::refused("the answer has no responseData").with_next("check --url"))?;
+            let data = executed.response_data.get();
+            // Pipes get the platform's own bytes.
+            if screen.is_terminal() { screen.line(&pretty(data)) } else { screen.line(data) }
+        })
+    }
+}
+
+fn arguments(params: &[String]) -> Result<Map<String, Value>> {
+    let mut arguments = Map::new();
+    for text in params {
+        let (name, value) = pair("--param", text)?;
+        if arguments.insert(name.to_owned(), loose(value)).is_some() {
+            return Err(Failure::usage(format!("the argument `{name}` is given twice")).with_next("give a list as JSON: name='[1, 2]'"));
+        }
+    }
+    Ok(arguments)
+}

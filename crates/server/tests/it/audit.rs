@@ -1,0 +1,106 @@
+//! The audit trail: every call with its decision, filters, pages, and no arguments.
+
+use serde_json::{Value, json};
+
+use crate::support::{TestNode, mcp::call, mcp::tool, shop};
+
+#[tokio::test]
+async fn calls_leave_entries_with_their_decision() {
+    let node = TestNode::start().await;
+    let _platform = shop::shop(&node).await;
+    let restrictions = json!({ "actions": { "mode": "blocklist", "blockedActions": ["deleteItem"] } });
+    let server = node.server(json!({ "name": "S", "restrictions": restrictions })).await;
+    let secret = "an-argument-that-stays-private";
+    let execute = async |user: &str, action: &str, parameters: Value| {
+        tool(server.ask().user(user), "execute_action_alloy", call("open", action, parameters)).await
+    };
+    execute("ann", "getItem", json!({ "id": secret })).await.ok();
+    execute("ann", "deleteItem", json!({ "id": secret })).await.refuses("restrictions.actions");
+    execute("bob", "misbehave", json!({ "id": "503" })).await.refuses("503");
+    execute("bob", "createItem", json!({ "nothing": secret })).await.refuses("name");
+    node.post("/connectors/open/actions/listItems/execute", json!({ "parameters": { "filter": secret } })).await.expect(200);
+    shop::credential(&node, "ann", "apiKey", json!({ "apiKey": "12345678" })).await;
+    let all = node.get("/api/audit").await.expect(200);
+    assert_eq!(all.body["total"], 6, "{}", all.text);
+    assert!(!all.text.contains(secret) && !all.text.contains(&server.token), "{}", all.text);
+    let entries = all.body["entries"].as_array().unwrap();
+    let times: Vec<&str> = entries.iter().map(|entry| entry["at"].as_str().unwrap()).collect();
+    assert!(times.is_sorted_by(|a, b| a >= b), "newest first: {times:?}");
+    let one = |member: &str, value: &str| entries.iter().find(|entry| entry[member] == value).unwrap();
+    let allowed = one("actionId", "getItem");
+    let expected = json!({ "caller": format!("token:{}", server.id), "userId": "ann", "door": "mcp", "serverId": server.id, "connectorId": "open",
+        "operation": "execute", "decision": "allowed", "status": 200 });
+    for (member, value) in expected.as_object().unwrap() {
+        assert_eq!(allowed[member], *value, "{member}");
+    }
+    assert_eq!(allowed["argumentsDigest"].as_str().unwrap().len(), 32);
+    let denied = one("actionId", "deleteItem");
+    assert_eq!((&denied["decision"], &denied["status"]), (&json!("denied"), &json!(403)));
+    assert_eq!(one("actionId", "misbehave")["status"], 503, "the platform's own status");
+    assert_eq!(one("actionId", "createItem")["status"], 400);
+    let rest = one("actionId", "listItems");
+    assert_eq!((&rest["door"], &rest["serverId"]), (&json!("rest"), &Value::Null));
+    assert!(rest["caller"].as_str().unwrap().starts_with("key:"));
+    assert_eq!(one("operation", "credential.create")["userId"], "ann");
+    for (filter, total) in [
+        ("userId=ann", 3),
+        ("userId=bob", 2),
+        ("decision=denied", 1),
+        ("decision=allowed", 5),
+        ("operation=execute", 5),
+        ("connectorId=shop", 1),
+        ("actionId=getItem", 1),
+        ("userId=ann&decision=denied", 1),
+        ("userId=nobody", 0),
+        ("since=2100-01-01T00:00:00Z", 0),
+        ("until=2100-01-01T00:00:00Z", 6),
+        ("until=2001-01-01T00:00:00Z", 0),
+    ] {
+        assert_eq!(node.get(&format!("/api/audit?{filter}")).await.expect(200).body["total"], total, "{filter}");
+    }
+    let by_server = node.get(&format!("/api/audit?serverId={}", server.id)).await;
+    assert_eq!(by_server.body["total"], 4);
+    let by_request = node.get(&format!("/api/audit?requestId={}", allowed["requestId"].as_str().unwrap())).await;
+    assert_eq!(by_request.body["total"], 1, "the request id leads from an answer to its entry");
+    for wrong in ["since=yesterday", "until=x", "limit=0"] {
+        assert_eq!(node.get(&format!("/api/audit?{wrong}")).await.status, 400, "{wrong}");
+    }
+    let mut seen = Vec::new();
+    for offset in [0, 2, 4] {
+        let page = node.get(&format!("/api/audit?limit=2&offset={offset}")).await.expect(200);
+        assert_eq!(page.body["hasMore"], offset != 4);
+        seen.extend(page.body["entries"].as_array().unwrap().iter().map(|entry| entry["id"].to_string()));
+    }
+    seen.dedup();
+    assert_eq!(seen.len(), 6);
+}
+
+#[tokio::test]
+async fn members_see_their_own_entries() {
+    let node = TestNode::start().await;
+    let _platform = shop::shop(&node).await;
+    let mia = node.key("mia", "member").await;
+    node.ask("POST", "/connectors/open/actions/listItems/execute").key(&mia).json(&json!({})).send().await.expect(200);
+    node.ask("POST", "/connectors/open/actions/listItems/execute").user("ann").json(&json!({})).send().await.expect(200);
+    let own = |query: &str| node.ask("GET", &format!("/api/audit{query}")).key(&mia);
+    let seen = own("").send().await.expect(200);
+    assert_eq!((&seen.body["total"], &seen.body["entries"][0]["userId"]), (&json!(1), &json!("mia")));
+    assert_eq!(own("?userId=ann").send().await.expect(200).body["total"], 0);
+    assert_eq!(node.get("/api/audit").await.body["total"], 2);
+}
+
+/// The request id of an answer is the one of its entry, and a client may choose it.
+#[tokio::test]
+async fn request_ids_are_passed_on() {
+    let node = TestNode::start().await;
+    let _platform = shop::shop(&node).await;
+    let ask = || node.ask("POST", "/connectors/open/actions/listItems/execute").json(&json!({}));
+    let answer = ask().header("x-request-id", "my-own-id-1").send().await.expect(200);
+    let id = answer.header("x-request-id");
+    assert!(!id.is_empty());
+    assert_eq!(node.get(&format!("/api/audit?requestId={id}")).await.body["total"], 1);
+    for absurd in ["x".repeat(10_000), "a b<script>".to_owned()] {
+        let answer = ask().header("x-request-id", &absurd).send().await.expect(200);
+        assert_ne!(answer.header("x-request-id"), absurd);
+    }
+}

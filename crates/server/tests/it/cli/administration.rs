@@ -1,0 +1,68 @@
+//! `amalgam keys`, `users`, `accounts`, `issuers`, `health`, `openapi`.
+
+use serde_json::Value;
+
+use super::support::{Node, run};
+
+#[test]
+fn keys_work_until_they_are_revoked() {
+    let node = Node::start();
+    let made = node.run(&["keys", "create", "--name", "laptop", "--user-id", "ann", "--expires-in-days", "30"]).ok();
+    let key = made.split_whitespace().last().unwrap().to_owned();
+    let id = made.split_whitespace().find(|word| word.starts_with("key_")).unwrap().to_owned();
+    assert!(made.contains("shown this once") && made.contains("member, user ann"), "{made}");
+
+    node.run_as(&key, &["servers", "create", "Ann's own"], "").failed(1);
+    node.run_as(&key, &["servers", "create", "Anns own"], "").ok();
+    assert!(node.run(&["servers", "list"]).ok().is_empty());
+    assert!(node.run(&["servers", "list", "--user", "ann"]).ok().contains("Anns own"));
+    node.run_as(&key, &["users", "list"], "").failed(1);
+
+    // From a file, before AMALGAM_KEY.
+    let path = node.directory.path().join("key");
+    std::fs::write(&path, format!("{key}\n")).unwrap();
+    assert!(node.run(&["servers", "list", "--key-file", path.to_str().unwrap()]).ok().contains("Anns own"));
+
+    assert!(node.run(&["keys", "list"]).ok().contains("laptop"));
+    assert!(!node.run(&["keys", "list"]).ok().contains(&key));
+    node.run(&["keys", "revoke", &id]).ok();
+    let ended = node.run_as(&key, &["keys", "list"], "").failed(1);
+    assert!(ended.contains("revoked or expired") && !ended.contains(&key), "{ended}");
+}
+
+#[test]
+fn users_accounts_and_issuers() {
+    let node = Node::start();
+    let user = node.json(&["users", "create", "ann@example.com", "--full-name", "Ann"])["userId"].as_str().unwrap().to_owned();
+    assert!(node.run(&["users", "list"]).ok().contains("ann@example.com"));
+    assert!(node.run(&["users", "get", &user]).ok().contains("Ann"));
+    node.run(&["users", "delete", &user]).failed(2);
+    node.run(&["users", "delete", &user, "--yes"]).ok();
+    node.run(&["users", "get", &user]).failed(1);
+
+    let made = node.run(&["accounts", "create", "acme", "--name", "Acme"]).ok();
+    let key = made.split_whitespace().last().unwrap().to_owned();
+    assert!(node.run(&["accounts", "list"]).ok().contains("Acme"));
+    assert!(node.run_as(&key, &["keys", "list"], "").ok().contains("First admin key"));
+    node.run_as(&key, &["accounts", "list"], "").failed(1);
+    node.run(&["accounts", "delete", "acme", "--yes"]).ok();
+    node.run_as(&key, &["keys", "list"], "").failed(1);
+
+    let args = ["issuers", "create", "--issuer", "https://app.example.com", "--secret", "-"];
+    let short = node.pipe(&args, "short\n").failed(1);
+    assert!(short.contains("32 bytes") && !short.contains("short\n"), "{short}");
+    node.pipe(&args, "0123456789012345678901234567890123456789\n").ok();
+    let list = node.json(&["issuers", "list"]);
+    assert_eq!(list["issuers"][0]["issuer"], "https://app.example.com");
+    node.run(&["issuers", "delete", list["issuers"][0]["id"].as_str().unwrap()]).ok();
+    assert_eq!(node.json(&["issuers", "list"])["count"], 0);
+}
+
+#[test]
+fn health_needs_no_key_and_openapi_no_node() {
+    let node = Node::start();
+    assert!(node.run_as("", &["health"], "").ok().contains("ready"));
+    let document: Value = serde_json::from_str(&run(&[], &["openapi"], "").ok()).unwrap();
+    assert!(document["paths"]["/api/servers"]["post"].is_object());
+    assert!(document["paths"].as_object().unwrap().keys().any(|path| path.starts_with("/mcp")));
+}

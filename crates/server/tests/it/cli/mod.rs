@@ -1,0 +1,7 @@
+//! The command line, as people run it: the built binary against a node that is the built binary.
+
+mod administration;
+mod connectors;
+mod failures;
+mod servers;
+mod support;

@@ -1,0 +1,167 @@
+//! `/api/connectors`: documents become connectors of one account. Incident 19.
+
+use serde_json::{Value, json};
+
+use crate::support::{Platform, TestNode, mcp::call, mcp::tool, shop};
+
+const YAML: &str = "
+openapi: 3.0.3
+info: { title: Yaml Shop, version: '1' }
+servers: [{ url: 'https://yaml.invalid' }]
+paths:
+  /items:
+    get: { operationId: listItems, responses: { '200': { description: ok } } }
+    trace: { operationId: traceItems, responses: { '200': { description: ok } } }
+";
+
+#[tokio::test]
+async fn documents_come_in_four_forms() {
+    let node = TestNode::start().await;
+    let platform = Platform::start().await;
+    let server = node.server(json!({ "name": "S" })).await;
+    let url = platform.url();
+    let document = shop::open_document();
+    let query = |id: &str| format!("/api/connectors?id={id}&name=Named%20{id}&baseUrl={url}");
+    let asks = [
+        (
+            "wrapped",
+            node.ask("POST", "/api/connectors")
+                .json(&json!({ "id": "wrapped", "name": "Named wrapped", "baseUrl": url, "spec": document })),
+        ),
+        ("text", node.ask("POST", "/api/connectors").json(&json!({ "id": "text", "name": "Named text", "baseUrl": url, "spec": YAML }))),
+        ("body", node.ask("POST", &query("body")).json(&document)),
+        ("yaml", node.ask("POST", &query("yaml")).body("application/yaml", YAML)),
+    ];
+    for (id, ask) in asks {
+        let made = ask.send().await.expect(201);
+        assert_eq!((&made.body["id"], &made.body["name"]), (&json!(id), &json!(format!("Named {id}"))));
+        assert!(made.body["actions"].as_u64().unwrap() >= 1 && made.body["omitted"].is_array() && made.body["warnings"].is_array());
+        server.execute(id, "listItems", json!({})).await.ok();
+    }
+    let omitted = node.get("/api/connectors/yaml").await.expect(200);
+    assert!(omitted.body["omitted"].to_string().contains("race"), "what is left out is said: {}", omitted.text);
+    assert_eq!(node.get("/api/connectors").await.body["count"], 4);
+}
+
+#[tokio::test]
+async fn bad_documents_are_refused_with_the_reason() {
+    let node = TestNode::start().await;
+    let minimal = |members: Value| {
+        let mut document = json!({ "openapi": "3.0.3", "info": { "title": "T", "version": "1" }, "servers": [{ "url": "https://t.invalid" }], "paths": {} });
+        document.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        document
+    };
+    for (body, words) in [
+        (json!({}), "spec"),
+        (json!({ "spec": 7 }), ""),
+        (json!({ "spec": "" }), ""),
+        (json!({ "spec": { "openapi": "9.9" } }), "openapi"),
+        (json!({ "spec": "a: [" }), ""),
+        (minimal(json!({ "servers": [{ "url": "file:///etc/passwd" }] })), ""),
+        (minimal(json!({ "servers": [{ "url": "https://user:pass@t.invalid" }] })), ""),
+        (json!({ "id": "bad id!", "spec": shop::open_document() }), "id"),
+        (json!({ "id": "x".repeat(65), "spec": shop::open_document() }), "id"),
+    ] {
+        let answer = node.post("/api/connectors", body.clone()).await;
+        assert_eq!(answer.status, 400, "{body}: {}", answer.text);
+        assert!(answer.sentence().contains(words) && answer.sentence().len() > 10, "{body}: {}", answer.text);
+    }
+    let send = async |kind: &str, body: Vec<u8>| node.ask("POST", "/api/connectors").body(kind, body).send().await;
+    for body in [b"".to_vec(), b"{".to_vec(), "[".repeat(1_000_000).into_bytes(), b"\xff\xfe\x00".to_vec()] {
+        send("application/json", body).await.refuses(400, "");
+    }
+    let bomb = "a: &a [x,x,x,x,x,x,x,x,x]\n".to_owned()
+        + &(0..20)
+            .map(|n| format!("{0}: &{0} [*{1},*{1},*{1},*{1},*{1},*{1},*{1},*{1}]\n", char::from(b'b' + n), char::from(b'a' + n)))
+            .collect::<String>();
+    send("application/yaml", bomb.into_bytes()).await.refuses(400, "");
+    assert_eq!(node.get("/api/connectors").await.body["count"], 0);
+}
+
+/// Incident 19: cycles and odd schemas neither break the import nor the action.
+#[tokio::test]
+async fn recursive_schemas_become_usable_actions() {
+    let node = TestNode::start().await;
+    let platform = Platform::start().await;
+    let mut document = shop::open_document();
+    document["components"] = json!({ "schemas": {
+        "Node": { "type": "object", "properties": { "name": { "type": "string" }, "children": { "type": "array", "items": { "$ref": "#/components/schemas/Node" } } } },
+        "Loop": { "$ref": "#/components/schemas/Loop" } } });
+    let body =
+        |schema: &str| json!({ "content": { "application/json": { "schema": { "$ref": format!("#/components/schemas/{schema}") } } } });
+    document["paths"]["/tree"] =
+        json!({ "post": { "operationId": "plant", "requestBody": body("Node"), "responses": { "200": { "description": "ok" } } } });
+    document["paths"]["/loop"] =
+        json!({ "post": { "operationId": "loop", "requestBody": body("Loop"), "responses": { "200": { "description": "ok" } } } });
+    shop::import(&node, "tree", &platform, document).await;
+    let server = node.server(json!({ "name": "S", "exposure": "dynamic" })).await;
+    let tree = json!({ "name": "a", "children": [{ "name": "b", "children": [{ "name": "c", "children": [] }] }] });
+    server.execute("tree", "plant", tree.clone()).await.ok();
+    assert_eq!(platform.last().json(), tree);
+    server.tool("get_action_details_alloy", json!({ "connectorId": "tree", "actionId": "plant" })).await.ok();
+    let direct = node.server(json!({ "name": "D", "exposure": "direct", "connectors": ["tree"] })).await;
+    assert!(direct.rpc("tools/list", json!({})).await.expect(200).text.contains("plant"));
+}
+
+#[tokio::test]
+async fn ids_belong_to_one_connector() {
+    let node = TestNode::start().await;
+    let platform = shop::shop(&node).await;
+    for id in ["slack", "notion", "shop"] {
+        let body = json!({ "id": id, "baseUrl": platform.url(), "spec": shop::open_document() });
+        node.post("/api/connectors", body).await.refuses(409, "");
+    }
+    node.put("/api/connectors/slack", json!({ "baseUrl": platform.url() })).await.refuses(404, "connector");
+    node.delete("/api/connectors/slack").await.refuses(404, "connector");
+}
+
+#[tokio::test]
+async fn a_connector_is_changed_and_deleted_with_its_credentials() {
+    let node = TestNode::start().await;
+    let platform = shop::shop(&node).await;
+    let server = node.server(json!({ "name": "S" })).await;
+    shop::credential(&node, "admin", "apiKey", json!({ "apiKey": "12345678" })).await;
+    let renamed = node.put("/api/connectors/shop", json!({ "name": "Renamed" })).await.expect(200);
+    assert_eq!((&renamed.body["id"], &renamed.body["name"], &renamed.body["actions"]), (&json!("shop"), &json!("Renamed"), &json!(5)));
+    let mut smaller = shop::document();
+    smaller["paths"].as_object_mut().unwrap().remove("/do/{id}");
+    let put = node.put(&format!("/api/connectors/shop?baseUrl={}", platform.url()), smaller).await.expect(200);
+    assert_eq!(put.body["actions"], 4);
+    server.execute("shop", "misbehave", json!({ "id": "200" })).await.refuses("misbehave");
+    server.execute("shop", "listItems", json!({})).await.ok();
+    assert_eq!(node.delete("/api/connectors/shop").await.expect(200).body, json!({ "message": "Connector deleted", "id": "shop" }));
+    server.execute("shop", "listItems", json!({})).await.refuses("shop");
+    node.get("/api/connectors/shop").await.refuses(404, "connector");
+    shop::import(&node, "shop", &platform, shop::document()).await;
+    assert_eq!(
+        node.get("/connectors/shop/credentials").await.body["credentials"],
+        json!([]),
+        "a new connector of the same id gets no old secret"
+    );
+    server.execute("shop", "listItems", json!({})).await.refuses("Credential not found");
+}
+
+#[tokio::test]
+async fn another_account_cannot_see_it() {
+    let node = TestNode::start().await;
+    let platform = shop::shop(&node).await;
+    let other = node.account("other").await;
+    let ask = |method: &str, path: &str| node.ask(method, path).key(&other);
+    assert_eq!(ask("GET", "/api/connectors").send().await.body["count"], 0);
+    for path in ["/api/connectors/shop", "/connectors/shop", "/connectors/shop/actions", "/connectors/shop/credentials"] {
+        ask("GET", path).send().await.expect(404);
+    }
+    assert!(!ask("GET", "/connectors").send().await.text.contains("\"shop\""));
+    assert!(!ask("GET", "/connectors/search?goal=create+an+item").send().await.text.contains("\"shop\""));
+    ask("DELETE", "/api/connectors/shop").send().await.expect(404);
+    ask("PUT", "/api/connectors/shop").json(&json!({ "name": "Mine" })).send().await.expect(404);
+    ask("POST", "/connectors/open/actions/listItems/execute").json(&json!({})).send().await.expect(404);
+    // The same id is free there, and means another connector.
+    let body = json!({ "id": "open", "baseUrl": format!("{}/theirs", platform.url()), "spec": shop::open_document() });
+    ask("POST", "/api/connectors").json(&body).send().await.expect(201);
+    ask("POST", "/connectors/open/actions/listItems/execute").json(&json!({})).send().await.expect(200);
+    assert_eq!(platform.last().target, "/theirs/items");
+    let server = node.server(json!({ "name": "S" })).await;
+    tool(server.ask(), "execute_action_alloy", call("open", "listItems", json!({}))).await.ok();
+    assert_eq!(platform.last().target, "/items");
+}

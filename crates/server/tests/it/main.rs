@@ -1,0 +1,29 @@
+//! The product from outside, through its front door: one integration binary, in process where that is enough.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests; a panic is the failure")]
+
+mod support;
+
+mod audit;
+mod cli;
+mod credentials;
+mod egress;
+mod execution;
+mod failures;
+mod framing;
+mod hosts;
+mod identity;
+mod imports;
+mod isolation;
+mod keys;
+mod limits;
+mod logs;
+mod modern;
+mod reliability;
+mod resources;
+mod restrictions;
+mod servers;
+mod sessions;
+mod start;
+mod streams;
+mod sweep;
+mod tokens;

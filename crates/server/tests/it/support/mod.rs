@@ -1,0 +1,39 @@
+//! What the tests share: nodes, processes, platforms on loopback, and a client that shows status, headers and body.
+
+pub mod ask;
+pub mod database;
+pub mod mcp;
+pub mod node;
+pub mod platform;
+pub mod process;
+pub mod shop;
+
+pub use self::{
+    ask::{Answer, Ask},
+    mcp::{Server, Tool},
+    node::TestNode,
+    platform::Platform,
+    process::Process,
+};
+
+use std::time::{Duration, Instant};
+
+/// Nothing that a test waits for takes longer.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Asks again until the answer is there. A deadline, never a fixed sleep: the pause only spares the processor.
+pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(found) = ask().await {
+            return found;
+        }
+        assert!(started.elapsed() < DEADLINE, "waited in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// True when one of these byte strings is in the other.
+pub fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    haystack.windows(needle.len()).any(|window| window == needle)
+}
