@@ -1,6 +1,7 @@
 //! Tasks of the repository: `cargo xtask <task>`. The list of tasks is `TASKS`.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "tasks speak to people")]
 
+mod bench;
 mod generate;
 mod tidy;
 
@@ -10,10 +11,18 @@ use std::process::ExitCode;
 /// What a task answers: a sentence when it failed.
 type Outcome = Result<(), String>;
 
-/// Name, what it does, how it starts. A new task is a module and a line here.
-const TASKS: [(&str, &str, fn(&[String]) -> Outcome); 2] = [
-    ("tidy", "check the house rules (style, layers, links); exceptions stand in xtask/tidy.toml", tidy::main),
-    ("generate", "write the generated files; with --check, fail when one is not current", generate::main),
+/// A task by its name.
+struct Task {
+    name: &'static str,
+    about: &'static str,
+    run: fn(&[String]) -> Outcome,
+}
+
+/// All of them. A new task is a module and a line here.
+const TASKS: [Task; 3] = [
+    Task { name: "tidy", about: "check the house rules (exceptions stand in xtask/tidy.toml)", run: tidy::main },
+    Task { name: "generate", about: "write the generated files; with --check, fail when one is not current", run: generate::main },
+    Task { name: "bench", about: "measure speed and memory", run: bench::run },
 ];
 
 fn main() -> ExitCode {
@@ -26,11 +35,11 @@ fn main() -> ExitCode {
         print!("{}", help());
         return ExitCode::SUCCESS;
     }
-    let Some((_, _, task)) = TASKS.iter().find(|(task, _, _)| task == name) else {
+    let Some(task) = TASKS.iter().find(|task| task.name == name) else {
         eprint!("There is no task `{name}`.\n\n{}", help());
         return ExitCode::from(2);
     };
-    match task(rest) {
+    match (task.run)(rest) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             eprintln!("{name}: {message}");
@@ -40,11 +49,8 @@ fn main() -> ExitCode {
 }
 
 fn help() -> String {
-    let mut text = "Usage: cargo xtask <task>\n\nTasks:\n".to_owned();
-    for (name, about, _) in TASKS {
-        text.push_str(&format!("  {name:<10}{about}\n"));
-    }
-    text + "  help      show this list\n"
+    let tasks: String = TASKS.iter().map(|task| format!("  {:<10}{}\n", task.name, task.about)).collect();
+    format!("Usage: cargo xtask <task>\n\nTasks:\n{tasks}  help      show this list\n")
 }
 
 /// The repository's folder.

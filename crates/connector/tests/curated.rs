@@ -1,4 +1,5 @@
 //! Every curated connector: it parses, each sample satisfies its action's schema, and becomes a request to the platform's own host.
+#![expect(clippy::unwrap_used, reason = "a folder that cannot be read ends the test")]
 
 use std::{fs, path::Path};
 
@@ -31,8 +32,11 @@ fn connectors() -> Vec<Connector> {
         .collect()
 }
 
+/// Names and values.
+type Entered = Vec<(String, String)>;
+
 /// Values that a person would enter for the connector's variables and for the fields of a scheme.
-fn entered(connector: &Connector, scheme: &AuthScheme) -> (Vec<(String, String)>, Vec<(String, String)>) {
+fn entered(connector: &Connector, scheme: &AuthScheme) -> (Entered, Entered) {
     let variables = connector.definition().variables.iter().map(|(name, variable)| {
         let fallback = match variable.kind {
             VariableKind::Url => "https://platform.example.org",

@@ -132,6 +132,11 @@ fn micros(since: Instant) -> i64 {
     i64::try_from(since.elapsed().as_micros()).unwrap_or(i64::MAX)
 }
 
+/// An id as somebody sent it, in a form that every database keeps.
+fn shown(id: &str) -> String {
+    id.chars().filter(|c| *c != '\0').take(200).collect()
+}
+
 /// The entry of a call that has only begun; its status stays 499 where the caller goes away.
 fn entry(call: &Call<'_>) -> Entry {
     let digest = digest(&SHA256, call.arguments_text);
@@ -143,8 +148,8 @@ fn entry(call: &Call<'_>) -> Entry {
         user_id: call.caller.scope.user.to_string(),
         door: call.door.as_str().to_owned(),
         server_id: call.caller.server.as_ref().map(|server| server.id.clone()),
-        connector_id: Some(call.connector_id.chars().take(200).collect()),
-        action_id: Some(call.action_id.chars().take(200).collect()),
+        connector_id: Some(shown(call.connector_id)),
+        action_id: Some(shown(call.action_id)),
         operation: "execute".to_owned(),
         decision: "allowed".to_owned(),
         status: 499,

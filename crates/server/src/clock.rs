@@ -3,7 +3,10 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::rand;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
+
+/// RFC 3339 with three digits always, so that times sort as text.
+const MILLISECONDS: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
 /// Milliseconds since the Unix epoch.
 #[must_use]
@@ -16,7 +19,10 @@ pub fn now_ms() -> i64 {
 /// `2026-11-21T09:00:00.123Z`.
 #[must_use]
 pub fn rfc3339(ms: i64) -> String {
-    OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000).ok().and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default()
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000)
+        .ok()
+        .and_then(|at| at.format(MILLISECONDS).ok())
+        .unwrap_or_default()
 }
 
 /// Random bytes from the system's generator.

@@ -189,11 +189,11 @@ fn sort(definition: &Definition, scheme: &AuthScheme, values: Map<String, Value>
                 .filter(|(name, variable)| variable.default.is_none() && !opened.variables.contains_key(*name))
                 .map(|(name, _)| name.as_str()),
         )
-        .map(|name| format!("`{name}`"))
+        .map(str::to_owned)
         .collect();
     if missing.is_empty() {
         return Ok(opened);
     }
-    let sentence = format!("Missing in `fields`: {}. get_credential_metadata_alloy says what each one is.", missing.join(", "));
+    let sentence = format!("Missing in `fields`: `{}`. get_credential_metadata_alloy says what each one is.", missing.join("`, `"));
     Err(Error::invalid("fields", sentence).with_details(json!({ "field": "fields", "missing": missing })))
 }

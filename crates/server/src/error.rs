@@ -156,6 +156,10 @@ impl From<sqlx::Error> for Error {
                 cause: Some(Box::new(error)),
                 ..Self::new(Kind::Unavailable, "The database does not answer at the moment. Try again shortly.")
             },
+            // PostgreSQL keeps no U+0000 in a text (SQLSTATE 22021).
+            sqlx::Error::Database(refusal) if refusal.code().as_deref() == Some("22021") => {
+                Self::new(Kind::InvalidRequest, "A value holds the character U+0000, which cannot be kept.")
+            }
             error => Self::internal(error),
         }
     }

@@ -19,6 +19,7 @@ use tower_http::{
     cors::{AllowHeaders, AllowOrigin, CorsLayer},
 };
 use url::Url;
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
     api,
@@ -37,9 +38,14 @@ const UNKNOWN_BODY: u64 = 1024 * 1024;
 /// A large request waits this long for room.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// All routes with their documentation.
+pub fn routes() -> OpenApiRouter<App> {
+    api::routes().merge(mcp::routes())
+}
+
 /// Everything that a node serves, and the document that describes it.
 pub fn router(app: App) -> (Router, utoipa::openapi::OpenApi) {
-    let (routes, document) = api::routes().merge(mcp::routes()).split_for_parts();
+    let (routes, document) = routes().split_for_parts();
     let text: Arc<str> = document.to_pretty_json().unwrap_or_default().into();
     let router = routes
         .route("/openapi.json", get(move || std::future::ready(([("content-type", "application/json")], text.to_string()))))

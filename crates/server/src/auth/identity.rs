@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName};
 use crate::error::{Error, Result};
 
 /// Longest user id, in characters.
-pub const MAX_USER_ID: usize = 10_000;
+const MAX_USER_ID: usize = 10_000;
 
 /// The identity headers of a request. Several copies of one are refused: proxies and servers disagree on which one counts.
 #[derive(Default)]
@@ -46,10 +46,15 @@ impl<'a> Identity<'a> {
     }
 }
 
+/// Any text of 1 to 10,000 characters; U+0000 cannot be kept in every database.
+pub fn is_user_id(user: &str) -> bool {
+    !user.is_empty() && user.chars().count() <= MAX_USER_ID && !user.contains('\0')
+}
+
 /// Refuses user ids that are empty or too long.
 pub fn check_user_id(field: &str, user: &str) -> Result<()> {
-    if user.is_empty() || user.chars().count() > MAX_USER_ID {
-        return Err(Error::invalid(field, format!("`{field}` must have 1 to 10,000 characters.")));
+    if !is_user_id(user) {
+        return Err(Error::invalid(field, format!("`{field}` must have 1 to 10,000 characters, none of them U+0000.")));
     }
     Ok(())
 }

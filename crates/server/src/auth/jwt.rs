@@ -6,7 +6,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde_json::{Map, Value};
 
-use super::identity::MAX_USER_ID;
+use super::identity::is_user_id;
 use crate::{
     app::App,
     error::{Error, Kind, Result},
@@ -102,5 +102,5 @@ fn check(issuer: &Issuer, secret: &[u8], token: &str) -> Option<String> {
         None => claims.get("userId").or_else(|| claims.get("sub")),
     };
     let user = named?.as_str()?;
-    (!user.is_empty() && user.chars().count() <= MAX_USER_ID).then(|| user.to_owned())
+    is_user_id(user).then(|| user.to_owned())
 }

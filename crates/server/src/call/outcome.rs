@@ -106,10 +106,15 @@ pub fn scrub(incoming: &mut Incoming, secrets: &[(&str, &str)]) {
         // Writers of JSON escape quotes, slashes, ampersands; letters and digits stay as they are.
         if !secret.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~+=:".contains(&b))
             && memchr::memchr(b'\\', &incoming.body).is_some()
-            && let Ok(mut value) = serde_json::from_slice(&incoming.body)
-            && remove(&mut value, secret)
+            && let Ok(mut value) = parse_answer(&incoming.body)
         {
-            incoming.body = Bytes::from(value.to_string());
+            // Once more as JSON inside of a string has it: error messages quote requests.
+            let quoted = Value::from(secret).to_string();
+            let quoted = quoted.get(1..quoted.len() - 1).unwrap_or(secret);
+            let found = [secret, quoted].map(|form| remove(&mut value, form));
+            if found.contains(&true) {
+                incoming.body = Bytes::from(value.to_string());
+            }
         }
     }
 }
@@ -121,9 +126,10 @@ fn remove(value: &mut Value, secret: &str) -> bool {
             *text = text.replace(secret, REMOVED);
             true
         }
-        Value::Array(items) => items.iter_mut().fold(false, |found, item| remove(item, secret) || found),
+        // Every part is looked at, so none of these may stop at the first that is found.
+        Value::Array(items) => items.iter_mut().filter_map(|item| remove(item, secret).then_some(())).count() > 0,
         Value::Object(members) => {
-            let mut found = members.values_mut().fold(false, |found, member| remove(member, secret) || found);
+            let mut found = members.values_mut().filter_map(|member| remove(member, secret).then_some(())).count() > 0;
             if members.keys().any(|name| name.contains(secret)) {
                 *members = std::mem::take(members).into_iter().map(|(name, member)| (name.replace(secret, REMOVED), member)).collect();
                 found = true;

@@ -4,11 +4,11 @@ use super::{
     failure::{Failure, Result},
     screen::Screen,
 };
-use crate::{api, mcp};
+use crate::http;
 
 /// Prints the document of this binary; no node is asked.
 pub fn run() -> Result {
-    let (_, document) = api::routes().merge(mcp::routes()).split_for_parts();
+    let (_, document) = http::routes().split_for_parts();
     let text = document.to_pretty_json().map_err(|e| Failure::refused(format!("cannot write the document: {e}")))?;
     Screen::new(true).line(&text)
 }

@@ -158,6 +158,36 @@ impl Tx {
     }
 }
 
+/// A value of a row, for statements over many rows.
+pub enum Value<'a> {
+    /// text, or null.
+    Text(Option<&'a str>),
+    /// bigint.
+    Number(i64),
+}
+
+/// Runs a statement of ours whose number of parameters is known only when it is built.
+pub async fn execute_rows(tx: &mut Tx, sql: &'static str, values: impl Iterator<Item = Value<'_>>) -> Result<()> {
+    macro_rules! run {
+        ($database:ty, $tx:expr) => {{
+            // The text is built from numbers alone, never from what somebody sent.
+            let mut query = sqlx::query::<$database>(sqlx::AssertSqlSafe(sql));
+            for value in values {
+                query = match value {
+                    Value::Text(text) => query.bind(text),
+                    Value::Number(number) => query.bind(number),
+                };
+            }
+            query.execute(&mut **$tx).await?;
+        }};
+    }
+    match tx {
+        Tx::Sqlite(tx) => run!(Sqlite, tx),
+        Tx::Postgres(tx) => run!(Postgres, tx),
+    }
+    Ok(())
+}
+
 /// True for a violation of a unique constraint.
 pub fn is_duplicate(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)

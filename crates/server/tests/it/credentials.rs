@@ -51,7 +51,7 @@ async fn wrong_fields_are_named_and_never_repeated() {
         ("basic", json!({ "password": "hush-hush-3" }), "username"),
         ("bearer", json!({ "token": "hush\r\nX-Evil: hush-hush" }), "token"),
         ("oauth1", json!({ "token": "hush-hush" }), "authenticationType"),
-        ("oauth2", json!({}), "oauth2"),
+        ("oauth2", json!({}), "authenticationType"),
     ] {
         let arguments = json!({ "connectorId": "shop", "authenticationType": kind, "fields": fields });
         let refused = server.tool("create_credential_alloy", arguments).await;

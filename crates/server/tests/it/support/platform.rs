@@ -147,6 +147,11 @@ async fn misbehave(shared: &Shared, what: &str, seen: &Seen) -> Response {
             response
         }
         ("list", _) => json_answer(200, &(0..60).map(|n| json!({ "n": n })).collect()),
+        ("round", _) => {
+            let mut response = response(302, "", "");
+            response.headers_mut().insert("location", "/do/round".parse().unwrap());
+            response
+        }
         ("redirect", _) => {
             let to = seen.target.split_once("to=").map_or("/", |(_, to)| to);
             let to = to.replace("%3A", ":").replace("%2F", "/");
