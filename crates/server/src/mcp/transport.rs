@@ -147,7 +147,11 @@ async fn batch(
 ) -> Result<Response, Refusal> {
     batch_allowed(&view(headers))?;
     // An array in which nothing is a message is no batch, but a bad request.
-    let code = if messages.iter().all(Result::is_err) { StatusCode::BAD_REQUEST } else { StatusCode::OK };
+    if messages.iter().all(Result::is_err)
+        && let Some(Err(fault)) = messages.first()
+    {
+        return Err(fault.clone().into());
+    }
     let mut answers: Vec<Vec<u8>> = Vec::new();
     for (n, message) in messages.into_iter().enumerate() {
         let message = match message {
@@ -178,7 +182,7 @@ async fn batch(
     let mut bytes = vec![b'['];
     bytes.extend(answers.join(&b','));
     bytes.push(b']');
-    Ok(json(code, bytes))
+    Ok(json(StatusCode::OK, bytes))
 }
 
 /// Classifies a message, opens its session, and has it done. The outer error is about the transport, the inner one about the message.

@@ -89,6 +89,21 @@ async fn members_see_their_own_entries() {
     assert_eq!(node.get("/api/audit").await.body["total"], 2);
 }
 
+/// What a caller names goes into the trail, so no name may break it: one entry that a database refuses would hold up all others.
+#[tokio::test]
+async fn no_name_breaks_the_trail() {
+    let node = TestNode::start().await;
+    let _platform = shop::shop(&node).await;
+    let server = node.server(json!({ "name": "S" })).await;
+    let long = "x".repeat(100_000);
+    let names = ["a\u{0}b", "\u{0}", "💥", "' or 1=1 --", "\u{7f}\n", long.as_str()];
+    for name in names {
+        assert!(server.execute(name, name, json!({})).await.is_error);
+    }
+    let seen = node.get("/api/audit").await.expect(200);
+    assert_eq!(seen.body["total"], names.len(), "{}", seen.text);
+}
+
 /// The request id of an answer is the one of its entry, and a client may choose it.
 #[tokio::test]
 async fn request_ids_are_passed_on() {

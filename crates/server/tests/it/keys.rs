@@ -54,6 +54,7 @@ async fn expiry_is_checked_and_shown() {
         (json!({ "role": "owner" }), "role"),
         (json!({ "userId": "" }), "userId"),
         (json!({ "userId": "x".repeat(10_001) }), "userId"),
+        (json!({ "userId": "a\u{0}b" }), "userId"),
     ] {
         node.post("/api/keys", body).await.refuses(400, field);
     }

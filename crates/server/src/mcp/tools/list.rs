@@ -5,12 +5,19 @@ use std::sync::LazyLock;
 use serde_json::{Value, json};
 
 /// The `tools` array of `tools/list`, as JSON text.
-pub static LIST: LazyLock<String> = LazyLock::new(|| list().to_string());
+pub static LIST: LazyLock<String> = LazyLock::new(|| {
+    let tools: Vec<Value> = about_actions().into_iter().chain(about_credentials()).collect();
+    Value::Array(tools).to_string()
+});
 
-fn list() -> Value {
-    let connector = json!({ "type": "string", "description": "Connector id, as list_connectors_alloy shows it, for example \"slack\"." });
+fn connector() -> Value {
+    json!({ "type": "string", "description": "Connector id, as list_connectors_alloy shows it, for example \"slack\"." })
+}
+
+fn about_actions() -> Vec<Value> {
+    let connector = connector();
     let action = json!({ "type": "string", "description": "Action id, as get_connector_resources_alloy or discover_action_path_alloy shows it, for example \"chat_postMessage\"." });
-    json!([
+    vec![
         tool(
             "list_connectors_alloy",
             "List available platform connectors",
@@ -18,7 +25,7 @@ fn list() -> Value {
              reached; if you already know what should be done, discover_action_path_alloy is quicker.",
             json!({ "category": { "type": "string", "description": "Filter by category, for example communication, crm, productivity, marketing, storage, content-management." } }),
             &[],
-            "read"
+            "read",
         ),
         tool(
             "discover_action_path_alloy",
@@ -30,7 +37,7 @@ fn list() -> Value {
                 "connectorId": { "type": "string", "description": "Optional: only actions of this connector." },
             }),
             &["goal"],
-            "read"
+            "read",
         ),
         tool(
             "get_connector_resources_alloy",
@@ -38,7 +45,7 @@ fn list() -> Value {
             "List the resources of a connector (channels, messages, contacts, …) with the actions that each one has.",
             json!({ "connectorId": connector }),
             &["connectorId"],
-            "read"
+            "read",
         ),
         tool(
             "get_action_details_alloy",
@@ -47,7 +54,7 @@ fn list() -> Value {
              `parameters` of execute_action_alloy must satisfy, and a sample. Call it before the first use of an action.",
             json!({ "connectorId": connector, "actionId": action }),
             &["connectorId", "actionId"],
-            "read"
+            "read",
         ),
         tool(
             "execute_action_alloy",
@@ -63,15 +70,21 @@ fn list() -> Value {
                 "timeout": { "type": "integer", "minimum": 1000, "maximum": 300_000, "description": "Optional: milliseconds to wait for the platform. Default 30000." },
             }),
             &["connectorId", "actionId", "parameters"],
-            "write"
+            "write",
         ),
+    ]
+}
+
+fn about_credentials() -> Vec<Value> {
+    let connector = connector();
+    vec![
         tool(
             "get_credentials_alloy",
             "List the user's credentials",
             "List the current user's credentials for a connector, newest first. Secrets are never shown.",
             json!({ "connectorId": connector }),
             &["connectorId"],
-            "read"
+            "read",
         ),
         tool(
             "get_credential_metadata_alloy",
@@ -80,7 +93,7 @@ fn list() -> Value {
              create_credential_alloy.",
             json!({ "connectorId": connector }),
             &["connectorId"],
-            "read"
+            "read",
         ),
         tool(
             "create_credential_alloy",
@@ -95,9 +108,9 @@ fn list() -> Value {
                 "name": { "type": "string", "description": "Optional: a name to tell several credentials apart." },
             }),
             &["connectorId", "authenticationType"],
-            "create"
+            "create",
         ),
-    ])
+    ]
 }
 
 fn tool(name: &str, title: &str, description: &str, properties: Value, required: &[&str], effect: &str) -> Value {
