@@ -50,7 +50,6 @@ pub struct AppState {
 impl AppState {
     /// Tells open streams; nobody listening is no error.
     pub fn announce(&self, change: Change) {
-        self.direct.forget(&change);
         let _ = self.changes.send(change);
     }
 }

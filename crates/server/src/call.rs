@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use amalgam_connector::{
     CompiledAction,
-    definition::{Effect, Method},
+    definition::{BodyKind, Effect, Method},
     plan::{Account, plan},
 };
 use amalgam_policy::Decision;
@@ -196,7 +196,8 @@ async fn execute(app: &App, call: &Call<'_>) -> Result<Answer> {
 
 /// Builds the request and sends it. The secret is in the clear from here to the end of this function.
 async fn send(app: &App, call: &Call<'_>, loaded: &Loaded, action: &CompiledAction, chosen: &Chosen<'_>) -> Result<Incoming> {
-    let boundary = hex(&random::<12>());
+    let is_multipart = action.action.body == Some(BodyKind::Multipart);
+    let boundary = if is_multipart { hex(&random::<12>()) } else { String::from("unused") };
     let opened = chosen.open(app, &call.caller.scope, loaded.connector.definition())?;
     let (secrets, variables) = (opened.fields(), opened.variables());
     let account = Account {

@@ -3,7 +3,6 @@
 use std::{
     collections::{HashMap, hash_map::Entry},
     sync::Arc,
-    time::Duration,
 };
 
 use amalgam_connector::{CompiledAction, closest, definition::Effect};
@@ -15,7 +14,7 @@ use crate::{
     connectors::Loaded,
     error::Result,
     store::{
-        Change, Store,
+        Store,
         servers::{Server, ToolPrefix},
     },
 };
@@ -54,41 +53,37 @@ impl DirectTools {
 
 /// The tools of servers with direct exposure, by server id.
 pub struct DirectCache {
-    tools: Cache<String, (i64, Arc<DirectTools>)>,
+    tools: Cache<String, ((i64, Vec<u64>), Arc<DirectTools>)>,
 }
 
 impl DirectCache {
     /// Holds the tools of the servers that were used last.
     pub fn new() -> Self {
-        Self { tools: Cache::builder().max_capacity(1_000).time_to_live(Duration::from_secs(30)).build() }
+        Self { tools: Cache::new(1_000) }
     }
 
-    /// The tools of a server; built when its settings, or a connector, have changed.
+    /// The tools of a server; built again when its settings or one of its connectors have changed.
     pub async fn tools(&self, store: &Store, server: &Server) -> Result<Arc<DirectTools>> {
-        if let Some((of, tools)) = self.tools.get(&server.id)
-            && of == server.updated_at
+        let named = named(store, server).await?;
+        let of = (server.updated_at, named.iter().map(|loaded| loaded.version).collect::<Vec<_>>());
+        if let Some((known, tools)) = self.tools.get(&server.id)
+            && known == of
         {
             return Ok(tools);
         }
-        let tools = Arc::new(build(store, server).await?);
-        self.tools.insert(server.id.clone(), (server.updated_at, tools.clone()));
+        let tools = Arc::new(build(&named, server));
+        self.tools.insert(server.id.clone(), (of, tools.clone()));
         Ok(tools)
-    }
-
-    /// Forgets what a change has made wrong.
-    pub fn forget(&self, change: &Change) {
-        match change {
-            Change::Server(id) => self.tools.invalidate(id),
-            Change::Connectors(_) => self.tools.invalidate_all(),
-            Change::Workflows(_) => {}
-        }
     }
 }
 
-async fn build(store: &Store, server: &Server) -> Result<DirectTools> {
+/// The connectors of the setting that the server permits, in its order, so that the list stays the same from call to call.
+async fn named(store: &Store, server: &Server) -> Result<Vec<Arc<Loaded>>> {
     let all = catalogue::visible(store, &server.owner.account, Some(server)).await?;
-    // In the order of the setting, so that the list stays the same from call to call.
-    let named: Vec<&Arc<Loaded>> = server.settings.connectors.iter().filter_map(|id| all.iter().find(|loaded| loaded.id() == id)).collect();
+    Ok(server.settings.connectors.iter().filter_map(|id| all.iter().find(|loaded| loaded.id() == id).cloned()).collect())
+}
+
+fn build(named: &[Arc<Loaded>], server: &Server) -> DirectTools {
     let actions: Vec<(&str, &CompiledAction)> = named
         .iter()
         .flat_map(|loaded| loaded.connector.actions().map(|action| (loaded.id(), action)))
@@ -116,7 +111,7 @@ async fn build(store: &Store, server: &Server) -> Result<DirectTools> {
         list.push(describe(place.key(), connector, action, output.as_ref()));
         place.insert(Tool { connector_id: connector.to_owned(), action_id: action.id.to_string(), has_output_schema: output.is_some() });
     }
-    Ok(DirectTools { list: Value::Array(list).to_string(), by_name })
+    DirectTools { list: Value::Array(list).to_string(), by_name }
 }
 
 fn describe(name: &str, connector: &str, action: &CompiledAction, output: Option<&Value>) -> Value {

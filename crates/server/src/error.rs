@@ -129,6 +129,17 @@ impl Error {
         }
     }
 
+    /// Logs what the operator should know, once, where it is handled. Never a path: a token may stand in it.
+    pub fn log(&self, request_id: &str) {
+        let cause = self.cause.as_ref().map(tracing::field::display);
+        match self.kind {
+            Kind::Internal => tracing::error!(request_id, cause, "{}", self.message),
+            Kind::Unavailable => tracing::warn!(request_id, cause, "{}", self.message),
+            Kind::PlatformFailed | Kind::PlatformTimeout => tracing::info!(request_id, cause, "{}", self.message),
+            _ => tracing::debug!(request_id, code = self.kind.code(), "{}", self.message),
+        }
+    }
+
     /// Adds machine-readable particulars.
     #[must_use]
     pub fn with_details(mut self, details: Value) -> Self {
@@ -171,7 +182,7 @@ impl From<amalgam_vault::VaultError> for Error {
     }
 }
 
-/// Carries the error to the layer of its family (`http::errors`), which gives it its shape.
+/// Carries the error to the layer of its family (`http::edge`), which gives it its shape.
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let mut response = self.kind.status().into_response();

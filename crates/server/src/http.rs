@@ -4,6 +4,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
+    body::Bytes,
     extract::{Request, State},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
@@ -46,9 +47,9 @@ pub fn routes() -> OpenApiRouter<App> {
 /// Everything that a node serves, and the document that describes it.
 pub fn router(app: App) -> (Router, utoipa::openapi::OpenApi) {
     let (routes, document) = routes().split_for_parts();
-    let text: Arc<str> = document.to_pretty_json().unwrap_or_default().into();
+    let text = Bytes::from(document.to_pretty_json().unwrap_or_default());
     let router = routes
-        .route("/openapi.json", get(move || std::future::ready(([("content-type", "application/json")], text.to_string()))))
+        .route("/openapi.json", get(move || std::future::ready(([("content-type", "application/json")], text.clone()))))
         .fallback(|| std::future::ready(Error::not_found("path")))
         .method_not_allowed_fallback(method_not_allowed)
         // Outermost last. A panic becomes an error, which becomes an answer in the shape of its family.
@@ -103,7 +104,7 @@ async fn edge(State(app): State<App>, mut request: Request, next: Next) -> Respo
     };
     if let Some(error) = response.extensions_mut().remove::<Arc<Error>>() {
         response = shaped(&error, family, response.status(), response.headers());
-        log(&error, &id);
+        error.log(&id);
     }
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::try_from(&*id) {
@@ -230,17 +231,4 @@ fn shaped(error: &Error, family: Family, status: StatusCode, from: &HeaderMap) -
         headers.insert(*name, HeaderValue::from(*value));
     }
     response
-}
-
-/// Logs what the operator should know, once, where it is handled. Never the path: a token may stand in it.
-fn log(error: &Error, id: &RequestId) {
-    match error.kind {
-        Kind::Internal => {
-            tracing::error!(request_id = &**id, cause = error.cause.as_ref().map(tracing::field::display), "{}", error.message);
-        }
-        Kind::Unavailable => {
-            tracing::warn!(request_id = &**id, cause = error.cause.as_ref().map(tracing::field::display), "{}", error.message);
-        }
-        _ => tracing::debug!(request_id = &**id, code = error.kind.code(), "{}", error.message),
-    }
 }

@@ -22,12 +22,13 @@ fn a_name_in_another_spelling_is_a_duplicate() {
 }
 
 #[test]
-fn a_member_named_like_the_parsers_own_marker_is_only_a_member() {
+fn a_member_named_like_the_parsers_own_marker_is_refused() {
     // serde_json's own `Value` replaces such an object by the JSON inside its string: a second document in the first.
-    let text = r#"{"$serde_json::private::RawValue":"[1]"}"#;
-    let value = parse(text, MAX_DEPTH).unwrap();
-    assert_eq!(value["$serde_json::private::RawValue"], "[1]");
-    assert!(parse(r#"{"a":{"$serde_json::private::Number":"1"}}"#, MAX_DEPTH).unwrap()["a"].is_object());
+    for name in ["$serde_json::private::RawValue", r"\u0024serde_json::private::RawValue", "$serde_json::private::Number"] {
+        for text in [format!(r#"{{"{name}":"[1]"}}"#), format!(r#"{{"a":[{{"{name}":"1"}}]}}"#)] {
+            assert!(parse(&text, MAX_DEPTH).unwrap_err().message.contains("reserved"), "{text}");
+        }
+    }
 }
 
 #[test]

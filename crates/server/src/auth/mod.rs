@@ -37,6 +37,8 @@ pub struct Caller {
     pub role: Role,
     /// The server whose restrictions hold, when the call comes through one.
     pub server: Option<Arc<Server>>,
+    /// The effective user is the principal's own, not one that a header or a user token chose.
+    pub is_own_user: bool,
 }
 
 /// What a caller proved to be.
@@ -72,8 +74,8 @@ impl Caller {
     /// Refuses callers who show a user token alone: what they make must not outlive it.
     pub fn require_key(&self) -> Result<()> {
         match self.principal {
-            Principal::Key(_) => Ok(()),
-            Principal::Token(_) | Principal::Jwt(_) => {
+            Principal::Key(_) if self.role == Role::Admin || self.is_own_user => Ok(()),
+            Principal::Key(_) | Principal::Token(_) | Principal::Jwt(_) => {
                 Err(Error::new(Kind::Forbidden, "This needs an API key; a user token is not enough."))
             }
         }
@@ -235,8 +237,10 @@ async fn for_whom(app: &App, proof: Proof, identity: &Identity<'_>) -> Result<Ca
         (Principal::Token(_), Some(server)) => Some(server.settings.user_override),
         _ => None,
     };
-    let mut user = proof.user;
-    if let Some(token) = identity.user_token {
+    let mut user = proof.user.clone();
+    // A caller who shows a user token alone has been verified by it already.
+    let by_itself = identity.bearer.is_none() && matches!(proof.principal, Principal::Jwt(_));
+    if let Some(token) = identity.user_token.filter(|_| !by_itself) {
         // Verified even where it is not listened to: a token that is wrong is an error, never ignored.
         let named = jwt::verify(app, &proof.account, token).await?.user;
         if override_rule != Some(UserOverride::None) {
@@ -259,5 +263,12 @@ async fn for_whom(app: &App, proof: Proof, identity: &Identity<'_>) -> Result<Ca
             user = wanted.into();
         }
     }
-    judged(Caller { scope: Scope { account: proof.account, user }, principal: proof.principal, role: proof.role, server: proof.server })
+    let is_own_user = user == proof.user;
+    judged(Caller {
+        scope: Scope { account: proof.account, user },
+        principal: proof.principal,
+        role: proof.role,
+        server: proof.server,
+        is_own_user,
+    })
 }

@@ -55,11 +55,12 @@ pub async fn choose<'a>(
     let credentials = app.store.credentials(scope, &definition.id).await?;
     chosen.credential = match call.credential_id {
         Some(id) => Some(named(&credentials, id, definition)?),
-        None => credentials.first().cloned(),
+        None => credentials.iter().find(|credential| !authenticates || fits(definition, credential)).cloned(),
     };
     chosen.picked = call.credential_id.is_none() && credentials.len() > 1;
     if authenticates {
-        return if chosen.credential.is_some() { Ok(chosen) } else { Err(missing(definition)) };
+        // A credential of a kind that the connector no longer knows could not be sent, and the call must not go out without.
+        return if chosen.scheme(connector).is_some() { Ok(chosen) } else { Err(missing(definition)) };
     }
     // Nothing secret is sent here.
     // So the caller may say where the platform is. Then the stored credential stays closed: its variables would follow.
@@ -74,6 +75,10 @@ pub async fn choose<'a>(
         chosen.credential = None;
     }
     Ok(chosen)
+}
+
+fn fits(definition: &Definition, credential: &Credential) -> bool {
+    definition.auth.iter().any(|scheme| scheme.kind == credential.kind)
 }
 
 fn named(credentials: &Arc<[Credential]>, id: &str, definition: &Definition) -> Result<Credential> {

@@ -49,7 +49,6 @@ pub fn not_reached(error: EgressError) -> Error {
         EgressErrorKind::Timeout(_) => Kind::PlatformTimeout,
         _ => Kind::PlatformFailed,
     };
-    tracing::info!(cause = error.cause(), kind = ?error.kind(), "a platform was not reached");
     let mut sentence = error.to_string();
     // Sentences that begin with a host's name stay as they are.
     if (sentence.starts_with("the ") || sentence.starts_with("no "))
@@ -58,7 +57,7 @@ pub fn not_reached(error: EgressError) -> Error {
         first.make_ascii_uppercase();
     }
     sentence.push('.');
-    Error::new(kind, sentence)
+    Error { cause: Some(error.cause().to_owned().into()), ..Error::new(kind, sentence) }
 }
 
 /// The method in the words of the `http` crate.

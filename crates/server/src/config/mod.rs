@@ -149,7 +149,7 @@ impl Settings {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound && file.is_none() => return Ok(self),
             Err(e) => return Err(format!("cannot read the configuration {}: {e}", path.display())),
         };
-        let from_file: Self = toml::from_str(&text).map_err(|e| format!("mistake in {}: {}", path.display(), e.to_string().trim_end()))?;
+        let from_file: Self = toml::from_str(&text).map_err(|e| mistake(path, &text, &e))?;
         Ok(self.or(from_file))
     }
 
@@ -218,6 +218,19 @@ impl Settings {
             log: self.log.unwrap_or_else(|| "info".to_owned()),
         })
     }
+}
+
+/// The file, the line, the key and what is wrong there; never the value, because a password may stand in it.
+fn mistake(path: &Path, text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let number = before.matches('\n').count();
+    let key = text.lines().nth(number).and_then(|line| line.split_once('=')).map_or("", |(key, _)| key.trim());
+    let what = error.message();
+    let what = match what.split_once("expected ") {
+        Some((start, expected)) if start.starts_with("invalid") => format!("expected {expected}"),
+        _ => what.to_owned(),
+    };
+    format!("mistake in {}, line {}, `{key}`: {what}", path.display(), number + 1)
 }
 
 impl Config {

@@ -41,6 +41,12 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// An error of ours in the words of JSON-RPC, logged, for what goes wrong outside a tool.
+    pub fn fault(&self, error: &Error) -> Fault {
+        error.log(self.request_id);
+        fault(error)
+    }
+
     /// How the server presents itself.
     pub fn identity(&self) -> Identity<'_> {
         Identity {
@@ -62,7 +68,7 @@ pub fn offer() -> Offer {
     Offer { tools: true, resources: true, prompts: true, completions: true, list_changed: true, ..Offer::default() }
 }
 
-/// An error of ours in the words of JSON-RPC, for what goes wrong outside a tool.
+/// An error of ours in the words of JSON-RPC.
 pub fn fault(error: &Error) -> Fault {
     match error.kind {
         Kind::InvalidRequest => Fault::invalid_params(error.message.clone()),

@@ -33,20 +33,20 @@ pub struct Target {
 /// A refusal before or around a message: HTTP status and a JSON-RPC error with `id: null`.
 struct Refusal {
     fault: Fault,
+    /// What the log should know of it.
+    cause: Option<Error>,
     headers: Vec<(&'static str, u32)>,
 }
 
 impl From<Fault> for Refusal {
     fn from(fault: Fault) -> Self {
-        Self { fault, headers: Vec::new() }
+        Self { fault, headers: Vec::new(), cause: None }
     }
 }
 
 impl From<Error> for Refusal {
-    fn from(error: Error) -> Self {
-        if let Some(cause) = &error.cause {
-            tracing::error!(%cause, "an MCP request failed");
-        }
+    fn from(mut error: Error) -> Self {
+        let cause = error.cause.take().map(|cause| Error { cause: Some(cause), ..Error::new(error.kind, error.message.clone()) });
         let http = error.kind.status().as_u16();
         let code = match error.kind {
             Kind::InvalidRequest => amalgam_protocol::fault::INVALID_REQUEST,
@@ -54,21 +54,21 @@ impl From<Error> for Refusal {
             _ => amalgam_protocol::fault::TRANSPORT,
         };
         let fault = Fault { http, code, message: error.message.into_owned(), data: None };
-        Self { fault, headers: error.headers }
+        Self { fault, headers: error.headers, cause }
     }
 }
 
 /// Answers one HTTP request on the endpoint.
 pub async fn serve(app: App, target: Target, request: Request) -> Response {
-    match answer(&app, target, request).await {
+    let request_id = RequestId::of(request.extensions());
+    match answer(&app, target, request, &request_id).await {
         Ok(response) => response,
-        Err(refusal) => refuse(&refusal),
+        Err(refusal) => refuse(&refusal, &request_id),
     }
 }
 
-async fn answer(app: &App, target: Target, request: Request) -> Result<Response, Refusal> {
+async fn answer(app: &App, target: Target, request: Request, request_id: &str) -> Result<Response, Refusal> {
     let (parts, body) = request.into_parts();
-    let request_id = RequestId::of(&parts.extensions);
     let identity = Identity::read(&parts.headers)?;
     let caller = auth::mcp(app, &identity, target.server_id.as_deref(), target.token.as_deref()).await?;
     let Some(server) = caller.server.clone() else { return Err(Error::not_found("server").into()) };
@@ -84,7 +84,7 @@ async fn answer(app: &App, target: Target, request: Request) -> Result<Response,
         target: &target,
         era: Era::Legacy { header_version: None },
         credential_id: identity.credential_id,
-        request_id: &request_id,
+        request_id,
     };
     let result = match parts.method {
         Method::POST => post(&context, &parts.headers, body, limit).await,
@@ -92,7 +92,7 @@ async fn answer(app: &App, target: Target, request: Request) -> Result<Response,
         Method::DELETE => delete(&context, &parts.headers).await,
         _ => Err(Fault::method_not_allowed().into()),
     };
-    let mut response = result.unwrap_or_else(|refusal| refuse(&refusal));
+    let mut response = result.unwrap_or_else(|refusal| refuse(&refusal, request_id));
     limited.write(response.headers_mut());
     Ok(response)
 }
@@ -272,7 +272,10 @@ fn empty(status: StatusCode) -> Response {
     response
 }
 
-fn refuse(refusal: &Refusal) -> Response {
+fn refuse(refusal: &Refusal, request_id: &str) -> Response {
+    if let Some(cause) = &refusal.cause {
+        cause.log(request_id);
+    }
     let mut response = json(status(refusal.fault.http), respond::error(None, &refusal.fault));
     let headers = response.headers_mut();
     match refusal.fault.http {

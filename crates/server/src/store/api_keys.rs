@@ -133,8 +133,6 @@ impl Store {
         let mut tx = self.db.begin().await?;
         insert(&mut tx, &scope.account, &scope.user, key).await?;
         tx.commit().await?;
-        // The cache may hold "no such key" for this hash.
-        self.api_keys.forget_all();
         Ok(())
     }
 

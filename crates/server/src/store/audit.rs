@@ -29,7 +29,7 @@ pub struct Entry {
     pub connector_id: Option<String>,
     /// Which action.
     pub action_id: Option<String>,
-    /// `execute`, `credential.create`, `server.create`, …
+    /// `execute`, `credential.create` or `credential.delete`
     pub operation: String,
     /// `allowed` or `denied`.
     pub decision: String,

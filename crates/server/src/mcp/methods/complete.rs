@@ -5,11 +5,7 @@ use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 
 use super::{Reply, resources};
-use crate::{
-    catalogue,
-    error::Result,
-    mcp::{Context, fault},
-};
+use crate::{catalogue, error::Result, mcp::Context};
 
 /// The protocol's limit.
 const MAX_VALUES: usize = 100;
@@ -50,7 +46,7 @@ pub async fn complete(context: &Context<'_>, id: &RawValue, params: Option<&Para
         }
         _ => Ok(Vec::new()),
     };
-    let mut names: Vec<String> = names.map_err(|e| fault(&e))?;
+    let mut names: Vec<String> = names.map_err(|e| context.fault(&e))?;
     let start = wanted.argument.value.to_lowercase();
     names.retain(|name| name.to_lowercase().starts_with(&start));
     let total = names.len();

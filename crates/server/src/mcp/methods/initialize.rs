@@ -4,11 +4,11 @@ use amalgam_protocol::{Fault, Params, present};
 use serde_json::value::RawValue;
 
 use super::Reply;
-use crate::mcp::{Context, fault, offer, session};
+use crate::mcp::{Context, offer, session};
 
 pub fn initialize(context: &Context<'_>, id: &RawValue, params: Option<&Params<'_>>) -> Result<Reply, Fault> {
     let requested = params.and_then(|params| params.protocol_version.as_deref());
     let (revision, bytes) = present::initialize(id, requested, &context.identity(), &offer());
-    let session = session::begin(context.app, context.caller, context.server, revision).map_err(|e| fault(&e))?;
+    let session = session::begin(context.app, context.caller, context.server, revision).map_err(|e| context.fault(&e))?;
     Ok(Reply::Session(bytes, session))
 }

@@ -8,7 +8,7 @@ use crate::{
     catalogue::{self, discover},
     connect,
     error::Result,
-    mcp::{Context, fault},
+    mcp::Context,
 };
 
 const TTL_MS: u64 = 60_000;
@@ -54,7 +54,7 @@ pub async fn get(context: &Context<'_>, id: &RawValue, params: Option<&Params<'_
             return Err(Fault::invalid_params(format!("Unknown prompt \"{other}\": there are `workflow_builder` and `connect_account`.")));
         }
     };
-    let text = text.map_err(|e| fault(&e))?;
+    let text = text.map_err(|e| context.fault(&e))?;
     let messages = json!([{ "role": "user", "content": { "type": "text", "text": text } }]);
     let mut writer = ResultWriter::new(context.era, id);
     writer.string("description", description);

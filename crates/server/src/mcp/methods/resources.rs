@@ -11,7 +11,7 @@ use crate::{
     catalogue::{self, visible_action},
     connectors::Loaded,
     error::Result,
-    mcp::{Context, fault},
+    mcp::Context,
     store::workflows::Workflow,
 };
 
@@ -21,8 +21,8 @@ const WORKFLOWS: &str = "resource://workflows/";
 
 pub async fn list(context: &Context<'_>, id: &RawValue) -> Result<Reply, Fault> {
     let store = &context.app.store;
-    let connectors = catalogue::visible(store, &context.caller.scope.account, Some(context.server)).await.map_err(|e| fault(&e))?;
-    let workflows = workflows(context).await.map_err(|e| fault(&e))?;
+    let connectors = catalogue::visible(store, &context.caller.scope.account, Some(context.server)).await.map_err(|e| context.fault(&e))?;
+    let workflows = workflows(context).await.map_err(|e| context.fault(&e))?;
     let mut resources: Vec<Value> = connectors.iter().map(|loaded| connector_entry(loaded)).collect();
     resources.extend(workflows.iter().map(workflow_entry));
     let mut writer = ResultWriter::new(context.era, id);
@@ -83,11 +83,11 @@ pub async fn read(context: &Context<'_>, id: &RawValue, params: Option<&Params<'
     };
     let (mime, text) = if let Some(name) = uri.strip_prefix(CONNECTORS) {
         let account = &context.caller.scope.account;
-        let found = catalogue::visible(&context.app.store, account, Some(context.server)).await.map_err(|e| fault(&e))?;
+        let found = catalogue::visible(&context.app.store, account, Some(context.server)).await.map_err(|e| context.fault(&e))?;
         let Some(loaded) = found.iter().find(|loaded| loaded.id() == name) else { return Err(Fault::resource_not_found(context.era, uri)) };
         ("text/markdown", markdown(context, loaded))
     } else if let Some(name) = uri.strip_prefix(WORKFLOWS) {
-        let workflow = context.app.store.workflow(context.server, name).await.map_err(|e| fault(&e))?;
+        let workflow = context.app.store.workflow(context.server, name).await.map_err(|e| context.fault(&e))?;
         let Some(workflow) = workflow.filter(|workflow| permitted(context, workflow)) else {
             return Err(Fault::resource_not_found(context.era, uri));
         };

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, value::RawValue};
 
 use super::Reply;
 use crate::{
-    mcp::{Context, fault, tools, tools::Outcome},
+    mcp::{Context, tools, tools::Outcome},
     store::servers::Exposure,
 };
 
@@ -17,7 +17,7 @@ pub async fn list(context: &Context<'_>, id: &RawValue) -> Result<Reply, Fault> 
     let list = match context.server.settings.exposure {
         Exposure::Dynamic => tools::LIST.as_bytes(),
         Exposure::Direct => {
-            direct = context.app.direct.tools(&context.app.store, context.server).await.map_err(|e| fault(&e))?;
+            direct = context.app.direct.tools(&context.app.store, context.server).await.map_err(|e| context.fault(&e))?;
             direct.list.as_bytes()
         }
     };
@@ -40,7 +40,7 @@ pub async fn call(context: &Context<'_>, id: &RawValue, params: Option<&Params<'
     let outcome = match context.server.settings.exposure {
         Exposure::Dynamic => dynamic(context, name, arguments, text).await?,
         Exposure::Direct => {
-            let direct = context.app.direct.tools(&context.app.store, context.server).await.map_err(|e| fault(&e))?;
+            let direct = context.app.direct.tools(&context.app.store, context.server).await.map_err(|e| context.fault(&e))?;
             let Some(tool) = direct.get(name) else { return Err(unknown(name, direct.closest(name))) };
             tools::execute::direct(context, tool, arguments, text).await
         }
@@ -68,9 +68,7 @@ fn reply(context: &Context<'_>, id: &RawValue, outcome: crate::error::Result<Out
     let outcome = match outcome {
         Ok(outcome) => outcome,
         Err(error) => {
-            if let Some(cause) = &error.cause {
-                tracing::error!(%cause, request_id = context.request_id, "a tool failed");
-            }
+            error.log(context.request_id);
             let mut writer = ResultWriter::with_capacity(context.era, id, error.message.len() + info.len() + 256);
             writer.text(&error.message, true);
             return Reply::Json(writer.finish(info.as_bytes()));

@@ -102,9 +102,8 @@ fn about_credentials() -> Vec<Value> {
              The secret is kept sealed and never shown again; the answer has its `credentialId`.",
             json!({
                 "connectorId": connector,
-                "authenticationType": { "type": "string", "enum": ["oauth2", "apiKey", "bearer", "basic"], "description": "One of the types that get_credential_metadata_alloy shows for this connector." },
+                "authenticationType": { "type": "string", "enum": ["apiKey", "bearer", "basic"], "description": "One of the types that get_credential_metadata_alloy shows for this connector." },
                 "fields": { "type": "object", "additionalProperties": { "type": "string" }, "description": "The values by field name, for example {\"token\": \"…\"}; the connector's own variables (such as a subdomain) go here too." },
-                "redirectUri": { "type": "string", "description": "Only for oauth2: where the browser goes after consent." },
                 "name": { "type": "string", "description": "Optional: a name to tell several credentials apart." },
             }),
             &["connectorId", "authenticationType"],
