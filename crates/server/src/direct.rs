@@ -51,9 +51,12 @@ impl DirectTools {
     }
 }
 
+/// What a list was made of: the server's `updated_at` and the version of each connector.
+type MadeOf = (i64, Vec<u64>);
+
 /// The tools of servers with direct exposure, by server id.
 pub struct DirectCache {
-    tools: Cache<String, ((i64, Vec<u64>), Arc<DirectTools>)>,
+    tools: Cache<String, (MadeOf, Arc<DirectTools>)>,
 }
 
 impl DirectCache {
