@@ -48,7 +48,8 @@ async function main() {
   const unknown = positionals.filter(set => ![...REVISIONS, EXTENSIONS].includes(set));
   if (unknown.length > 0) throw new Error(`there is no set ${unknown.join(', ')}`);
   const program = values.direct ? undefined : await start();
-  const env = { ...(program && { AMALGAM_CONFORMANCE_GATEWAY: program.base }), ...(values.client && { AMALGAM_CONFORMANCE_CLIENT: values.client }) };
+  const gateway = program && { AMALGAM_CONFORMANCE_GATEWAY: program.base };
+  const env = { ...gateway, ...(values.client && { AMALGAM_CONFORMANCE_CLIENT: values.client }) };
   let passed = true;
   try {
     for (const set of positionals.length > 0 ? positionals : REVISIONS) passed = (await oneSet(set, values, env)) && passed;

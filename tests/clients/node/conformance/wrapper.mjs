@@ -27,15 +27,18 @@ async function throughGateway(upstream) {
 async function connected(url) {
   const modern = era ? era === 'modern' : revision >= MODERN;
   const versionNegotiation = { mode: modern ? { pin: MODERN } : 'legacy' };
-  const client = new Client({ name: 'conformance', version: '1' }, { capabilities: { elicitation: {}, sampling: {}, roots: {} }, versionNegotiation });
-  client.setRequestHandler('elicitation/create', ({ params }) => ({ action: 'accept', content: answers(params.requestedSchema.properties) }));
+  const capabilities = { elicitation: {}, sampling: {}, roots: {} };
+  const client = new Client({ name: 'conformance', version: '1' }, { capabilities, versionNegotiation });
+  const answer = ({ params }) => ({ action: 'accept', content: answers(params.requestedSchema.properties) });
+  client.setRequestHandler('elicitation/create', answer);
   await client.connect(new StreamableHTTPClientTransport(new URL(url)));
   return client;
 }
 
 /** What a user answers who accepts every default, and says yes where there is none. */
 function answers(properties) {
-  const values = Object.entries(properties).map(([name, property]) => [name, property.default ?? (property.type === 'boolean' ? true : undefined)]);
+  const value = property => property.default ?? (property.type === 'boolean' ? true : undefined);
+  const values = Object.entries(properties).map(([name, property]) => [name, value(property)]);
   return Object.fromEntries(values.filter(([, value]) => value !== undefined));
 }
 
@@ -71,7 +74,8 @@ const SCENARIOS = {
   },
   'http-invalid-tool-headers': async client => {
     // Every tool that is left is called: one that had to be left out is noticed when its call arrives.
-    for (const { name } of (await client.listTools()).tools) await client.callTool({ name, arguments: { region: 'north', value: 'x' } }).catch(() => {});
+    const { tools } = await client.listTools();
+    for (const { name } of tools) await client.callTool({ name, arguments: { region: 'north', value: 'x' } }).catch(() => {});
   },
   'sep-2322-client-request-state': async client => {
     await client.listTools();
