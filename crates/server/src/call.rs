@@ -9,13 +9,15 @@ use std::{sync::Arc, time::Duration};
 
 use amalgam_connector::{
     CompiledAction,
-    definition::{BodyKind, Effect, Method},
+    definition::{Effect, Method},
+    paging,
     plan::{Account, plan},
     shape::Extent,
 };
 use amalgam_policy::Decision;
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
+use serde_json::Value;
 use tokio::time::Instant;
 
 use self::credential::Chosen;
@@ -28,6 +30,7 @@ use crate::{
     connectors::Loaded,
     egress::{Incoming, OutgoingRequest},
     error::{Error, Kind, Result},
+    read_cache::Kept,
     store::audit::Entry,
 };
 
@@ -82,6 +85,8 @@ pub struct Answer {
     pub body: Bytes,
     /// How large it is.
     pub extent: Extent,
+    /// The argument and value that ask for the next page, when there is one.
+    pub next: Option<Value>,
     /// The credential that was used although the user has several and named none.
     pub picked_credential: Option<String>,
     /// It comes from the read cache.
@@ -176,35 +181,40 @@ async fn execute(app: &App, call: &Call<'_>, arguments: Arguments) -> Result<Ans
 
     let key =
         cacheable(app, call, &loaded, action).then(|| app.reads.key(scope, &loaded, call.action_id, chosen.id(), call.arguments_text));
+    let next = |link: Option<&str>, body: &[u8]| match action.action.pagination {
+        Some(_) => outcome::value(&loaded.connector, body).map(|value| paging::next(&action.action, chosen.arguments(), link, &value)),
+        None => Ok(None),
+    };
     if let Some(key) = &key
-        && let Some((status, body)) = app.reads.get(key)
+        && let Some(Kept { status, body, link }) = app.reads.get(key)
     {
         let extent = Extent::of(std::str::from_utf8(&body).map_err(Error::internal)?).map_err(Error::internal)?;
-        return Ok(Answer { connector: loaded, status, body, extent, picked_credential, cached: true });
+        let next = next(link.as_deref(), &body)?;
+        return Ok(Answer { connector: loaded, status, body, extent, next, picked_credential, cached: true });
     }
     let incoming = send(app, call, &loaded, action, &chosen).await;
     if action.action.effect() != Effect::Read {
         // Even a write that failed may have changed something.
         app.reads.invalidate(scope, call.connector_id);
     }
-    let outcome::Read { status, body, extent, keep } = outcome::read(&loaded.connector, incoming?)?;
+    let outcome::Read { status, body, extent, link, keep } = outcome::read(&loaded.connector, action, incoming?)?;
+    let next = next(link.as_deref(), &body)?;
     if let Some(key) = key.filter(|_| keep) {
-        app.reads.put(key, status, body.clone());
+        app.reads.put(key, Kept { status, body: body.clone(), link });
     }
-    Ok(Answer { connector: loaded, status, body, extent, picked_credential, cached: false })
+    Ok(Answer { connector: loaded, status, body, extent, next, picked_credential, cached: false })
 }
 
 /// Builds the request and sends it. The secret is in the clear from here to the end of this function.
 async fn send(app: &App, call: &Call<'_>, loaded: &Loaded, action: &CompiledAction, chosen: &Chosen) -> Result<Incoming> {
-    let is_multipart = action.action.body == Some(BodyKind::Multipart);
-    let boundary = if is_multipart { hex(&random::<12>()) } else { String::from("unused") };
+    let nonce = if action.needs_nonce(&loaded.connector) { hex(&random::<16>()) } else { String::from("unused") };
     let opened = chosen.open(app, &call.caller.scope, loaded.connector.definition())?;
     let (secrets, variables) = (opened.fields(), opened.variables());
     let account = Account {
         variables: &variables,
         auth: chosen.scheme(&loaded.connector).map(|scheme| (scheme, secrets.as_slice())),
         extra_headers: call.extra_headers,
-        boundary: &boundary,
+        nonce: &nonce,
     };
     let plan = plan(&loaded.connector, action, chosen.arguments(), &account).map_err(outcome::bad_argument)?;
     let has_body = plan.body.is_some();
@@ -220,7 +230,7 @@ async fn send(app: &App, call: &Call<'_>, loaded: &Loaded, action: &CompiledActi
         credential_bound: account.auth.is_some() || has_body,
     };
     let mut incoming = app.egress.send(request).await.map_err(outcome::not_reached)?;
-    outcome::scrub(&mut incoming, &secrets);
+    outcome::scrub(&mut incoming, &plan.secrets);
     Ok(incoming)
 }
 

@@ -108,7 +108,7 @@ fn way(definition: &Definition, scheme: &AuthScheme) -> String {
     let fields: Vec<String> = scheme
         .field_names()
         .map(str::to_owned)
-        .chain(definition.variables.iter().filter(|(_, variable)| variable.default.is_none()).map(|(name, _)| name.clone()))
+        .chain(definition.variables_of(scheme).filter(|(_, variable)| variable.is_required()).map(|(name, _)| name.to_owned()))
         .collect();
     format!("authenticationType \"{}\" with fields {{{}}}", scheme.kind.as_str(), fields.join(", "))
 }
@@ -143,7 +143,8 @@ impl Chosen {
         let secret = app.store.open_credential(scope, credential)?;
         let opened: Opened =
             serde_json::from_str(secret.expose()).map_err(|_| Error::internal("a credential holds something else than JSON"))?;
-        if opened.origin != definition.origin() {
+        let scheme = definition.auth.iter().find(|scheme| scheme.kind == credential.kind);
+        if opened.origin != definition.origin(scheme) {
             let sentence = format!(
                 "Credential not found: the address of {} has changed since this credential was entered, so it is not sent there. Create a new \
                  one with create_credential_alloy.",

@@ -6,6 +6,7 @@ mod support;
 mod audit;
 mod cli;
 mod credentials;
+mod definitions;
 mod egress;
 mod execution;
 mod failures;
