@@ -129,6 +129,7 @@ create table audit (
   status bigint not null,
   duration_us bigint not null,
   request_id text not null,
-  arguments_digest text
+  arguments_digest text,
+  target_id text
 );
 create index audit_by_account on audit (account_id, at, id);
