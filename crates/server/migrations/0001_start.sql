@@ -131,5 +131,6 @@ create table audit (
   duration_us bigint not null,
   request_id text not null,
   arguments_digest text,
+  target_id text,
   primary key (account_id, id)
 );

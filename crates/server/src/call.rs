@@ -31,7 +31,7 @@ use crate::{
     egress::{Incoming, OutgoingRequest},
     error::{Error, Kind, Result},
     read_cache::Kept,
-    store::audit::Entry,
+    store::audit::{Entry, shown},
 };
 
 /// Through which door a call came.
@@ -136,11 +136,6 @@ fn micros(since: Instant) -> i64 {
     i64::try_from(since.elapsed().as_micros()).unwrap_or(i64::MAX)
 }
 
-/// An id as somebody sent it, in a form that every database keeps.
-fn shown(id: &str) -> String {
-    id.chars().filter(|c| *c != '\0').take(200).collect()
-}
-
 /// The entry of a call that has only begun; its status stays 499 where the caller goes away.
 fn entry(call: &Call<'_>) -> Entry {
     let digest = digest(&SHA256, call.arguments_text);
@@ -154,6 +149,7 @@ fn entry(call: &Call<'_>) -> Entry {
         server_id: call.caller.server.as_ref().map(|server| server.id.clone()),
         connector_id: Some(shown(call.connector_id)),
         action_id: Some(shown(call.action_id)),
+        target_id: None,
         operation: "execute".to_owned(),
         decision: "allowed".to_owned(),
         status: 499,

@@ -9,8 +9,12 @@ use http::{HeaderMap, header::CONTENT_TYPE, request::Parts};
 use serde::{Deserialize, de::DeserializeOwned};
 
 mod id;
+mod trail;
 
-pub use self::id::{REQUEST_ID, RequestId};
+pub use self::{
+    id::{REQUEST_ID, RequestId},
+    trail::{Target, audited},
+};
 use crate::{
     app::App,
     auth::{self, Caller, Identity},
@@ -39,7 +43,9 @@ impl FromRequestParts<App> for Management {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
-        Ok(Self(auth::management(app, &Identity::read(&parts.headers)?).await?))
+        let caller = auth::management(app, &Identity::read(&parts.headers)?).await?;
+        trail::note(parts, app, &caller);
+        Ok(Self(caller))
     }
 }
 
@@ -48,11 +54,9 @@ impl FromRequestParts<App> for Twin {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
         let identity = Identity::read(&parts.headers)?;
-        Ok(Self {
-            caller: auth::twin(app, &identity).await?,
-            credential_id: identity.credential_id.map(str::to_owned),
-            request_id: RequestId::of(&parts.extensions),
-        })
+        let caller = auth::twin(app, &identity).await?;
+        trail::note(parts, app, &caller);
+        Ok(Self { caller, credential_id: identity.credential_id.map(str::to_owned), request_id: RequestId::of(&parts.extensions) })
     }
 }
 

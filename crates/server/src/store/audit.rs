@@ -2,6 +2,8 @@
 
 use std::sync::LazyLock;
 
+use http::StatusCode;
+
 use super::{
     Page, Scope, Store,
     db::{InsertRows, Value, execute, fetch_all, fetch_optional},
@@ -29,7 +31,9 @@ pub struct Entry {
     pub connector_id: Option<String>,
     /// Which action.
     pub action_id: Option<String>,
-    /// `execute`, `credential.create` or `credential.delete`
+    /// What was written to: the id of a server, key, credential, …
+    pub target_id: Option<String>,
+    /// `execute`, or the noun and the verb of a write: `server.create`.
     pub operation: String,
     /// `allowed` or `denied`.
     pub decision: String,
@@ -46,13 +50,13 @@ pub struct Entry {
 static INSERT: LazyLock<InsertRows> = LazyLock::new(|| {
     InsertRows::new(
         "audit (id, account_id, at, caller, user_id, door, server_id, connector_id, action_id, operation, decision, status, duration_us, \
-         request_id, arguments_digest)",
+         request_id, arguments_digest, target_id)",
     )
 });
 
 impl Entry {
     /// In the order of the columns of `INSERT`.
-    fn values(self) -> [Value; 15] {
+    fn values(self) -> [Value; 16] {
         [
             Value::Text(Some(self.id)),
             Value::Text(Some(self.account_id)),
@@ -69,8 +73,22 @@ impl Entry {
             Value::Number(self.duration_us),
             Value::Text(Some(self.request_id)),
             Value::Text(self.arguments_digest),
+            Value::Text(self.target_id),
         ]
     }
+
+    /// What came of it.
+    pub fn end(&mut self, status: StatusCode) {
+        self.status = status.as_u16().into();
+        if status == StatusCode::FORBIDDEN {
+            "denied".clone_into(&mut self.decision);
+        }
+    }
+}
+
+/// An id as somebody sent it, in a form that every database keeps.
+pub fn shown(id: &str) -> String {
+    id.chars().filter(|c| *c != '\0').take(200).collect()
 }
 
 /// What the ids of entries from this time on do not sort before.
@@ -85,6 +103,7 @@ pub struct Filter {
     pub server_id: Option<String>,
     pub connector_id: Option<String>,
     pub action_id: Option<String>,
+    pub target_id: Option<String>,
     pub operation: Option<String>,
     pub decision: Option<String>,
     pub request_id: Option<String>,
@@ -110,49 +129,45 @@ impl Store {
         }
         let user = if own_only { Some(&*scope.user) } else { filter.user_id.as_deref() };
         let (since, until) = (id_from(filter.since), id_from(filter.until));
-        let entries = fetch_all!(
-            &self.db,
+        macro_rules! matching {
+            ($fetch:ident, $row:ty, $select:literal, $then:literal $(, $arg:expr)*) => {
+                $fetch!(
+                    &self.db,
+                    $row,
+                    concat!(
+                        $select,
+                        " from audit
+                          where account_id = $1 and id >= $2 and id < $3
+                            and ($4 is null or user_id = $4) and ($5 is null or server_id = $5) and ($6 is null or connector_id = $6)
+                            and ($7 is null or action_id = $7) and ($8 is null or target_id = $8) and ($9 is null or operation = $9)
+                            and ($10 is null or decision = $10) and ($11 is null or request_id = $11) ",
+                        $then
+                    ),
+                    &*scope.account,
+                    since.as_str(),
+                    until.as_str(),
+                    user,
+                    filter.server_id.as_deref(),
+                    filter.connector_id.as_deref(),
+                    filter.action_id.as_deref(),
+                    filter.target_id.as_deref(),
+                    filter.operation.as_deref(),
+                    filter.decision.as_deref(),
+                    filter.request_id.as_deref()
+                    $(, $arg)*
+                )
+            };
+        }
+        let entries = matching!(
+            fetch_all,
             Entry,
-            "select id, account_id, at, caller, user_id, door, server_id, connector_id, action_id, operation, decision, status,
-                    duration_us, request_id, arguments_digest
-             from audit
-             where account_id = $1 and id >= $2 and id < $3
-               and ($4 is null or user_id = $4) and ($5 is null or server_id = $5) and ($6 is null or connector_id = $6)
-               and ($7 is null or action_id = $7) and ($8 is null or operation = $8) and ($9 is null or decision = $9)
-               and ($10 is null or request_id = $10)
-             order by id desc limit $11 offset $12",
-            &*scope.account,
-            since.as_str(),
-            until.as_str(),
-            user,
-            filter.server_id.as_deref(),
-            filter.connector_id.as_deref(),
-            filter.action_id.as_deref(),
-            filter.operation.as_deref(),
-            filter.decision.as_deref(),
-            filter.request_id.as_deref(),
+            "select id, account_id, at, caller, user_id, door, server_id, connector_id, action_id, target_id, operation, decision, status,
+                    duration_us, request_id, arguments_digest",
+            "order by id desc limit $12 offset $13",
             page.limit,
             page.offset
         )?;
-        let total = fetch_optional!(
-            &self.db,
-            (i64,),
-            "select count(*) from audit
-             where account_id = $1 and id >= $2 and id < $3
-               and ($4 is null or user_id = $4) and ($5 is null or server_id = $5) and ($6 is null or connector_id = $6)
-               and ($7 is null or action_id = $7) and ($8 is null or operation = $8) and ($9 is null or decision = $9)
-               and ($10 is null or request_id = $10)",
-            &*scope.account,
-            since.as_str(),
-            until.as_str(),
-            user,
-            filter.server_id.as_deref(),
-            filter.connector_id.as_deref(),
-            filter.action_id.as_deref(),
-            filter.operation.as_deref(),
-            filter.decision.as_deref(),
-            filter.request_id.as_deref()
-        )?;
+        let total = matching!(fetch_optional, (i64,), "select count(*)", "")?;
         Ok((entries, total.map_or(0, |(n,)| n)))
     }
 
