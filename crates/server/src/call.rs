@@ -125,6 +125,9 @@ struct Trail<'a> {
 impl Drop for Trail<'_> {
     fn drop(&mut self) {
         if let Some(mut entry) = self.entry.take() {
+            if std::thread::panicking() {
+                entry.status = 500;
+            }
             entry.duration_us = micros(self.started);
             let audit = self.app.audit.clone();
             tokio::spawn(async move { audit.record(entry).await });
@@ -175,8 +178,13 @@ async fn execute(app: &App, call: &Call<'_>, arguments: Arguments) -> Result<Ans
     let picked_credential = chosen.picked();
     action.validate(chosen.arguments()).map_err(outcome::bad_argument)?;
 
-    let key =
-        cacheable(app, call, &loaded, action).then(|| app.reads.key(scope, &loaded, call.action_id, chosen.id(), call.arguments_text));
+    let key = if cacheable(app, call, &loaded, action) {
+        // As the action takes them, whichever door they came through and in whatever form.
+        let arguments = serde_json::to_vec(chosen.arguments()).map_err(Error::internal)?;
+        Some(app.reads.key(scope, &loaded, call.action_id, chosen.id(), arguments))
+    } else {
+        None
+    };
     let next = |link: Option<&str>, body: &[u8]| match action.action.pagination {
         Some(_) => outcome::value(&loaded.connector, body).map(|value| paging::next(&action.action, chosen.arguments(), link, &value)),
         None => Ok(None),
@@ -226,7 +234,7 @@ async fn send(app: &App, call: &Call<'_>, loaded: &Loaded, action: &CompiledActi
         credential_bound: account.auth.is_some() || has_body,
     };
     let mut incoming = app.egress.send(request).await.map_err(outcome::not_reached)?;
-    outcome::scrub(&mut incoming, &plan.secrets);
+    outcome::scrub(&mut incoming, &plan.secrets)?;
     Ok(incoming)
 }
 

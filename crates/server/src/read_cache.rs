@@ -61,7 +61,7 @@ impl ReadCache {
     }
 
     /// The key of a read that begins now: a write that ends after this moment makes its answer unreachable.
-    pub fn key(&self, scope: &Scope, connector: &Loaded, action: &str, credential: Option<&str>, arguments: &[u8]) -> Key {
+    pub fn key(&self, scope: &Scope, connector: &Loaded, action: &str, credential: Option<&str>, arguments: Vec<u8>) -> Key {
         let place = self.hasher.hash_one((scope, connector.id()));
         // An epoch that fell out of its cache comes back with a new number, never with an old one.
         let epoch = self.epochs.get_with(place, || self.next.fetch_add(1, Ordering::Relaxed));
@@ -70,7 +70,7 @@ impl ReadCache {
             connector: connector.version,
             action: action.to_owned(),
             credential: credential.map(str::to_owned),
-            arguments: arguments.to_vec(),
+            arguments,
             epoch,
         }
     }

@@ -7,6 +7,9 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 
 use super::ShapeLimits;
 
+/// The deepest nesting of an answer.
+const DEEPEST: usize = 120;
+
 /// The largest of each kind that stands anywhere in a JSON text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Extent {
@@ -24,7 +27,8 @@ impl Extent {
     /// Reads a text to its end.
     ///
     /// # Errors
-    /// What is wrong where the text is not one JSON value, or nests deeper than the parser goes (127 levels).
+    /// What is wrong where the text is not one JSON value, or nests deeper than 120 levels: parsers stop at 127, and an answer gets
+    /// an envelope.
     pub fn of(text: &str) -> Result<Self, serde_json::Error> {
         let extent = Cell::new(Self { is_object: text.trim_start().starts_with('{'), ..Self::default() });
         let mut parser = serde_json::Deserializer::from_str(text);
@@ -54,10 +58,13 @@ impl Measure<'_> {
         self.extent.set(extent);
     }
 
-    fn nested(self) -> Self {
+    fn nested<E: serde::de::Error>(self) -> Result<Self, E> {
         let depth = self.depth + 1;
+        if depth > DEEPEST {
+            return Err(E::custom(format_args!("it nests deeper than {DEEPEST} levels")));
+        }
         self.note(|extent| extent.depth = extent.depth.max(depth));
-        Self { depth, ..self }
+        Ok(Self { depth, ..self })
     }
 }
 
@@ -102,7 +109,7 @@ impl<'de> Visitor<'de> for Measure<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<(), A::Error> {
-        let item = self.nested();
+        let item = self.nested()?;
         let mut count = 0;
         while access.next_element_seed(item)?.is_some() {
             count += 1;
@@ -112,7 +119,7 @@ impl<'de> Visitor<'de> for Measure<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<(), A::Error> {
-        let member = self.nested();
+        let member = self.nested()?;
         while access.next_key::<IgnoredAny>()?.is_some() {
             access.next_value_seed(member)?;
         }

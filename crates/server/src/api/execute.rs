@@ -19,6 +19,9 @@ use crate::{
     request::{Counted, Json, Path},
 };
 
+/// Headers that a caller may add to a call.
+const MAX_HEADERS: usize = 50;
+
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(execute))
 }
@@ -64,6 +67,10 @@ async fn execute(
     Path((connector_id, action_id)): Path<(String, String)>,
     Json(body): Json<ExecuteBody>,
 ) -> Result<Response> {
+    if body.additional_headers.len() > MAX_HEADERS {
+        let sentence = format!("`additionalHeaders` holds {} headers; at most {MAX_HEADERS} are sent.", body.additional_headers.len());
+        return Err(Error::invalid("additionalHeaders", sentence));
+    }
     let extra: Vec<(String, String)> = body.additional_headers.iter().map(|(name, value)| header(name, value)).collect::<Result<_>>()?;
     let extra: Vec<(&str, &str)> = extra.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let arguments =

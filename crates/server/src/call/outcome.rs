@@ -1,11 +1,11 @@
 //! What a platform's answer means: JSON to pass on, or an error whose sentence says what to do.
 
-use std::fmt::Display;
+use std::{borrow::Cow, cmp::Reverse, fmt::Display};
 
 use amalgam_connector::{ArgumentError, CompiledAction, Connector, definition::Method, failure, plan::Plan, shape::Extent};
 use amalgam_protocol::strict::parse_answer;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
     header::{CACHE_CONTROL, CONTENT_TYPE, LINK, RETRY_AFTER},
@@ -86,7 +86,7 @@ pub fn headers(plan: &Plan) -> Result<HeaderMap> {
         let key = HeaderName::try_from(name.as_str()).map_err(|_| bad(name))?;
         let mut value = HeaderValue::try_from(value.as_str()).map_err(|_| bad(name))?;
         value.set_sensitive(true);
-        headers.append(key, value);
+        headers.try_append(key, value).map_err(|_| Error::new(Kind::InvalidRequest, "The call has too many headers to be sent."))?;
     }
     if let Some(body) = &plan.body {
         headers.insert(CONTENT_TYPE, HeaderValue::try_from(body.content_type.as_str()).map_err(|_| bad("content-type"))?);
@@ -95,26 +95,84 @@ pub fn headers(plan: &Plan) -> Result<HeaderMap> {
 }
 
 /// Takes the secrets out of an answer that repeats them (an echo, an error message): no model may see one.
-pub fn scrub(incoming: &mut Incoming, secrets: &[String]) {
-    for secret in secrets.iter().map(String::as_str).filter(|secret| secret.len() >= MIN_SECRET) {
-        if memchr::memmem::find(&incoming.body, secret.as_bytes()).is_some() {
-            let text = String::from_utf8_lossy(&incoming.body).replace(secret, REMOVED);
-            incoming.body = Bytes::from(text);
-        }
-        // Writers of JSON escape quotes, slashes, ampersands; letters and digits stay as they are.
-        if !secret.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~+=:".contains(&b))
-            && memchr::memchr(b'\\', &incoming.body).is_some()
-            && let Ok(mut value) = parse_answer(&incoming.body)
-        {
-            // Once more as JSON inside of a string has it: error messages quote requests.
-            let quoted = Value::from(secret).to_string();
-            let quoted = quoted.get(1..quoted.len() - 1).unwrap_or(secret);
-            let found = [secret, quoted].map(|form| remove(&mut value, form));
-            if found.contains(&true) {
-                incoming.body = Bytes::from(value.to_string());
+///
+/// # Errors
+/// An answer in which a secret may be hidden and that is too odd to be searched.
+pub fn scrub(incoming: &mut Incoming, secrets: &[String]) -> Result<()> {
+    let mut secrets: Vec<&str> = secrets.iter().map(String::as_str).filter(|secret| secret.len() >= MIN_SECRET).collect();
+    // The longest first, because one may begin with another.
+    secrets.sort_unstable_by_key(|secret| Reverse(secret.len()));
+    for secret in secrets {
+        let forms = written(secret);
+        for form in &forms {
+            if memchr::memmem::find(&incoming.body, form.as_bytes()).is_some() {
+                let text = String::from_utf8_lossy(&incoming.body).replace(&**form, REMOVED);
+                incoming.body = Bytes::from(text);
             }
         }
+        // JSON may write any character as an escape, and an error message may hold JSON that quotes the request.
+        if is_plain(secret) || memchr::memchr(b'\\', &incoming.body).is_none() {
+            continue;
+        }
+        match parse_answer(&incoming.body) {
+            Ok(mut value) => {
+                // Every form is looked for, so that no `any`.
+                let found = forms.iter().filter(|form| remove(&mut value, form)).count();
+                if found > 0 {
+                    incoming.body = Bytes::from(value.to_string());
+                }
+            }
+            // JSON all the same for somebody who is less strict.
+            Err(_) if std::str::from_utf8(&incoming.body).is_ok_and(|text| Extent::of(text).is_ok()) => {
+                return Err(Error::new(
+                    Kind::PlatformFailed,
+                    "The platform answered with JSON that cannot be searched for the credential.",
+                ));
+            }
+            Err(_) => {}
+        }
     }
+    Ok(())
+}
+
+/// Writers of JSON, HTML and URLs leave these characters as they are.
+fn is_plain(secret: &str) -> bool {
+    secret.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~+=:".contains(&b))
+}
+
+/// A secret as it may stand in a text: as it is, inside of JSON once or twice, in HTML, with hexadecimal digits in lower case.
+fn written(secret: &str) -> Vec<Cow<'_, str>> {
+    let mut forms = vec![Cow::Borrowed(secret)];
+    if secret.contains('%') {
+        forms.push(lower_percent(secret).into());
+    }
+    if !is_plain(secret) {
+        let quoted = quoted(secret);
+        forms.push(quoted.replace('/', "\\/").into());
+        forms.push(self::quoted(&quoted).into());
+        forms.push(quoted.into());
+        let html = secret.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
+        forms.extend(["&#39;", "&#x27;", "&apos;"].map(|quote| html.replace('\'', quote).into()));
+    }
+    forms.dedup();
+    forms
+}
+
+/// `%2F` becomes `%2f`.
+fn lower_percent(text: &str) -> String {
+    let mut digits = 0_u8;
+    let lower = |c: char| {
+        let digit = digits > 0;
+        digits = if c == '%' { 2 } else { digits.saturating_sub(1) };
+        if digit { c.to_ascii_lowercase() } else { c }
+    };
+    text.chars().map(lower).collect()
+}
+
+/// As JSON has it inside of a string.
+fn quoted(text: &str) -> String {
+    let quoted = Value::from(text).to_string();
+    quoted.get(1..quoted.len() - 1).unwrap_or(text).to_owned()
 }
 
 /// Takes the secret out of every string and member name; tells whether it was there. The parser has bounded the depth.
@@ -139,7 +197,11 @@ fn remove(value: &mut Value, secret: &str) -> bool {
 }
 
 /// Reads an answer.
-pub fn read(connector: &Connector, action: &CompiledAction, incoming: Incoming) -> Result<Read> {
+pub fn read(connector: &Connector, action: &CompiledAction, mut incoming: Incoming) -> Result<Read> {
+    // RFC 8259 section 8.1 lets readers ignore a byte order mark.
+    if incoming.body.starts_with(b"\xef\xbb\xbf") {
+        incoming.body.advance(3);
+    }
     let name = &connector.definition().name;
     let status = incoming.status;
     if !status.is_success() {
