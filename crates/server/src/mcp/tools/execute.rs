@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use amalgam_connector::shape::{ShapeLimits, shape};
+use amalgam_connector::shape::shape;
 use serde_json::{Map, Value, json};
 
 use super::{Outcome, optional, required};
@@ -37,7 +37,7 @@ pub async fn dynamic(context: &Context<'_>, mut arguments: Map<String, Value>, t
         timeout: timeout(&arguments)?,
         request_id: context.request_id,
     };
-    outcome(call::run(context.app, call).await?, action_id).map(|(outcome, _)| outcome)
+    outcome(context, call::run(context.app, call).await?, action_id).map(|(outcome, _)| outcome)
 }
 
 /// Runs the action that a tool of direct exposure stands for.
@@ -54,7 +54,7 @@ pub async fn direct(context: &Context<'_>, tool: &Tool, arguments: Map<String, V
         timeout: None,
         request_id: context.request_id,
     };
-    let (mut outcome, is_object) = outcome(call::run(context.app, call).await?, &tool.action_id)?;
+    let (mut outcome, is_object) = outcome(context, call::run(context.app, call).await?, &tool.action_id)?;
     if tool.has_output_schema {
         if !is_object {
             outcome.text = format!("{{\"data\":{}}}", outcome.text);
@@ -75,9 +75,9 @@ fn timeout(arguments: &Map<String, Value>) -> Result<Option<Duration>> {
 }
 
 /// Shapes an answer for a model; the second part tells whether it is an object.
-fn outcome(answer: Answer, action_id: &str) -> Result<(Outcome, bool)> {
+fn outcome(context: &Context<'_>, answer: Answer, action_id: &str) -> Result<(Outcome, bool)> {
     let Some(action) = answer.connector.connector.action(action_id) else { return Err(Error::internal("the action of an answer is gone")) };
-    let shaped = shape(action, answer.value, &ShapeLimits::default());
+    let shaped = shape(action, answer.value, &context.app.config.shape);
     let is_object = answer.picked_credential.is_some() || shaped.value.is_object();
     let text = match answer.picked_credential {
         None if !shaped.changed => String::from_utf8(answer.body.into()).map_err(Error::internal)?,
