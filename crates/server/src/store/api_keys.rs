@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Scope, Store, TokenHash,
-    db::{Tx, execute_in, fetch_all, fetch_optional},
+    db::{Tx, execute, execute_in, fetch_all, fetch_optional},
     room,
 };
 use crate::{
@@ -190,5 +190,10 @@ impl Store {
         // The cache is keyed by hash, which we do not have here; keys are few and revocations rare.
         self.api_keys.forget_all();
         Ok(done > 0)
+    }
+
+    /// Removes keys that were revoked or expired before this time.
+    pub async fn purge_api_keys(&self, before_ms: i64) -> Result<u64> {
+        Ok(execute!(&self.db, "delete from api_keys where revoked_at <= $1 or expires_at <= $1", before_ms)?)
     }
 }
