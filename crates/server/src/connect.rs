@@ -17,7 +17,7 @@ use crate::{
     auth::Caller,
     call::{Door, Opened},
     catalogue,
-    error::{Error, Kind, Result},
+    error::{Error, Result},
     store::{
         Scope,
         audit::{Entry, shown},
@@ -27,8 +27,6 @@ use crate::{
 
 /// Longest value of a field, in bytes.
 const MAX_VALUE: usize = 64 * 1024;
-/// Most credentials that one user may have for one connector.
-const MAX_CREDENTIALS: usize = 100;
 
 /// A wish for a credential.
 pub struct NewCredential<'a> {
@@ -71,10 +69,6 @@ async fn keep(app: &App, caller: &Caller, scope: &Scope, new: NewCredential<'_>)
     let definition = loaded.connector.definition();
     let scheme = scheme(definition, new.kind)?;
     let opened = sort(definition, scheme, new.values)?;
-    if app.store.credentials(scope, &definition.id).await?.len() >= MAX_CREDENTIALS {
-        let sentence = format!("This user has {MAX_CREDENTIALS} credentials for {} already; delete one first.", definition.name);
-        return Err(Error::new(Kind::Conflict, sentence));
-    }
     let name = match new.name {
         Some(name) if name.trim().is_empty() || name.chars().count() > 200 => {
             return Err(Error::invalid("name", "`name` must have 1 to 200 characters."));

@@ -121,7 +121,7 @@ async fn open_store(config: &Config, secrets: SecretSettings) -> Result<(Arc<Sto
         }
     };
     let sealer = Sealer::open(&db, &master).await?;
-    let store = Arc::new(Store::new(db, sealer));
+    let store = Arc::new(Store::new(db, sealer, config.maximums));
     let first_key = first_key(&store, secrets.admin_key).await?;
     Ok((store, first_key))
 }

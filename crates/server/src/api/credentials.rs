@@ -74,7 +74,8 @@ pub struct CredentialList {
 #[utoipa::path(post, path = "/connectors/{connectorId}/credentials", tag = "Credentials", operation_id = "create-credential",
     params(("connectorId" = String, Path, description = "Connector ID")), request_body = CredentialBody,
     responses((status = 200, description = "Created", body = CredentialView), (status = 400, description = "A field is wrong"),
-        (status = 401, description = "Not authenticated"), (status = 403, description = "Not allowed on this server"), (status = 404, description = "No such connector")))]
+        (status = 401, description = "Not authenticated"), (status = 403, description = "Not allowed on this server"), (status = 404, description = "No such connector"),
+        (status = 409, description = "The user or the account has as many credentials as it may have")))]
 async fn create(
     State(app): State<App>,
     twin: Twin,

@@ -24,8 +24,6 @@ use crate::{
 
 /// Largest document, in bytes.
 const MAX_DOCUMENT: usize = 64 * 1024 * 1024;
-/// Most connectors of one account.
-const MAX_CONNECTORS: usize = 1_000;
 
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(get, update, delete))
@@ -118,7 +116,7 @@ enum Sent {
 /// Make a connector of an OpenAPI document. Every operation becomes an action or is listed in `omitted` with the reason.
 #[utoipa::path(post, path = "/api/connectors", tag = "Administration", operation_id = "create-connector", params(ImportQuery), request_body = ImportBody,
     responses((status = 201, description = "Created", body = ImportedView), (status = 400, description = "The document or a field is wrong"),
-        (status = 401, description = "Not authenticated"), (status = 403, description = "Not for your role"), (status = 409, description = "The id is taken"),
+        (status = 401, description = "Not authenticated"), (status = 403, description = "Not for your role"), (status = 409, description = "The id is taken, or the account has as many connectors as it may have"),
         (status = 413, description = "Larger than 64 MB")))]
 async fn create(
     State(app): State<App>,
@@ -127,10 +125,6 @@ async fn create(
     body: Body,
 ) -> Result<Created<ImportedView>> {
     caller.require_admin()?;
-    let own = app.store.connectors(&caller.scope.account).await?;
-    if own.len() >= MAX_CONNECTORS {
-        return Err(Error::new(Kind::Conflict, format!("An account may have at most {MAX_CONNECTORS} connectors; delete one first.")));
-    }
     let Sent::Document(import) = receive(&app, body, query).await? else {
         return Err(Error::invalid("spec", "`spec` is missing: send the OpenAPI document as an object or as text, or as the body itself."));
     };

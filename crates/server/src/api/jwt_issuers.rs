@@ -8,7 +8,7 @@ use super::created::Created;
 use crate::{
     app::App,
     clock::{random_slug, rfc3339},
-    error::{Error, Result},
+    error::{Error, Kind, Result},
     request::{Json, Management, Path},
     store::issuers::{Issuer, NewIssuer},
 };
@@ -71,7 +71,8 @@ pub struct IssuerList {
 /// Name an issuer of user tokens (`x-alloy-user-token`).
 #[utoipa::path(post, path = "/api/jwt-issuers", tag = "Administration", operation_id = "create-jwt-issuer", request_body = IssuerBody,
     responses((status = 201, description = "Created", body = IssuerView), (status = 400, description = "A field is wrong"),
-        (status = 401, description = "Not authenticated"), (status = 403, description = "Not for your role")))]
+        (status = 401, description = "Not authenticated"), (status = 403, description = "Not for your role"),
+        (status = 409, description = "The account has 100 issuers")))]
 async fn create(State(app): State<App>, Management(caller): Management, Json(new): Json<IssuerBody>) -> Result<Created<IssuerView>> {
     caller.require_admin()?;
     if new.jwks_url.is_some() {
@@ -86,7 +87,7 @@ async fn create(State(app): State<App>, Management(caller): Management, Json(new
         }
     }
     if app.store.issuers(&caller.scope.account).await?.len() >= 100 {
-        return Err(Error::invalid("issuer", "An account may have at most 100 issuers; delete one first."));
+        return Err(Error::new(Kind::Conflict, "An account may have at most 100 issuers; delete one first."));
     }
     let id = format!("iss_{}", random_slug(12));
     let new = NewIssuer {

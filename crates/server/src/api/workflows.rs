@@ -9,14 +9,13 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     app::App,
     clock::rfc3339,
-    error::{Error, Kind, Result},
+    error::{Error, Result},
     request::{Json, Management, Path},
     store::Change,
     store::workflows::Workflow,
 };
 
 const MAX_STEPS: usize = 100;
-const MAX_WORKFLOWS: usize = 200;
 /// Description and steps of one workflow, as JSON, in bytes.
 const MAX_BYTES: usize = 64 * 1024;
 
@@ -99,7 +98,8 @@ async fn list(State(app): State<App>, Management(caller): Management, Path(id): 
     params(("serverId" = String, Path, description = "Server ID"), ("name" = String, Path, description = "Workflow name")),
     request_body = WorkflowBody,
     responses((status = 200, description = "Changed", body = WorkflowView), (status = 201, description = "Created", body = WorkflowView),
-        (status = 400, description = "A field is wrong"), (status = 401, description = "Not authenticated"), (status = 404, description = "No such server")))]
+        (status = 400, description = "A field is wrong"), (status = 401, description = "Not authenticated"), (status = 404, description = "No such server"),
+        (status = 409, description = "The server has as many workflows as it may have")))]
 async fn put(
     State(app): State<App>,
     Management(caller): Management,
@@ -116,10 +116,6 @@ async fn put(
     let steps = serde_json::to_value(&body.steps).map_err(Error::internal)?;
     if steps.to_string().len() + body.description.len() > MAX_BYTES {
         return Err(Error::invalid("steps", "`steps` and `description` may have at most 65,536 bytes of JSON together."));
-    }
-    let known = app.store.workflows(&server).await?;
-    if known.len() >= MAX_WORKFLOWS && known.iter().all(|workflow| workflow.name != name) {
-        return Err(Error::new(Kind::Conflict, "A server may have at most 200 workflows; delete one first."));
     }
     let new = app.store.put_workflow(&server, &name, &body.description, &steps).await?;
     app.announce(Change::Workflows(server.id.clone()));

@@ -1,11 +1,14 @@
 //! Settings of a node: a flag, an `AMALGAM_*` variable and a key of `amalgam.toml` are one field here; the flag wins, then the variable.
 
 use std::{
+    fmt::Display,
     net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
     path::{Path, PathBuf},
     time::Duration,
 };
 
+use amalgam_connector::shape::ShapeLimits;
 use clap::Args;
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -81,6 +84,58 @@ pub struct Settings {
     #[arg(long, env = "AMALGAM_TOKENS_REVEAL", value_name = "BOOL")]
     pub tokens_reveal: Option<bool>,
 
+    /// Shaping of answers for models: lists of fewer items are whole; of longer ones this many are shown (1-1,000) [default: 25]
+    #[arg(long, env = "AMALGAM_SHAPE_ITEMS", value_name = "N")]
+    pub shape_items: Option<usize>,
+
+    /// Shaping: of lists of more items only two samples and advice are shown; not less than --shape-items [default: 50]
+    #[arg(long, env = "AMALGAM_SHAPE_REFINE_OVER", value_name = "N")]
+    pub shape_refine_over: Option<usize>,
+
+    /// Shaping: longer strings are cut, in bytes [default: 5120]
+    #[arg(long, env = "AMALGAM_SHAPE_STRING_BYTES", value_name = "N")]
+    pub shape_string_bytes: Option<usize>,
+
+    /// Shaping: deeper nesting is left out, in levels (1-64) [default: 10]
+    #[arg(long, env = "AMALGAM_SHAPE_DEPTH", value_name = "N")]
+    pub shape_depth: Option<usize>,
+
+    /// Servers that an account may have [default: 100,000]
+    #[arg(long, env = "AMALGAM_MAX_SERVERS_PER_ACCOUNT", value_name = "N")]
+    pub max_servers_per_account: Option<u32>,
+
+    /// Servers that a user may have [default: 1,000]
+    #[arg(long, env = "AMALGAM_MAX_SERVERS_PER_USER", value_name = "N")]
+    pub max_servers_per_user: Option<u32>,
+
+    /// API keys that an account may have, at most 10,000 [default: 10,000]
+    #[arg(long, env = "AMALGAM_MAX_KEYS_PER_ACCOUNT", value_name = "N")]
+    pub max_keys_per_account: Option<u32>,
+
+    /// API keys that a user may have [default: 100]
+    #[arg(long, env = "AMALGAM_MAX_KEYS_PER_USER", value_name = "N")]
+    pub max_keys_per_user: Option<u32>,
+
+    /// Connectors that an account may make, at most 1,000 [default: 1,000]
+    #[arg(long, env = "AMALGAM_MAX_CONNECTORS_PER_ACCOUNT", value_name = "N")]
+    pub max_connectors_per_account: Option<u32>,
+
+    /// Credentials that an account may have [default: 1,000,000]
+    #[arg(long, env = "AMALGAM_MAX_CREDENTIALS_PER_ACCOUNT", value_name = "N")]
+    pub max_credentials_per_account: Option<u32>,
+
+    /// Credentials that a user may have, at most 1,000 [default: 1,000]
+    #[arg(long, env = "AMALGAM_MAX_CREDENTIALS_PER_USER", value_name = "N")]
+    pub max_credentials_per_user: Option<u32>,
+
+    /// Workflows that a server may have, at most 1,000 [default: 200]
+    #[arg(long, env = "AMALGAM_MAX_WORKFLOWS_PER_SERVER", value_name = "N")]
+    pub max_workflows_per_server: Option<u32>,
+
+    /// Users that an account may register [default: 1,000,000]
+    #[arg(long, env = "AMALGAM_MAX_USERS_PER_ACCOUNT", value_name = "N")]
+    pub max_users_per_account: Option<u32>,
+
     /// Days that audit entries are kept [default: 90]
     #[arg(long, env = "AMALGAM_AUDIT_DAYS", value_name = "DAYS")]
     pub audit_days: Option<u32>,
@@ -114,6 +169,21 @@ pub struct SecretSettings {
     pub master_key: Option<String>,
 }
 
+/// How many of a thing there may be; one more is refused. Changes count from the next one on.
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "as in `Settings`")]
+pub struct Maximums {
+    pub servers_per_account: u32,
+    pub servers_per_user: u32,
+    pub keys_per_account: u32,
+    pub keys_per_user: u32,
+    pub connectors_per_account: u32,
+    pub credentials_per_account: u32,
+    pub credentials_per_user: u32,
+    pub workflows_per_server: u32,
+    pub users_per_account: u32,
+}
+
 /// Settings with their defaults, checked.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "as in `Settings`")]
@@ -132,6 +202,8 @@ pub struct Config {
     pub action_timeout: Duration,
     pub read_cache: Duration,
     pub tokens_reveal: bool,
+    pub shape: ShapeLimits,
+    pub maximums: Maximums,
     pub audit_days: u32,
     pub log_format: LogFormat,
     pub log: String,
@@ -179,6 +251,19 @@ impl Settings {
             action_timeout_seconds: self.action_timeout_seconds.or(other.action_timeout_seconds),
             read_cache_seconds: self.read_cache_seconds.or(other.read_cache_seconds),
             tokens_reveal: self.tokens_reveal.or(other.tokens_reveal),
+            shape_items: self.shape_items.or(other.shape_items),
+            shape_refine_over: self.shape_refine_over.or(other.shape_refine_over),
+            shape_string_bytes: self.shape_string_bytes.or(other.shape_string_bytes),
+            shape_depth: self.shape_depth.or(other.shape_depth),
+            max_servers_per_account: self.max_servers_per_account.or(other.max_servers_per_account),
+            max_servers_per_user: self.max_servers_per_user.or(other.max_servers_per_user),
+            max_keys_per_account: self.max_keys_per_account.or(other.max_keys_per_account),
+            max_keys_per_user: self.max_keys_per_user.or(other.max_keys_per_user),
+            max_connectors_per_account: self.max_connectors_per_account.or(other.max_connectors_per_account),
+            max_credentials_per_account: self.max_credentials_per_account.or(other.max_credentials_per_account),
+            max_credentials_per_user: self.max_credentials_per_user.or(other.max_credentials_per_user),
+            max_workflows_per_server: self.max_workflows_per_server.or(other.max_workflows_per_server),
+            max_users_per_account: self.max_users_per_account.or(other.max_users_per_account),
             audit_days: self.audit_days.or(other.audit_days),
             log_format: self.log_format.or(other.log_format),
             log: self.log.or(other.log),
@@ -190,24 +275,8 @@ impl Settings {
     /// # Errors
     /// A sentence that names the setting.
     pub fn build(self) -> Result<Config, String> {
-        if let Some(url) = &self.public_url
-            && (!matches!(url.scheme(), "http" | "https") || url.host_str().is_none() || url.query().is_some() || url.fragment().is_some())
-        {
-            return Err(format!("--public-url must be an http or https address without query and fragment, not {url}"));
-        }
-        if let Some(url) = &self.database_url
-            && !(url.starts_with("postgres://") || url.starts_with("postgresql://"))
-        {
-            return Err("--database-url must start with postgres://; without it the embedded SQLite is used".to_owned());
-        }
-        if let Some(seconds) = self.action_timeout_seconds
-            && !(1..=300).contains(&seconds)
-        {
-            return Err(format!("action-timeout-seconds must be between 1 and 300, not {seconds}"));
-        }
-        if self.rate_limit_per_minute == Some(0) {
-            return Err("rate-limit-per-minute must be at least 1".to_owned());
-        }
+        self.check()?;
+        let (shape, maximums) = (self.shape()?, self.maximums()?);
         Ok(Config {
             listen: self.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 3000))),
             data_dir: self.data_dir.unwrap_or_else(|| PathBuf::from("amalgam-data")),
@@ -223,11 +292,68 @@ impl Settings {
             action_timeout: Duration::from_secs(self.action_timeout_seconds.unwrap_or(30)),
             read_cache: Duration::from_secs(self.read_cache_seconds.unwrap_or(30)),
             tokens_reveal: self.tokens_reveal.unwrap_or(true),
+            shape,
+            maximums,
             audit_days: self.audit_days.unwrap_or(90),
             log_format: self.log_format.unwrap_or_default(),
             log: self.log.unwrap_or_else(|| "info".to_owned()),
         })
     }
+
+    fn check(&self) -> Result<(), String> {
+        if let Some(url) = &self.public_url
+            && (!matches!(url.scheme(), "http" | "https") || url.host_str().is_none() || url.query().is_some() || url.fragment().is_some())
+        {
+            return Err(format!("--public-url must be an http or https address without query and fragment, not {url}"));
+        }
+        if let Some(url) = &self.database_url
+            && !(url.starts_with("postgres://") || url.starts_with("postgresql://"))
+        {
+            return Err("--database-url must start with postgres://; without it the embedded SQLite is used".to_owned());
+        }
+        if let Some(seconds) = self.action_timeout_seconds {
+            within("action-timeout-seconds", seconds, 1..=300)?;
+        }
+        if let Some(limit) = self.rate_limit_per_minute {
+            within("rate-limit-per-minute", limit, 1..=u32::MAX)?;
+        }
+        Ok(())
+    }
+
+    fn shape(&self) -> Result<ShapeLimits, String> {
+        let default = ShapeLimits::default();
+        let shape = ShapeLimits {
+            items: within("shape-items", self.shape_items.unwrap_or(default.items), 1..=1_000)?,
+            refine_over: self.shape_refine_over.unwrap_or(default.refine_over),
+            string_bytes: within("shape-string-bytes", self.shape_string_bytes.unwrap_or(default.string_bytes), 1..=usize::MAX)?,
+            depth: within("shape-depth", self.shape_depth.unwrap_or(default.depth), 1..=64)?,
+        };
+        within("shape-refine-over", shape.refine_over, shape.items..=usize::MAX)?;
+        Ok(shape)
+    }
+
+    /// Lists that are answered whole bound some of them.
+    fn maximums(&self) -> Result<Maximums, String> {
+        Ok(Maximums {
+            servers_per_account: self.max_servers_per_account.unwrap_or(100_000),
+            servers_per_user: self.max_servers_per_user.unwrap_or(1_000),
+            keys_per_account: within("max-keys-per-account", self.max_keys_per_account.unwrap_or(10_000), 0..=10_000)?,
+            keys_per_user: self.max_keys_per_user.unwrap_or(100),
+            connectors_per_account: within("max-connectors-per-account", self.max_connectors_per_account.unwrap_or(1_000), 0..=1_000)?,
+            credentials_per_account: self.max_credentials_per_account.unwrap_or(1_000_000),
+            credentials_per_user: within("max-credentials-per-user", self.max_credentials_per_user.unwrap_or(1_000), 0..=1_000)?,
+            workflows_per_server: within("max-workflows-per-server", self.max_workflows_per_server.unwrap_or(200), 0..=1_000)?,
+            users_per_account: self.max_users_per_account.unwrap_or(1_000_000),
+        })
+    }
+}
+
+/// The number, if it is one of these.
+fn within<N: PartialOrd + Display>(setting: &str, number: N, range: RangeInclusive<N>) -> Result<N, String> {
+    if range.contains(&number) {
+        return Ok(number);
+    }
+    Err(format!("{setting} must be between {} and {}, not {number}", range.start(), range.end()))
 }
 
 /// The file, the line, the key and what is wrong there; never the value, because a password may stand in it.

@@ -12,6 +12,9 @@ use crate::{
 /// The account that exists from the first start.
 pub const DEFAULT_ACCOUNT: &str = "default";
 
+/// Most accounts of an installation; they are listed whole.
+const MAX_ACCOUNTS: i64 = 10_000;
+
 /// A tenant.
 #[derive(Debug, sqlx::FromRow)]
 pub struct Account {
@@ -32,6 +35,10 @@ impl Store {
 
     /// Makes an account together with its first admin key, so that there is never an account that nobody can enter.
     pub async fn create_account(&self, id: &str, name: &str, user: &str, key: &super::api_keys::NewApiKey<'_>) -> Result<()> {
+        let all = fetch_optional!(&self.db, (i64,), "select count(*) from accounts")?;
+        if all.is_some_and(|(n,)| n >= MAX_ACCOUNTS) {
+            return Err(Error::new(Kind::Conflict, format!("There may be at most {MAX_ACCOUNTS} accounts; delete one first.")));
+        }
         let mut tx = self.db.begin().await?;
         execute_in!(&mut tx, "insert into accounts (id, name, created_at) values ($1, $2, $3)", id, name, now_ms()).map_err(|e| {
             if is_duplicate(&e) {
@@ -46,7 +53,7 @@ impl Store {
 
     /// All accounts, oldest first.
     pub async fn accounts(&self) -> Result<Vec<Account>> {
-        Ok(fetch_all!(&self.db, Account, "select id, name, created_at from accounts order by created_at, id limit 10000")?)
+        Ok(fetch_all!(&self.db, Account, "select id, name, created_at from accounts order by created_at, id limit $1", MAX_ACCOUNTS)?)
     }
 
     /// Removes an account with everything that it owns. False when there is none.

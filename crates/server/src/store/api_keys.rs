@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::{
     Scope, Store, TokenHash,
-    db::{Tx, execute_in, fetch_all, fetch_optional},
+    db::{Tx, execute, execute_in, fetch_all, fetch_optional},
+    room,
 };
 use crate::{
     clock::{hex, now_ms},
@@ -130,6 +131,21 @@ impl Store {
 
     /// Makes a key that acts as the scope's user.
     pub async fn create_api_key(&self, scope: &Scope, key: &NewApiKey<'_>) -> Result<()> {
+        let own = fetch_optional!(
+            &self.db,
+            (i64,),
+            "select count(*) from api_keys where account_id = $1 and user_id = $2 and revoked_at is null",
+            &*scope.account,
+            &*scope.user
+        )?;
+        room(own, self.maximums.keys_per_user, "max-keys-per-user")?;
+        let all = fetch_optional!(
+            &self.db,
+            (i64,),
+            "select count(*) from api_keys where account_id = $1 and revoked_at is null",
+            &*scope.account
+        )?;
+        room(all, self.maximums.keys_per_account, "max-keys-per-account")?;
         let mut tx = self.db.begin().await?;
         insert(&mut tx, &scope.account, &scope.user, key).await?;
         tx.commit().await?;
@@ -174,5 +190,10 @@ impl Store {
         // The cache is keyed by hash, which we do not have here; keys are few and revocations rare.
         self.api_keys.forget_all();
         Ok(done > 0)
+    }
+
+    /// Removes keys that were revoked or expired before this time.
+    pub async fn purge_api_keys(&self, before_ms: i64) -> Result<u64> {
+        Ok(execute!(&self.db, "delete from api_keys where revoked_at <= $1 or expires_at <= $1", before_ms)?)
     }
 }

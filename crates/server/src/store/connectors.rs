@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::{
     Store,
     db::{execute, execute_in, fetch_all, fetch_optional, is_duplicate},
+    room,
 };
 use crate::{
     clock::now_ms,
@@ -122,6 +123,8 @@ impl Store {
                 return Err(Error::not_found("connector"));
             }
         } else {
+            let all = fetch_optional!(&self.db, (i64,), "select count(*) from connectors where account_id = $1", &**account)?;
+            room(all, self.maximums.connectors_per_account, "max-connectors-per-account")?;
             execute!(
                 &self.db,
                 "insert into connectors (account_id, id, definition, omitted, warnings, created_at, updated_at)

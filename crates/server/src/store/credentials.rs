@@ -7,7 +7,8 @@ use amalgam_vault::Secret;
 
 use super::{
     Scope, Store,
-    db::{execute, fetch_all},
+    db::{execute, fetch_all, fetch_optional},
+    room,
 };
 use crate::{
     clock::now_ms,
@@ -60,6 +61,13 @@ impl TryFrom<Row> for Credential {
     }
 }
 
+impl Credential {
+    /// What it takes in memory, about, in bytes.
+    pub(super) fn weight(&self) -> usize {
+        256 + self.connector.len() + self.name.len() + self.sealed.len()
+    }
+}
+
 fn owner<'a>(scope: &'a Scope, connector: &'a str, id: &'a str) -> [&'a str; 5] {
     ["credential", &scope.account, &scope.user, connector, id]
 }
@@ -74,6 +82,16 @@ impl Store {
         name: &str,
         secret: &Secret,
     ) -> Result<Credential> {
+        let own = fetch_optional!(
+            &self.db,
+            (i64,),
+            "select count(*) from credentials where account_id = $1 and user_id = $2",
+            &*scope.account,
+            &*scope.user
+        )?;
+        room(own, self.maximums.credentials_per_user, "max-credentials-per-user")?;
+        let all = fetch_optional!(&self.db, (i64,), "select count(*) from credentials where account_id = $1", &*scope.account)?;
+        room(all, self.maximums.credentials_per_account, "max-credentials-per-account")?;
         let id = crate::clock::random_hex24();
         let now = now_ms();
         let sealed = self.sealer.seal(&owner(scope, connector, &id), secret.expose())?;
@@ -118,7 +136,7 @@ impl Store {
             &self.db,
             Row,
             "select id, connector_id, kind, name, sealed, created_at, updated_at from credentials
-             where account_id = $1 and user_id = $2 order by created_at desc, id desc limit 10000",
+             where account_id = $1 and user_id = $2 order by created_at desc, id desc limit 1000",
             &*scope.account,
             &*scope.user
         )?;

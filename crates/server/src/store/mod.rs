@@ -20,7 +20,10 @@ use std::{sync::Arc, time::Duration};
 use moka::sync::Cache;
 
 use self::{cache::Cached, db::Db, sealer::Sealer};
-use crate::error::Result;
+use crate::{
+    config::Maximums,
+    error::{Error, Kind, Result},
+};
 
 /// Whose data a query may touch: one account, and within it one user. Nothing crosses it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -38,6 +41,7 @@ pub type TokenHash = [u8; 32];
 pub struct Store {
     db: Db,
     sealer: Sealer,
+    maximums: Maximums,
     api_keys: Cached<TokenHash, Option<Arc<api_keys::ApiKey>>>,
     tokens: Cached<TokenHash, Option<Arc<tokens::Token>>>,
     servers: Cached<String, Option<Arc<servers::Server>>>,
@@ -50,7 +54,7 @@ pub struct Store {
 
 impl Store {
     /// Over an open database and the keys that belong to it.
-    pub fn new(db: Db, sealer: Sealer) -> Self {
+    pub fn new(db: Db, sealer: Sealer, maximums: Maximums) -> Self {
         // One process alone knows of every change. Where other nodes may make changes, they are seen within a second.
         let life = match &db {
             Db::Sqlite { .. } => Duration::from_secs(60),
@@ -66,13 +70,14 @@ impl Store {
                 16 * 1024 * 1024,
                 life,
                 |(scope, connector): &(Scope, String), credentials: &Arc<[credentials::Credential]>| {
-                    scope.user.len() + connector.len() + 1_024 * (1 + credentials.len())
+                    credentials.iter().fold(1_024 + scope.user.len() + connector.len(), |sum, credential| sum + credential.weight())
                 },
             ),
             issuers: Cached::new(10_000, life),
             ended_sessions: Cached::new(50_000, life),
             db,
             sealer,
+            maximums,
         }
     }
 
@@ -90,6 +95,17 @@ impl Store {
     pub async fn close(&self) {
         self.db.close().await;
     }
+}
+
+/// Refuses one more where there are as many as the setting allows. Two that come at once may both pass: what bounds growth need not be exact.
+fn room(count: Option<(i64,)>, most: u32, setting: &str) -> Result<()> {
+    if count.is_none_or(|(n,)| n < i64::from(most)) {
+        return Ok(());
+    }
+    // `max-servers-per-user` speaks of servers per user.
+    let what = setting.trim_start_matches("max-").replace('-', " ");
+    let sentence = format!("The limit is {most} {what}; delete one first, or ask the operator, whose setting `{setting}` it is.");
+    Err(Error::new(Kind::Conflict, sentence).with_details(serde_json::json!({ "limit": setting, "maximum": most })))
 }
 
 /// Something that clients with an open stream want to know.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Page, Scope, Store,
     db::{execute, execute_in, fetch_all, fetch_optional, is_duplicate},
+    room,
     tokens::{self, NewToken, Revealed},
 };
 use crate::{
@@ -150,6 +151,17 @@ fn duplicate_name(error: sqlx::Error, name: &str) -> Error {
 impl Store {
     /// Makes a server with its first token.
     pub async fn create_server(&self, server: &Server, token: &NewToken<'_>) -> Result<()> {
+        let owner = &server.owner;
+        let own = fetch_optional!(
+            &self.db,
+            (i64,),
+            "select count(*) from servers where account_id = $1 and user_id = $2",
+            &*owner.account,
+            &*owner.user
+        )?;
+        room(own, self.maximums.servers_per_user, "max-servers-per-user")?;
+        let all = fetch_optional!(&self.db, (i64,), "select count(*) from servers where account_id = $1", &*owner.account)?;
+        room(all, self.maximums.servers_per_account, "max-servers-per-account")?;
         let mut tx = self.db.begin().await?;
         execute_in!(
             &mut tx,

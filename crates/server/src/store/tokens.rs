@@ -99,6 +99,11 @@ impl Store {
         Ok(done > 0)
     }
 
+    /// Removes tokens that opened something last before this time, and superseded ones as soon as they open nothing.
+    pub async fn purge_tokens(&self, now: i64, before_ms: i64) -> Result<u64> {
+        Ok(execute!(&self.db, "delete from tokens where expires_at <= $1 or (is_current = 0 and expires_at <= $2)", before_ms, now)?)
+    }
+
     /// The server's current token in the clear, where it is kept; for `accessUrl`, which only the owner sees.
     pub async fn reveal_token(&self, scope: &Scope, server: &Server) -> Result<Option<Revealed>> {
         if server.owner != *scope {

@@ -3,6 +3,7 @@
 use super::{
     Page, Store,
     db::{execute_in, fetch_all, fetch_optional, is_duplicate},
+    room,
 };
 use crate::{
     clock::{now_ms, random_hex24},
@@ -26,6 +27,8 @@ pub struct User {
 impl Store {
     /// Registers a user.
     pub async fn create_user(&self, account: &str, username: &str, full_name: Option<&str>) -> Result<User> {
+        let all = fetch_optional!(&self.db, (i64,), "select count(*) from users where account_id = $1", account)?;
+        room(all, self.maximums.users_per_account, "max-users-per-account")?;
         let user =
             User { id: random_hex24(), username: username.to_owned(), full_name: full_name.map(str::to_owned), created_at: now_ms() };
         let mut tx = self.db.begin().await?;

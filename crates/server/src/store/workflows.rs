@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::{
     Store,
     db::{execute, fetch_all, fetch_optional},
+    room,
     servers::Server,
 };
 use crate::{
@@ -55,6 +56,10 @@ impl Store {
     /// Keeps a workflow under its name, new or changed. True when it is new.
     pub async fn put_workflow(&self, server: &Server, name: &str, description: &str, steps: &Value) -> Result<bool> {
         let known = self.workflow(server, name).await?.is_some();
+        if !known {
+            let all = fetch_optional!(&self.db, (i64,), "select count(*) from workflows where server_id = $1", &server.id)?;
+            room(all, self.maximums.workflows_per_server, "max-workflows-per-server")?;
+        }
         let now = now_ms();
         execute!(
             &self.db,

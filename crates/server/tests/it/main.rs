@@ -12,6 +12,7 @@ mod execution;
 mod failures;
 mod framing;
 mod hosts;
+mod housekeeping;
 mod identity;
 mod imports;
 mod isolation;

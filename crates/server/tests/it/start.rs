@@ -103,6 +103,9 @@ async fn mistakes_in_settings_are_named() {
         ("database-url = \"mysql://x\"", "database-url"),
         ("public-url = \"ftp://x\"", "public-url"),
         ("action-timeout-seconds = 301", "action-timeout-seconds"),
+        ("shape-items = 0", "shape-items"),
+        ("shape-refine-over = 24", "shape-refine-over"),
+        ("max-credentials-per-user = 1001", "max-credentials-per-user"),
         ("log = \"a=b=c\"", "log"),
     ] {
         fs::write(&file, text).unwrap();

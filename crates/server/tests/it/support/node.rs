@@ -7,6 +7,7 @@ use amalgam::{
     node::Node,
 };
 use serde_json::{Value, json};
+use sqlx::{Connection as _, Executor as _, PgConnection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
 use super::{Answer, Ask, Server, database::TestDatabase};
@@ -83,6 +84,27 @@ impl TestNode {
     /// Its data directory.
     pub fn directory(&self) -> &Path {
         self.directory.path()
+    }
+
+    /// Runs a statement in its database, for what only time or a failure would bring about; the number of rows it changed.
+    pub async fn sql(&self, statement: &'static str) -> u64 {
+        match &self.config.database_url {
+            None => self.sqlite().await.execute(statement).await.unwrap().rows_affected(),
+            Some(url) => PgConnection::connect(url).await.unwrap().execute(statement).await.unwrap().rows_affected(),
+        }
+    }
+
+    /// The one number that a query of its database gives.
+    pub async fn number(&self, query: &'static str) -> i64 {
+        match &self.config.database_url {
+            None => sqlx::query_scalar(query).fetch_one(&mut self.sqlite().await).await.unwrap(),
+            Some(url) => sqlx::query_scalar(query).fetch_one(&mut PgConnection::connect(url).await.unwrap()).await.unwrap(),
+        }
+    }
+
+    async fn sqlite(&self) -> SqliteConnection {
+        let options = SqliteConnectOptions::new().filename(self.directory().join("amalgam.db")).busy_timeout(super::DEADLINE);
+        SqliteConnection::connect_with(&options).await.unwrap()
     }
 
     /// True when it keeps its data in SQLite, in its directory.
