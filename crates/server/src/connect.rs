@@ -53,7 +53,7 @@ pub async fn create(app: &App, caller: &Caller, new: NewCredential<'_>) -> Resul
     {
         return Err(Error::denied(denial));
     }
-    let loaded = catalogue::resolve(&app.store, &new.scope.account, server, new.connector_id).await?;
+    let loaded = catalogue::resolve(&app.store, new.scope, server, new.connector_id).await?;
     let definition = loaded.connector.definition();
     let scheme = scheme(definition, new.kind)?;
     let opened = sort(definition, scheme, new.values)?;

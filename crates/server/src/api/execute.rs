@@ -116,7 +116,7 @@ async fn flatten(app: &App, twin: &Twin, connector_id: &str, action_id: &str, bo
         return Ok(flat);
     }
     let server = twin.caller.server.as_deref();
-    let loaded = catalogue::resolve(&app.store, &twin.caller.scope.account, server, connector_id).await?;
+    let loaded = catalogue::resolve(&app.store, &twin.caller.scope, server, connector_id).await?;
     let action = catalogue::permitted_action(&loaded, server, action_id)?;
     let name = |place: Place, wire: &str| -> String {
         let params = &action.action.params;

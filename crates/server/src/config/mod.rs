@@ -1,6 +1,9 @@
 //! Settings of a node: a flag, an `AMALGAM_*` variable and a key of `amalgam.toml` are one field here; the flag wins, then the variable.
 
+mod process;
+
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
@@ -8,6 +11,7 @@ use std::{
 
 use clap::Args;
 use ipnet::IpNet;
+pub use process::Process;
 use serde::Deserialize;
 use url::Url;
 
@@ -82,6 +86,10 @@ pub struct Settings {
     /// What is logged, as `tracing` filters: `info`, `amalgam=debug` [default: info]
     #[arg(long, env = "AMALGAM_LOG", value_name = "FILTER")]
     pub log: Option<String>,
+
+    /// MCP servers that are processes, by name; only in the file, as `[stdio.NAME]` with `command`, `args`, …
+    #[arg(skip)]
+    pub stdio: Option<BTreeMap<String, Process>>,
 }
 
 /// How log lines look.
@@ -125,6 +133,7 @@ pub struct Config {
     pub audit_days: u32,
     pub log_format: LogFormat,
     pub log: String,
+    pub stdio: BTreeMap<String, Process>,
 }
 
 impl SecretSettings {
@@ -172,6 +181,7 @@ impl Settings {
             audit_days: self.audit_days.or(other.audit_days),
             log_format: self.log_format.or(other.log_format),
             log: self.log.or(other.log),
+            stdio: self.stdio.or(other.stdio),
         }
     }
 
@@ -216,6 +226,7 @@ impl Settings {
             audit_days: self.audit_days.unwrap_or(90),
             log_format: self.log_format.unwrap_or_default(),
             log: self.log.unwrap_or_else(|| "info".to_owned()),
+            stdio: process::checked(self.stdio.unwrap_or_default())?,
         })
     }
 }

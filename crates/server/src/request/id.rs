@@ -1,8 +1,9 @@
 //! The id of a request: ties an answer to its log line and audit entry.
 
-use std::{ops::Deref, sync::Arc};
+use std::{convert::Infallible, ops::Deref, sync::Arc};
 
-use http::{Extensions, HeaderMap};
+use axum::extract::FromRequestParts;
+use http::{Extensions, HeaderMap, request::Parts};
 
 use crate::clock::random_hex24;
 
@@ -33,6 +34,14 @@ impl RequestId {
             }
             _ => Self(random_hex24().into()),
         }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for RequestId {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::of(&parts.extensions))
     }
 }
 

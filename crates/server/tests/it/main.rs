@@ -27,3 +27,4 @@ mod start;
 mod streams;
 mod sweep;
 mod tokens;
+mod upstream;
