@@ -1,6 +1,7 @@
 //! From a platform's answer to what a model can use. Source: section 6.2 of the API notes and the limits of the contract.
 
 mod cut;
+mod extent;
 mod refine;
 
 use serde_json::{Map, Value, json};
@@ -9,6 +10,7 @@ use crate::connector::{CompiledAction, Connector};
 use crate::definition::Action;
 use crate::text::cut as cut_text;
 use cut::Cutter;
+pub use extent::Extent;
 
 /// How much of an answer a model gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +38,13 @@ pub struct Shaped {
     pub value: Value,
     /// False: it is the platform's answer, member for member; the original bytes may be passed on.
     pub changed: bool,
+}
+
+/// Whether [`shape`] would leave an answer as it is; tells it without a value of the answer, for the usual small one.
+#[must_use]
+pub fn is_shown_as_is(action: &CompiledAction, extent: &Extent, limits: &ShapeLimits) -> bool {
+    let selects = action.action.response.as_ref().is_some_and(|response| response.select.is_some());
+    !selects && extent.fits(limits)
 }
 
 /// Shapes an answer: takes the part that matters, counts its list, cuts what is too much, and says so.

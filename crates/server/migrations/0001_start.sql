@@ -115,7 +115,8 @@ create table ended_sessions (
 );
 
 create table audit (
-  id text primary key,
+  -- Begins with the time, so that the primary key is the order in which entries are listed.
+  id text not null,
   account_id text not null,
   at bigint not null,
   caller text not null,
@@ -129,9 +130,9 @@ create table audit (
   status bigint not null,
   duration_us bigint not null,
   request_id text not null,
-  arguments_digest text
+  arguments_digest text,
+  primary key (account_id, id)
 );
-create index audit_by_account on audit (account_id, at, id);
 
 -- MCP servers that users have registered. Headers with secrets are sealed; `offer` is what the server offered when it was last asked.
 create table upstreams (

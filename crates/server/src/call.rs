@@ -1,6 +1,7 @@
 //! The only way to reach a platform: resolve, restrict, credential, plan, send, record. MCP and the REST twin both pass through here
 //! (they count the call against its rate limit at their door, so that a malformed one counts too).
 
+mod arguments;
 mod credential;
 mod outcome;
 pub mod upstream;
@@ -11,15 +12,15 @@ use amalgam_connector::{
     CompiledAction,
     definition::{BodyKind, Effect, Method},
     plan::{Account, plan},
+    shape::Extent,
 };
 use amalgam_policy::Decision;
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
-use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use self::credential::Chosen;
-pub use self::credential::Opened;
+pub use self::{arguments::Arguments, credential::Opened};
 use crate::{
     app::App,
     auth::Caller,
@@ -60,8 +61,6 @@ pub struct Call<'a> {
     pub connector_id: &'a str,
     /// Which operation.
     pub action_id: &'a str,
-    /// The flat `parameters` of the action.
-    pub arguments: Map<String, Value>,
     /// The text that the arguments came as; its digest is kept in the audit trail.
     pub arguments_text: &'a [u8],
     /// `credentialId`, else `x-credential-id`.
@@ -82,8 +81,8 @@ pub struct Answer {
     pub status: u16,
     /// JSON text; other kinds of answer are described in JSON.
     pub body: Bytes,
-    /// The same, parsed.
-    pub value: Value,
+    /// How large it is.
+    pub extent: Extent,
     /// The credential that was used although the user has several and named none.
     pub picked_credential: Option<String>,
     /// It comes from the read cache.
@@ -91,10 +90,10 @@ pub struct Answer {
 }
 
 /// Does it, and leaves an audit entry whatever comes of it.
-pub async fn run(app: &App, call: Call<'_>) -> Result<Answer> {
+pub async fn run(app: &App, call: Call<'_>, arguments: impl Into<Arguments>) -> Result<Answer> {
     let started = Instant::now();
     let mut trail = Trail { app, entry: Some(entry(&call)), started };
-    let result = execute(app, &call).await;
+    let result = execute(app, &call, arguments.into()).await;
     let (decision, status) = match &result {
         Ok(answer) => ("allowed", i64::from(answer.status)),
         Err(error) if error.kind == Kind::Forbidden => ("denied", 403),
@@ -168,7 +167,7 @@ fn entry_of(caller: &Caller, door: Door, arguments: &[u8], request_id: &str) -> 
     }
 }
 
-async fn execute(app: &App, call: &Call<'_>) -> Result<Answer> {
+async fn execute(app: &App, call: &Call<'_>, arguments: Arguments) -> Result<Answer> {
     let scope = &call.caller.scope;
     // Restrict before resolving: what a server does not permit is denied by name, whether it exists or not.
     let server = call.caller.server.as_deref();
@@ -179,10 +178,11 @@ async fn execute(app: &App, call: &Call<'_>) -> Result<Answer> {
     }
     let loaded = catalogue::resolve(&app.store, scope, server, call.connector_id).await?;
     if loaded.upstream.is_some() {
-        return Box::pin(upstream::execute(app, call, loaded)).await;
+        return Box::pin(upstream::execute(app, call, arguments, loaded)).await;
     }
     let action = catalogue::action(&loaded, server, call.action_id)?;
-    let chosen = credential::choose(app, scope, &loaded.connector, action, call).await?;
+    let arguments = arguments.flatten(action)?;
+    let chosen = credential::choose(app, scope, &loaded.connector, action, call.credential_id, arguments).await?;
     let picked_credential = chosen.picked();
     action.validate(chosen.arguments()).map_err(outcome::bad_argument)?;
 
@@ -191,23 +191,23 @@ async fn execute(app: &App, call: &Call<'_>) -> Result<Answer> {
     if let Some(key) = &key
         && let Some((status, body)) = app.reads.get(key)
     {
-        let value = amalgam_protocol::strict::parse_answer(&body).map_err(Error::internal)?;
-        return Ok(Answer { connector: loaded, status, body, value, picked_credential, cached: true });
+        let extent = Extent::of(std::str::from_utf8(&body).map_err(Error::internal)?).map_err(Error::internal)?;
+        return Ok(Answer { connector: loaded, status, body, extent, picked_credential, cached: true });
     }
     let incoming = send(app, call, &loaded, action, &chosen).await;
     if action.action.effect() != Effect::Read {
         // Even a write that failed may have changed something.
         app.reads.invalidate(scope, call.connector_id);
     }
-    let outcome::Read { status, body, value, keep } = outcome::read(&loaded.connector, incoming?)?;
+    let outcome::Read { status, body, extent, keep } = outcome::read(&loaded.connector, incoming?)?;
     if let Some(key) = key.filter(|_| keep) {
         app.reads.put(key, status, body.clone());
     }
-    Ok(Answer { connector: loaded, status, body, value, picked_credential, cached: false })
+    Ok(Answer { connector: loaded, status, body, extent, picked_credential, cached: false })
 }
 
 /// Builds the request and sends it. The secret is in the clear from here to the end of this function.
-async fn send(app: &App, call: &Call<'_>, loaded: &Loaded, action: &CompiledAction, chosen: &Chosen<'_>) -> Result<Incoming> {
+async fn send(app: &App, call: &Call<'_>, loaded: &Loaded, action: &CompiledAction, chosen: &Chosen) -> Result<Incoming> {
     let is_multipart = action.action.body == Some(BodyKind::Multipart);
     let boundary = if is_multipart { hex(&random::<12>()) } else { String::from("unused") };
     let opened = chosen.open(app, &call.caller.scope, loaded.connector.definition())?;

@@ -1,6 +1,13 @@
 //! What a platform's answer means: JSON to pass on, or an error whose sentence says what to do.
 
-use amalgam_connector::{ArgumentError, Connector, definition::Method, plan::Plan, shape::failure};
+use std::fmt::Display;
+
+use amalgam_connector::{
+    ArgumentError, Connector,
+    definition::Method,
+    plan::Plan,
+    shape::{Extent, failure},
+};
 use amalgam_protocol::strict::parse_answer;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -28,8 +35,8 @@ pub struct Read {
     pub status: u16,
     /// JSON text.
     pub body: Bytes,
-    /// The same, parsed.
-    pub value: Value,
+    /// How large it is.
+    pub extent: Extent,
     /// Whether the platform lets it be kept.
     pub keep: bool,
 }
@@ -154,17 +161,22 @@ pub fn read(connector: &Connector, incoming: Incoming) -> Result<Read> {
     let kind = incoming.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
     if is_json(&kind) || (kind.is_empty() && matches!(incoming.body.first(), Some(b'{' | b'['))) {
         if incoming.body.is_empty() {
-            return Ok(described(status, json!({ "status": status.as_u16(), "message": "The platform answered without content." }), keep));
+            return described(status, &json!({ "status": status.as_u16(), "message": "The platform answered without content." }), keep);
         }
-        let value = parse_answer(&incoming.body)
-            .map_err(|e| Error::new(Kind::PlatformFailed, format!("{name} answered {status} with JSON that cannot be read: {e}.")))?;
-        if let Some(reason) = failure(connector, &value) {
-            let sentence = format!("{name} refused the call: {}", cut(&reason));
-            return Err(
-                Error::new(Kind::PlatformRefused, sentence).with_details(json!({ "status": status.as_u16(), "responseData": value }))
-            );
+        let unreadable =
+            |e: &dyn Display| Error::new(Kind::PlatformFailed, format!("{name} answered {status} with JSON that cannot be read: {e}."));
+        if connector.definition().failure.is_some() {
+            let value = parse_answer(&incoming.body).map_err(|e| unreadable(&e))?;
+            if let Some(reason) = failure(connector, &value) {
+                let sentence = format!("{name} refused the call: {}", cut(&reason));
+                return Err(
+                    Error::new(Kind::PlatformRefused, sentence).with_details(json!({ "status": status.as_u16(), "responseData": value }))
+                );
+            }
         }
-        return Ok(Read { status: status.as_u16(), body: incoming.body, value, keep });
+        let text = std::str::from_utf8(&incoming.body).map_err(|e| unreadable(&e))?;
+        let extent = Extent::of(text).map_err(|e| unreadable(&e))?;
+        return Ok(Read { status: status.as_u16(), body: incoming.body, extent, keep });
     }
     let value = if incoming.body.is_empty() {
         json!({ "status": status.as_u16(), "message": "The platform answered without content." })
@@ -174,11 +186,13 @@ pub fn read(connector: &Connector, incoming: Incoming) -> Result<Read> {
         let data = STANDARD.encode(&incoming.body);
         json!({ "status": status.as_u16(), "contentType": kind, "size": incoming.body.len(), "encoding": "base64", "data": data })
     };
-    Ok(described(status, value, keep))
+    described(status, &value, keep)
 }
 
-fn described(status: StatusCode, value: Value, keep: bool) -> Read {
-    Read { status: status.as_u16(), body: Bytes::from(value.to_string()), value, keep }
+fn described(status: StatusCode, value: &Value, keep: bool) -> Result<Read> {
+    let text = value.to_string();
+    let extent = Extent::of(&text).map_err(Error::internal)?;
+    Ok(Read { status: status.as_u16(), body: Bytes::from(text), extent, keep })
 }
 
 fn is_json(content_type: &str) -> bool {

@@ -5,9 +5,8 @@ use std::{sync::Arc, time::Duration};
 use amalgam_policy::Decision;
 use amalgam_protocol::splice::{Object, elements, quoted};
 use bytes::Bytes;
-use serde_json::Value;
 
-use super::{Answer, Call, Door, entry_of, shown};
+use super::{Answer, Arguments, Call, Door, Extent, entry_of, shown};
 use crate::{
     app::App,
     auth::Caller,
@@ -113,12 +112,13 @@ pub fn refused(name: &str, error: &str) -> Error {
 }
 
 /// Runs a tool as an action, for callers that read one answer.
-pub(super) async fn execute(app: &App, call: &Call<'_>, loaded: Arc<Loaded>) -> Result<Answer> {
+pub(super) async fn execute(app: &App, call: &Call<'_>, arguments: Arguments, loaded: Arc<Loaded>) -> Result<Answer> {
     let server = call.caller.server.as_deref();
     let registered = known(app, call, loaded).await?;
-    catalogue::action(&registered.loaded, server, call.action_id)?;
+    let action = catalogue::action(&registered.loaded, server, call.action_id)?;
+    let arguments = arguments.flatten(action)?;
     let tool = registered.loaded.upstream.as_deref().and_then(|offering| offering.tools.get(call.action_id));
-    let arguments = serde_json::to_string(&call.arguments).map_err(Error::internal)?;
+    let arguments = serde_json::to_string(&arguments).map_err(Error::internal)?;
     let params = format!("{{\"name\":{},\"arguments\":{arguments}}}", quoted(call.action_id));
     let client = Client::plain(&call.caller.scope);
     let demand = Demand {
@@ -134,13 +134,14 @@ pub(super) async fn execute(app: &App, call: &Call<'_>, loaded: Arc<Loaded>) -> 
     };
     let result = app.upstreams.begin(&demand).await?.done().await?;
     let result = result.map_err(|error| refused(&registered.upstream.name, &error))?;
-    let value = amalgam_protocol::strict::parse_answer(result.as_bytes()).map_err(Error::internal)?;
-    if value["isError"] == Value::Bool(true) {
+    if Object::parse(&result).is_ok_and(|result| result.get("isError") == Some("true")) {
+        let value = amalgam_protocol::strict::parse_answer(result.as_bytes()).map_err(Error::internal)?;
         let sentence = format!("{}: {}", registered.upstream.name, words(&result));
         return Err(Error::new(Kind::PlatformRefused, sentence).with_details(serde_json::json!({ "status": 200, "responseData": value })));
     }
     let connector = registered.loaded.clone();
-    Ok(Answer { connector, status: 200, body: Bytes::from(result), value, picked_credential: None, cached: false })
+    let extent = Extent::of(&result).map_err(Error::internal)?;
+    Ok(Answer { connector, status: 200, body: Bytes::from(result), extent, picked_credential: None, cached: false })
 }
 
 /// The upstream with what it offers, asked now where that was never known.

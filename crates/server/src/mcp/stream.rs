@@ -85,7 +85,7 @@ pub async fn legacy(context: &Context<'_>, headers: &HeaderMap) -> Result<Respon
 pub async fn listen(context: &Context<'_>, headers: &HeaderMap, filter: Filter, id: Box<RawValue>, client: &Client) -> Result<Response> {
     let filter = filter.granted(&offer(context.app, context.server).await?);
     let first = sse_event(&filter.acknowledged(&id));
-    let last = sse_event(&listen::ended(&id, context.identity().info().to_string().as_bytes()));
+    let last = sse_event(&listen::ended(&id, context.identity().info().as_bytes()));
     let listener = Listener::of(context, headers)?;
     let told = upstreams::modern(context, &filter, client).await?;
     let (sender, receiver) = mpsc::channel(QUEUE);

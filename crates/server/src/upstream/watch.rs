@@ -30,6 +30,9 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from
 /// Opening a stream takes no longer, and asking for one more resource neither.
 const SHORT: Duration = Duration::from_secs(10);
 
+/// A stream on which nothing was said yet is opened again after this time.
+const SILENCE: Duration = Duration::from_secs(10 * 60);
+
 /// What is wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wanted {
@@ -157,6 +160,8 @@ impl Watcher {
                 }
                 let mut headers = session.headers();
                 headers.insert(::http::header::ACCEPT, HeaderValue::from_static("text/event-stream"));
+                // Some say nothing at all, not even headers, before they have something to tell.
+                let until = Instant::now() + SILENCE;
                 let ask = Ask { method: Method::GET, url: &upstream.url, headers, body: Bytes::new(), until, max_bytes: usize::MAX };
                 let answer = self.shared.http(&upstream, ask).await?;
                 match answer.body {

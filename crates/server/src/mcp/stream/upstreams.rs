@@ -17,7 +17,7 @@ use crate::{
 /// Messages that may wait for the stream.
 const QUEUE: usize = 64;
 /// A stream begins after this time even where an upstream is not yet heard.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Something for the one who listens.
 pub enum Told {
