@@ -12,6 +12,7 @@ use crate::{
     read_cache::ReadCache,
     store::{Change, Store},
     telemetry::audit::AuditLog,
+    upstream::Upstreams,
 };
 
 /// A node. Cheap to clone.
@@ -35,6 +36,8 @@ pub struct AppState {
     pub reads: ReadCache,
     /// Tools of servers with direct exposure.
     pub direct: DirectCache,
+    /// The client of other MCP servers.
+    pub upstreams: Upstreams,
     /// Room for large bodies, in KiB: together they take no more memory than this.
     pub bodies: Semaphore,
     /// One document is made into a connector at a time: it takes many times its size.

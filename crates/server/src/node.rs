@@ -32,6 +32,7 @@ use crate::{
     read_cache::ReadCache,
     store::{Store, accounts::DEFAULT_ACCOUNT, api_keys::Role, db::Db, sealer::Sealer},
     telemetry::audit::AuditLog,
+    upstream::Upstreams,
 };
 
 /// Calls in flight have this long to finish when the node stops.
@@ -68,6 +69,7 @@ impl Node {
         let listener = TcpListener::bind(config.listen).await.map_err(|e| format!("cannot listen on {}: {e}", config.listen))?;
         let address = listener.local_addr().map_err(|e| e.to_string())?;
         let (store, first_key) = open_store(&config, secrets).await?;
+        store.sync_processes(&config.stdio).await.map_err(|e| cause(&e))?;
         let app = assemble(config, store, address)?;
         jobs::start(&app);
         let stop = app.stopping.clone();
@@ -184,9 +186,11 @@ async fn first_key(store: &Store, chosen: Option<String>) -> Result<Option<Secre
 
 fn assemble(config: Config, store: Arc<Store>, address: SocketAddr) -> Result<App, String> {
     let egress = EgressConfig { allow: config.egress_allow.clone(), ..EgressConfig::default() };
+    let egress = Egress::new(egress).map_err(|e| format!("cannot set up TLS: {e}"))?;
     Ok(Arc::new(AppState {
         base_url: config.base_url(address),
-        egress: Egress::new(egress).map_err(|e| format!("cannot set up TLS: {e}"))?,
+        upstreams: Upstreams::new(store.clone(), egress.clone(), &config),
+        egress,
         limits: Limits::new(),
         audit: AuditLog::start(store.clone()),
         reads: ReadCache::new(config.read_cache),

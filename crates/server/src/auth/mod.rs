@@ -111,6 +111,12 @@ impl Caller {
         Ok(Scope { account: self.scope.account.clone(), user: user.into() })
     }
 
+    /// The key of a window of its own for what this names, by effective user alone.
+    pub fn window(&self, name: &str) -> u64 {
+        static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        HASHER.hash_one((name, &self.scope))
+    }
+
     /// Refuses callers who show a user token alone: what they make must not outlive it.
     pub fn require_key(&self) -> Result<()> {
         match self.principal {

@@ -95,6 +95,22 @@ impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
     }
 }
 
+/// A JSON body as it came, checked like [`Json`]: for what is passed on word for word.
+pub struct JsonText(pub String);
+
+impl FromRequest<App> for JsonText {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self> {
+        let (parts, body) = request.into_parts();
+        require_json(&parts.headers)?;
+        let bytes = read_body(body, app.config.max_body_bytes).await?;
+        let refused = |e| Error::new(Kind::InvalidRequest, format!("Invalid payload: the body is not acceptable JSON: {e}"));
+        amalgam_protocol::strict::parse_slice(&bytes, amalgam_protocol::strict::MAX_DEPTH).map_err(refused)?;
+        String::from_utf8(bytes.into()).map(Self).map_err(Error::internal)
+    }
+}
+
 /// Reads a value into a type; the error names the place.
 pub fn from_value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T> {
     serde_path_to_error::deserialize(value).map_err(|e| {

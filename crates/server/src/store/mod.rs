@@ -12,6 +12,7 @@ pub mod sealer;
 pub mod servers;
 pub mod sessions;
 pub mod tokens;
+pub mod upstreams;
 pub mod users;
 pub mod workflows;
 
@@ -50,6 +51,7 @@ pub struct Store {
     credentials: Cached<(Scope, String), Arc<[credentials::Credential]>>,
     issuers: Cached<Arc<str>, Arc<[issuers::Issuer]>>,
     ended_sessions: Cached<String, bool>,
+    upstreams: Cached<Arc<str>, Arc<upstreams::AccountUpstreams>>,
 }
 
 impl Store {
@@ -75,6 +77,7 @@ impl Store {
             ),
             issuers: Cached::new(10_000, life),
             ended_sessions: Cached::new(50_000, life),
+            upstreams: Cached::new(1_000, life),
             db,
             sealer,
             maximums,

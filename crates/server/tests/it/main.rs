@@ -29,3 +29,4 @@ mod start;
 mod streams;
 mod sweep;
 mod tokens;
+mod upstream;

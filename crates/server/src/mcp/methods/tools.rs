@@ -3,7 +3,7 @@
 use amalgam_protocol::{Fault, Params, ResultWriter, respond::CacheScope, strict};
 use serde_json::{Map, Value, value::RawValue};
 
-use super::Reply;
+use super::{Reply, upstream};
 use crate::{
     mcp::{Context, tools, tools::Outcome},
     store::servers::Exposure,
@@ -17,6 +17,7 @@ pub async fn list(context: &Context<'_>, id: &RawValue) -> Result<Reply, Fault> 
     let list = match context.server.settings.exposure {
         Exposure::Dynamic => tools::LIST.as_bytes(),
         Exposure::Direct => {
+            upstream::fresh(context).await?;
             direct = context.app.direct.tools(&context.app.store, context.server).await.map_err(|e| context.fault(&e))?;
             direct.list.as_bytes()
         }
@@ -41,7 +42,15 @@ pub async fn call(context: &Context<'_>, id: &RawValue, params: Option<&Params<'
         Exposure::Dynamic => dynamic(context, name, arguments, text).await?,
         Exposure::Direct => {
             let direct = context.app.direct.tools(&context.app.store, context.server).await.map_err(|e| context.fault(&e))?;
-            let Some(tool) = direct.get(name) else { return Err(unknown(name, direct.closest(name))) };
+            let Some(tool) = direct.get(name) else {
+                let candidates = direct.candidates(name);
+                return Err(candidates.map_or_else(|| unknown(name, direct.closest(name)), |all| upstream::ambiguous("tool", name, all)));
+            };
+            if tool.is_upstream
+                && let Some(params) = params
+            {
+                return upstream::tool(context, id, params, tool, &Value::Object(arguments)).await;
+            }
             tools::execute::direct(context, tool, arguments, text).await
         }
     };
