@@ -19,6 +19,12 @@ const USUAL: [&str; 9] = [
     "/title",
 ];
 
+/// Whether an answer with a success status can mean failure at all: else its value need not be looked at.
+#[must_use]
+pub fn may_succeed_in_name(connector: &Connector, action: &CompiledAction) -> bool {
+    action.action.failure.is_some() || connector.definition().failure.is_some() || action.action.graphql.is_some()
+}
+
 /// The platform's reason, when an answer with a success status means failure: by the rule of the action, by that of the connector, or
 /// by the `errors` of GraphQL.
 #[must_use]

@@ -1,6 +1,7 @@
 //! From a platform's answer to what a model can use. Source: section 6.2 of the API notes and the limits of the contract.
 
 mod cut;
+mod extent;
 mod refine;
 mod select;
 
@@ -9,6 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::connector::CompiledAction;
 use crate::definition::{Action, Paging};
 use cut::Cutter;
+pub use extent::Extent;
 
 /// How much of an answer a model gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +47,13 @@ pub struct Wanted {
     pub fields: Vec<String>,
     /// The whole answer; only what is too long is cut.
     pub raw: bool,
+}
+
+/// Whether [`shape`] would leave an answer as it is; tells it without a value of the answer, for the usual small one.
+#[must_use]
+pub fn is_shown_as_is(action: &CompiledAction, extent: &Extent, wanted: &Wanted, next: Option<&Value>, limits: &ShapeLimits) -> bool {
+    let selects = action.action.response.as_ref().is_some_and(|response| response.select.is_some() || !response.fields.is_empty());
+    (wanted.raw || (!selects && wanted.fields.is_empty())) && next.is_none() && extent.fits(limits)
 }
 
 /// Shapes an answer: takes the part that matters, counts its list, cuts what is too much, and says so. `next` is that of `paging::next`.

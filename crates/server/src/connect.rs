@@ -8,6 +8,7 @@ use amalgam_connector::{
 };
 use amalgam_policy::Decision;
 use amalgam_vault::Secret;
+use http::StatusCode;
 use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
@@ -16,9 +17,12 @@ use crate::{
     auth::Caller,
     call::{Door, Opened},
     catalogue,
-    clock::now_ms,
     error::{Error, Kind, Result},
-    store::{Scope, audit::Entry, credentials::Credential},
+    store::{
+        Scope,
+        audit::{Entry, shown},
+        credentials::Credential,
+    },
 };
 
 /// Longest value of a field, in bytes.
@@ -30,8 +34,8 @@ const MAX_CREDENTIALS: usize = 100;
 pub struct NewCredential<'a> {
     /// For which platform.
     pub connector_id: &'a str,
-    /// For which user; judged by the caller.
-    pub scope: &'a Scope,
+    /// For which user; absent = the effective one.
+    pub user: Option<&'a str>,
     /// `authenticationType` as it came.
     pub kind: &'a str,
     /// `fields` (`data`): the secret's fields and the connector's variables.
@@ -44,22 +48,30 @@ pub struct NewCredential<'a> {
     pub request_id: &'a str,
 }
 
-/// Checks what a person entered and keeps it sealed.
+/// Checks what a person entered and keeps it sealed. A refusal is audited as well.
 ///
 /// # Errors
 /// A sentence that names the field. Never one that repeats a value.
 pub async fn create(app: &App, caller: &Caller, new: NewCredential<'_>) -> Result<Credential> {
-    let server = caller.server.as_deref();
-    if let Some(server) = server
-        && let Decision::Deny(denial) = server.restrictions.user(&new.scope.user)
-    {
-        return Err(Error::denied(denial));
-    }
-    let loaded = catalogue::resolve(&app.store, &new.scope.account, server, new.connector_id).await?;
+    let mut entry = caller.entry(new.door.as_str(), "credential.create", new.request_id);
+    entry.connector_id = Some(shown(new.connector_id));
+    let kept = match new.user.map_or_else(|| Ok(caller.scope.clone()), |user| caller.scope_of(user)) {
+        Ok(scope) => {
+            entry.user_id = scope.user.to_string();
+            keep(app, caller, &scope, new).await
+        }
+        Err(error) => Err(error),
+    };
+    entry.target_id = kept.as_ref().ok().map(|credential| credential.id.clone());
+    record(app, entry, kept).await
+}
+
+async fn keep(app: &App, caller: &Caller, scope: &Scope, new: NewCredential<'_>) -> Result<Credential> {
+    let loaded = catalogue::resolve(&app.store, &scope.account, caller.server.as_deref(), new.connector_id).await?;
     let definition = loaded.connector.definition();
     let scheme = scheme(definition, new.kind)?;
     let opened = sort(definition, scheme, new.values)?;
-    if app.store.credentials(new.scope, &definition.id).await?.len() >= MAX_CREDENTIALS {
+    if app.store.credentials(scope, &definition.id).await?.len() >= MAX_CREDENTIALS {
         let sentence = format!("This user has {MAX_CREDENTIALS} credentials for {} already; delete one first.", definition.name);
         return Err(Error::new(Kind::Conflict, sentence));
     }
@@ -71,10 +83,9 @@ pub async fn create(app: &App, caller: &Caller, new: NewCredential<'_>) -> Resul
         None => format!("{} credential", definition.name),
     };
     let secret = Secret::new(serde_json::to_string(&opened).map_err(Error::internal)?);
-    let credential = app.store.create_credential(new.scope, &definition.id, scheme.kind, &name, &secret).await?;
+    let credential = app.store.create_credential(scope, &definition.id, scheme.kind, &name, &secret).await?;
     // What was read without this credential, or with an older one, is another person's view now.
-    app.reads.invalidate(new.scope, &definition.id);
-    record(app, caller, &new.door, new.scope, &definition.id, "credential.create", new.request_id).await;
+    app.reads.invalidate(scope, &definition.id);
     Ok(credential)
 }
 
@@ -94,8 +105,15 @@ pub fn metadata(connector: &Connector) -> Value {
     described
 }
 
-/// Removes a credential.
+/// Removes a credential. A refusal is audited as well.
 pub async fn delete(app: &App, caller: &Caller, connector_id: &str, id: &str, request_id: &str) -> Result<()> {
+    let mut entry = caller.entry(Door::Rest.as_str(), "credential.delete", request_id);
+    entry.connector_id = Some(shown(connector_id));
+    entry.target_id = Some(shown(id));
+    record(app, entry, remove(app, caller, connector_id, id).await).await
+}
+
+async fn remove(app: &App, caller: &Caller, connector_id: &str, id: &str) -> Result<()> {
     if let Some(server) = &caller.server
         && let Decision::Deny(denial) = server.restrictions.connector(connector_id)
     {
@@ -105,29 +123,14 @@ pub async fn delete(app: &App, caller: &Caller, connector_id: &str, id: &str, re
         return Err(Error::not_found("credential"));
     }
     app.reads.invalidate(&caller.scope, connector_id);
-    record(app, caller, &Door::Rest, &caller.scope, connector_id, "credential.delete", request_id).await;
     Ok(())
 }
 
-async fn record(app: &App, caller: &Caller, door: &Door, scope: &Scope, connector: &str, operation: &str, request_id: &str) {
-    let entry = Entry {
-        id: String::new(),
-        account_id: scope.account.to_string(),
-        at: now_ms(),
-        caller: caller.principal.label(),
-        user_id: scope.user.to_string(),
-        door: door.as_str().to_owned(),
-        server_id: caller.server.as_ref().map(|server| server.id.clone()),
-        connector_id: Some(connector.to_owned()),
-        action_id: None,
-        operation: operation.to_owned(),
-        decision: "allowed".to_owned(),
-        status: 200,
-        duration_us: 0,
-        request_id: request_id.to_owned(),
-        arguments_digest: None,
-    };
+/// Leaves the entry of what was tried, whatever came of it.
+async fn record<T>(app: &App, mut entry: Entry, result: Result<T>) -> Result<T> {
+    entry.end(result.as_ref().map_or_else(|error| error.kind.status(), |_| StatusCode::OK));
     app.audit.record(entry).await;
+    result
 }
 
 /// The connector's scheme of this `authenticationType`.

@@ -2,7 +2,7 @@
 
 use amalgam_connector::failure::in_success;
 use amalgam_connector::paging;
-use amalgam_connector::shape::{ShapeLimits, Wanted, needs_shaping, shape};
+use amalgam_connector::shape::{Extent, ShapeLimits, Wanted, needs_shaping, shape};
 use serde_json::{Map, Value, json};
 
 use super::demo;
@@ -98,14 +98,26 @@ fn the_list_of_cuts_is_bounded() {
 }
 
 #[test]
-fn the_walk_before_agrees_with_the_limits() {
+fn what_fits_is_told_from_the_value_and_from_the_text_alike() {
     let limits = ShapeLimits::default();
-    assert!(!needs_shaping(&json!({"a": ["x".repeat(5_120)]}), &limits));
-    assert!(needs_shaping(&json!({"a": ["x".repeat(5_121)]}), &limits));
-    assert!(needs_shaping(&numbers(25), &limits));
     let nested = |levels: usize| (0..levels).fold(json!(1), |inner, _| json!([inner]));
-    assert!(!needs_shaping(&nested(10), &limits));
-    assert!(needs_shaping(&nested(11), &limits));
+    let cases = [
+        (json!({"a": ["x".repeat(5_120)]}), true),
+        (json!({"a": ["x".repeat(5_121)]}), false),
+        (json!({"\u{e9}": "\n".repeat(5_120)}), true),
+        (json!({"b": {"c": numbers(24)}}), true),
+        (json!({"b": {"c": numbers(25)}}), false),
+        (nested(10), true),
+        (nested(11), false),
+        (json!("x"), true),
+    ];
+    for (value, fits) in cases {
+        assert_eq!(needs_shaping(&value, &limits), !fits, "{value}");
+        assert_eq!(Extent::of(&value.to_string()).unwrap().fits(&limits), fits, "{value}");
+    }
+    for broken in ["", "{", "[1,]", "{\"a\":1} x", "nul", "\"\\ud800\""] {
+        assert!(Extent::of(broken).is_err(), "{broken}");
+    }
 }
 
 #[test]

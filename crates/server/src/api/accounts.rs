@@ -1,10 +1,10 @@
 //! `/api/accounts`: tenants. Only the operator (an admin key of the account `default`) gets in.
 
 use axum::extract::State;
-use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+use super::created::Created;
 use crate::{
     api_key::Made,
     app::App,
@@ -51,11 +51,7 @@ pub struct AccountList {
 #[utoipa::path(post, path = "/api/accounts", tag = "Administration", operation_id = "create-account", request_body = NewAccount,
     responses((status = 201, description = "Created", body = AccountView), (status = 400, description = "A field is wrong"),
         (status = 401, description = "Not authenticated"), (status = 403, description = "Not the operator"), (status = 409, description = "The id is taken")))]
-async fn create(
-    State(app): State<App>,
-    Management(caller): Management,
-    Json(new): Json<NewAccount>,
-) -> Result<(StatusCode, axum::Json<AccountView>)> {
+async fn create(State(app): State<App>, Management(caller): Management, Json(new): Json<NewAccount>) -> Result<Created<AccountView>> {
     caller.require_operator()?;
     let id = new.id.unwrap_or_default();
     if id.is_empty() || id.len() > 64 || !id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
@@ -67,8 +63,8 @@ async fn create(
     }
     let made = Made::new();
     app.store.create_account(&id, &name, "admin", &made.as_new("First admin key", Role::Admin, None)).await?;
-    let view = AccountView { id, name, admin_key: Some(made.text.expose().to_owned()), created_at: None };
-    Ok((StatusCode::CREATED, axum::Json(view)))
+    let view = AccountView { id: id.clone(), name, admin_key: Some(made.text.expose().to_owned()), created_at: None };
+    Ok(Created(id, view))
 }
 
 /// List all accounts.

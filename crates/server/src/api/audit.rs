@@ -36,7 +36,9 @@ pub struct EntryView {
     server_id: Option<String>,
     connector_id: Option<String>,
     action_id: Option<String>,
-    /// `execute`, `credential.create`, `credential.delete`.
+    /// What was written to: the id of a server, key, credential, …
+    target_id: Option<String>,
+    /// `execute`, or the noun and the verb of a write: `server.create`, `token.rotate`, `credential.delete`.
     operation: String,
     /// `allowed` or `denied`.
     decision: String,
@@ -59,6 +61,7 @@ impl From<Entry> for EntryView {
             server_id: entry.server_id,
             connector_id: entry.connector_id,
             action_id: entry.action_id,
+            target_id: entry.target_id,
             operation: entry.operation,
             decision: entry.decision,
             status: entry.status,
@@ -78,6 +81,7 @@ pub struct AuditQuery {
     server_id: Option<String>,
     connector_id: Option<String>,
     action_id: Option<String>,
+    target_id: Option<String>,
     operation: Option<String>,
     /// `allowed` or `denied`.
     decision: Option<String>,
@@ -118,6 +122,7 @@ async fn list(
         server_id: query.server_id,
         connector_id: query.connector_id,
         action_id: query.action_id,
+        target_id: query.target_id,
         operation: query.operation,
         decision: query.decision,
         request_id: query.request_id,

@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::users::scope_of;
 use crate::{
     app::App,
     call::Door,
@@ -82,13 +81,6 @@ async fn create(
     Path(connector_id): Path<String>,
     Json(body): Json<CredentialBody>,
 ) -> Result<axum::Json<CredentialView>> {
-    let scope = match &body.user_id {
-        Some(user) => scope_of(&twin, user)?,
-        None => twin.caller.scope.clone(),
-    };
-    let Some(kind) = &body.authentication_type else {
-        return Err(Error::invalid("authenticationType", "`authenticationType` is missing: `apiKey`, `bearer` or `basic`."));
-    };
     let values = match (body.data, body.fields) {
         (Some(_), Some(_)) => return Err(Error::invalid("data", "Send the fields as `data` or as `fields`, not both.")),
         (Some(values), None) | (None, Some(values)) => values,
@@ -96,8 +88,8 @@ async fn create(
     };
     let new = NewCredential {
         connector_id: &connector_id,
-        scope: &scope,
-        kind,
+        user: body.user_id.as_deref(),
+        kind: body.authentication_type.as_deref().unwrap_or_default(),
         values,
         name: body.name.as_deref(),
         door: Door::Rest,

@@ -6,11 +6,11 @@ use amalgam_connector::{
     openapi::{Import, ImportOptions, import, import_value, read_value},
 };
 use axum::{body::Body, extract::State};
-use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+use super::created::Created;
 use crate::{
     app::App,
     auth::Caller,
@@ -125,7 +125,7 @@ async fn create(
     Management(caller): Management,
     Query(query): Query<ImportQuery>,
     body: Body,
-) -> Result<(StatusCode, axum::Json<ImportedView>)> {
+) -> Result<Created<ImportedView>> {
     caller.require_admin()?;
     let own = app.store.connectors(&caller.scope.account).await?;
     if own.len() >= MAX_CONNECTORS {
@@ -134,7 +134,7 @@ async fn create(
     let Sent::Document(import) = receive(&app, body, query).await? else {
         return Err(Error::invalid("spec", "`spec` is missing: send the OpenAPI document as an object or as text, or as the body itself."));
     };
-    keep(&app, &caller, *import, false).await.map(|view| (StatusCode::CREATED, axum::Json(view)))
+    keep(&app, &caller, *import, false).await.map(|view| Created(view.id.clone(), view))
 }
 
 /// List the account's own connectors.

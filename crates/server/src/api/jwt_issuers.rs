@@ -1,10 +1,10 @@
 //! `/api/jwt-issuers`: whose signatures on user tokens the account believes. HS256 secrets.
 
 use axum::extract::State;
-use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+use super::created::Created;
 use crate::{
     app::App,
     clock::{random_slug, rfc3339},
@@ -72,11 +72,7 @@ pub struct IssuerList {
 #[utoipa::path(post, path = "/api/jwt-issuers", tag = "Administration", operation_id = "create-jwt-issuer", request_body = IssuerBody,
     responses((status = 201, description = "Created", body = IssuerView), (status = 400, description = "A field is wrong"),
         (status = 401, description = "Not authenticated"), (status = 403, description = "Not for your role")))]
-async fn create(
-    State(app): State<App>,
-    Management(caller): Management,
-    Json(new): Json<IssuerBody>,
-) -> Result<(StatusCode, axum::Json<IssuerView>)> {
+async fn create(State(app): State<App>, Management(caller): Management, Json(new): Json<IssuerBody>) -> Result<Created<IssuerView>> {
     caller.require_admin()?;
     if new.jwks_url.is_some() {
         return Err(Error::invalid("jwksUrl", "`jwksUrl` is not available yet; give the HS256 `secret` that signs your users' tokens."));
@@ -101,7 +97,7 @@ async fn create(
         secret: &secret,
     };
     let issuer = app.store.create_issuer(&caller.scope.account, &new).await?;
-    Ok((StatusCode::CREATED, axum::Json(IssuerView::from(&issuer))))
+    Ok(Created(id, IssuerView::from(&issuer)))
 }
 
 /// List the account's issuers.

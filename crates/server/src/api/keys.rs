@@ -1,10 +1,10 @@
 //! `/api/keys`: API keys. Shown once, kept as SHA-256.
 
 use axum::extract::State;
-use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+use super::created::Created;
 use crate::{
     api_key::Made,
     app::App,
@@ -83,11 +83,7 @@ pub struct KeyList {
 #[utoipa::path(post, path = "/api/keys", tag = "Administration", operation_id = "create-key", request_body = NewKey,
     responses((status = 201, description = "The key, shown this once", body = KeyView), (status = 400, description = "A field is wrong"),
         (status = 401, description = "Not authenticated"), (status = 403, description = "Not for your role")))]
-async fn create(
-    State(app): State<App>,
-    Management(caller): Management,
-    Json(new): Json<NewKey>,
-) -> Result<(StatusCode, axum::Json<KeyView>)> {
+async fn create(State(app): State<App>, Management(caller): Management, Json(new): Json<NewKey>) -> Result<Created<KeyView>> {
     caller.require_key()?;
     let name = new.name.unwrap_or_else(|| "API key".to_owned());
     if name.trim().is_empty() || name.chars().count() > 100 {
@@ -115,7 +111,7 @@ async fn create(
     let scope = Scope { account: caller.scope.account.clone(), user };
     app.store.create_api_key(&scope, &made.as_new(&name, role, expires_at)).await?;
     let view = KeyView {
-        id: made.id,
+        id: made.id.clone(),
         name,
         user_id: scope.user.to_string(),
         role,
@@ -124,7 +120,7 @@ async fn create(
         created_at: rfc3339(now_ms()),
         expires_at: expires_at.map(rfc3339),
     };
-    Ok((StatusCode::CREATED, axum::Json(view)))
+    Ok(Created(made.id, view))
 }
 
 /// List the living keys: the account's for an admin, else your own.

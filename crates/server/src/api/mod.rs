@@ -3,6 +3,7 @@
 mod accounts;
 mod audit;
 mod connectors;
+mod created;
 mod credentials;
 mod custom_connectors;
 mod execute;
@@ -14,10 +15,11 @@ pub mod token;
 mod users;
 mod workflows;
 
+use axum::middleware::from_fn;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::app::App;
+use crate::{app::App, request::audited};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -52,17 +54,19 @@ impl utoipa::Modify for Security {
 
 /// All REST routes with their documentation.
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::with_openapi(Document::openapi())
-        .merge(servers::routes())
+    let management = servers::routes()
         .merge(workflows::routes())
         .merge(keys::routes())
         .merge(custom_connectors::routes())
         .merge(jwt_issuers::routes())
-        .merge(audit::routes())
         .merge(accounts::routes())
+        .merge(users::routes())
+        .route_layer(from_fn(audited));
+    OpenApiRouter::with_openapi(Document::openapi())
+        .merge(management)
+        .merge(audit::routes())
         .merge(connectors::routes())
         .merge(execute::routes())
         .merge(credentials::routes())
-        .merge(users::routes())
         .merge(health::routes())
 }

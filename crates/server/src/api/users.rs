@@ -1,19 +1,16 @@
 //! `/users`: end users of the account. Source: section 9 of the Alloy reference.
 
-use amalgam_policy::Decision;
 use axum::extract::State;
-use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::credentials::CredentialView;
+use super::{created::Created, credentials::CredentialView};
 use crate::{
     app::App,
-    auth::check_user_id,
     clock::rfc3339,
     error::{Error, Result},
     request::{Json, PageQuery, Path, Query, Twin},
-    store::{Scope, api_keys::Role, users::User},
+    store::users::User,
 };
 
 pub fn routes() -> OpenApiRouter<App> {
@@ -59,7 +56,7 @@ pub struct UserList {
 #[utoipa::path(post, path = "/users", tag = "Users", operation_id = "create-user", request_body = NewUser,
     responses((status = 201, description = "Registered", body = UserView), (status = 400, description = "A field is wrong"),
         (status = 401, description = "Not authenticated"), (status = 403, description = "Not for your role"), (status = 409, description = "The name is taken")))]
-async fn create(State(app): State<App>, twin: Twin, Json(new): Json<NewUser>) -> Result<(StatusCode, axum::Json<UserView>)> {
+async fn create(State(app): State<App>, twin: Twin, Json(new): Json<NewUser>) -> Result<Created<UserView>> {
     twin.caller.require_admin()?;
     let username = new.username.unwrap_or_default();
     if username.trim().is_empty() || username.chars().count() > 1_000 {
@@ -69,7 +66,7 @@ async fn create(State(app): State<App>, twin: Twin, Json(new): Json<NewUser>) ->
         return Err(Error::invalid("fullName", "`fullName` may have at most 1,000 characters."));
     }
     let user = app.store.create_user(&twin.caller.scope.account, &username, new.full_name.as_deref()).await?;
-    Ok((StatusCode::CREATED, axum::Json(user.into())))
+    Ok(Created(user.id.clone(), user.into()))
 }
 
 /// List the registered users.
@@ -87,7 +84,7 @@ async fn list(State(app): State<App>, twin: Twin, Query(query): Query<PageQuery>
     responses((status = 200, description = "The user", body = UserView), (status = 401, description = "Not authenticated"),
         (status = 404, description = "No such user")))]
 async fn get(State(app): State<App>, twin: Twin, Path(id): Path<String>) -> Result<axum::Json<UserView>> {
-    let scope = scope_of(&twin, &id)?;
+    let scope = twin.caller.scope_of(&id)?;
     app.store.user(&scope.account, &id).await.map(|user| axum::Json(user.into()))
 }
 
@@ -123,7 +120,7 @@ pub struct UserCredentials {
     responses((status = 200, description = "Credentials", body = UserCredentials), (status = 401, description = "Not authenticated"),
         (status = 404, description = "Not your user")))]
 async fn credentials(State(app): State<App>, twin: Twin, Path(id): Path<String>) -> Result<axum::Json<UserCredentials>> {
-    let scope = scope_of(&twin, &id)?;
+    let scope = twin.caller.scope_of(&id)?;
     let server = twin.caller.server.as_deref();
     let all = app.store.all_credentials(&scope).await?;
     let data = all
@@ -132,22 +129,4 @@ async fn credentials(State(app): State<App>, twin: Twin, Path(id): Path<String>)
         .map(CredentialView::from)
         .collect();
     Ok(axum::Json(UserCredentials { data }))
-}
-
-/// The scope of the user that the path or body names: any user of the account for an admin, else only the caller's own.
-pub fn scope_of(twin: &Twin, user: &str) -> Result<Scope> {
-    check_user_id("userId", user)?;
-    let own = &twin.caller.scope;
-    if *own.user == *user {
-        return Ok(own.clone());
-    }
-    if twin.caller.role != Role::Admin {
-        return Err(Error::not_found("user"));
-    }
-    if let Some(server) = &twin.caller.server
-        && let Decision::Deny(denial) = server.restrictions.user(user)
-    {
-        return Err(Error::denied(denial));
-    }
-    Ok(Scope { account: own.account.clone(), user: user.into() })
 }

@@ -19,6 +19,7 @@ use crate::{
         Scope,
         accounts::DEFAULT_ACCOUNT,
         api_keys::Role,
+        audit::Entry,
         servers::{Server, UserOverride},
     },
 };
@@ -69,6 +70,45 @@ impl Caller {
         // Random for each process, so that nobody can choose ids that collide with another's window.
         static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
         HASHER.hash_one((&self.principal, &self.scope))
+    }
+
+    /// The beginning of an entry in the audit trail: who, for whom, through which server.
+    pub fn entry(&self, door: &str, operation: &str, request_id: &str) -> Entry {
+        Entry {
+            id: String::new(),
+            account_id: self.scope.account.to_string(),
+            at: now_ms(),
+            caller: self.principal.label(),
+            user_id: self.scope.user.to_string(),
+            door: door.to_owned(),
+            server_id: self.server.as_ref().map(|server| server.id.clone()),
+            connector_id: None,
+            action_id: None,
+            target_id: None,
+            operation: operation.to_owned(),
+            decision: "allowed".to_owned(),
+            status: 200,
+            duration_us: 0,
+            request_id: request_id.to_owned(),
+            arguments_digest: None,
+        }
+    }
+
+    /// The scope of the user that a path or body names: any user of the account for an admin, else only the caller's own.
+    pub fn scope_of(&self, user: &str) -> Result<Scope> {
+        check_user_id("userId", user)?;
+        if *self.scope.user == *user {
+            return Ok(self.scope.clone());
+        }
+        if self.role != Role::Admin {
+            return Err(Error::not_found("user"));
+        }
+        if let Some(server) = &self.server
+            && let Decision::Deny(denial) = server.restrictions.user(user)
+        {
+            return Err(Error::denied(denial));
+        }
+        Ok(Scope { account: self.scope.account.clone(), user: user.into() })
     }
 
     /// Refuses callers who show a user token alone: what they make must not outlive it.

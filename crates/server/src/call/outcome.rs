@@ -1,6 +1,8 @@
 //! What a platform's answer means: JSON to pass on, or an error whose sentence says what to do.
 
-use amalgam_connector::{ArgumentError, CompiledAction, Connector, definition::Method, failure, plan::Plan};
+use std::fmt::Display;
+
+use amalgam_connector::{ArgumentError, CompiledAction, Connector, definition::Method, failure, plan::Plan, shape::Extent};
 use amalgam_protocol::strict::parse_answer;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -29,8 +31,8 @@ pub struct Read {
     pub status: u16,
     /// JSON text.
     pub body: Bytes,
-    /// The same, parsed.
-    pub value: Value,
+    /// How large it is.
+    pub extent: Extent,
     /// The header `Link`, which names the next page.
     pub link: Option<String>,
     /// Whether the platform lets it be kept.
@@ -151,19 +153,22 @@ pub fn read(connector: &Connector, action: &CompiledAction, incoming: Incoming) 
     let kind = incoming.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
     if is_json(&kind) || (kind.is_empty() && matches!(incoming.body.first(), Some(b'{' | b'['))) {
         if incoming.body.is_empty() {
-            return Ok(described(status, json!({ "status": status.as_u16(), "message": "The platform answered without content." }), keep));
+            return described(status, &json!({ "status": status.as_u16(), "message": "The platform answered without content." }), keep);
         }
-        let value = parse_answer(&incoming.body)
-            .map_err(|e| Error::new(Kind::PlatformFailed, format!("{name} answered {status} with JSON that cannot be read: {e}.")))?;
-        if let Some(reason) = failure::in_success(connector, action, &value) {
-            let advice = failure::advice(connector, action, status.as_u16(), Some(&value), "");
-            let sentence = format!("{name} refused the call: {}. {advice}", cut(&reason));
-            let details = json!({ "status": status.as_u16(), "responseData": value });
-            return Err(Error::new(Kind::PlatformRefused, sentence.trim_end().to_owned()).with_details(details));
+        if failure::may_succeed_in_name(connector, action) {
+            let value = value(connector, &incoming.body)?;
+            if let Some(reason) = failure::in_success(connector, action, &value) {
+                let advice = failure::advice(connector, action, status.as_u16(), Some(&value), "");
+                let sentence = format!("{name} refused the call: {}. {advice}", cut(&reason));
+                let details = json!({ "status": status.as_u16(), "responseData": value });
+                return Err(Error::new(Kind::PlatformRefused, sentence.trim_end().to_owned()).with_details(details));
+            }
         }
+        let text = std::str::from_utf8(&incoming.body).map_err(|e| unreadable(connector, e))?;
+        let extent = Extent::of(text).map_err(|e| unreadable(connector, e))?;
         let links: Vec<&str> = incoming.headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok()).collect();
         let link = (!links.is_empty()).then(|| links.join(", "));
-        return Ok(Read { status: status.as_u16(), body: incoming.body, value, link, keep });
+        return Ok(Read { status: status.as_u16(), body: incoming.body, extent, link, keep });
     }
     let value = if incoming.body.is_empty() {
         json!({ "status": status.as_u16(), "message": "The platform answered without content." })
@@ -173,11 +178,23 @@ pub fn read(connector: &Connector, action: &CompiledAction, incoming: Incoming) 
         let data = STANDARD.encode(&incoming.body);
         json!({ "status": status.as_u16(), "contentType": kind, "size": incoming.body.len(), "encoding": "base64", "data": data })
     };
-    Ok(described(status, value, keep))
+    described(status, &value, keep)
 }
 
-fn described(status: StatusCode, value: Value, keep: bool) -> Read {
-    Read { status: status.as_u16(), body: Bytes::from(value.to_string()), value, link: None, keep }
+fn described(status: StatusCode, value: &Value, keep: bool) -> Result<Read> {
+    let text = value.to_string();
+    let extent = Extent::of(&text).map_err(Error::internal)?;
+    Ok(Read { status: status.as_u16(), body: Bytes::from(text), extent, link: None, keep })
+}
+
+/// The value of an answer's text, for those who need more than its bytes.
+pub fn value(connector: &Connector, body: &[u8]) -> Result<Value> {
+    parse_answer(body).map_err(|e| unreadable(connector, e))
+}
+
+fn unreadable(connector: &Connector, error: impl Display) -> Error {
+    let name = &connector.definition().name;
+    Error::new(Kind::PlatformFailed, format!("{name} answered with JSON that cannot be read: {error}"))
 }
 
 fn is_json(content_type: &str) -> bool {

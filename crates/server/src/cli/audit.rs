@@ -11,6 +11,7 @@ const LIST: &[Column] = &[
     ("OPERATION", "operation"),
     ("CONNECTOR", "connectorId"),
     ("ACTION", "actionId"),
+    ("TARGET", "targetId"),
     ("DECISION", "decision"),
     ("STATUS", "status"),
     ("MS", "durationMs"),
@@ -43,7 +44,10 @@ pub struct Filter {
     /// With this action
     #[arg(long, value_name = "ID")]
     action_id: Option<String>,
-    /// `execute`, `credential.create`, `credential.delete`
+    /// What was written to: the id of a server, key, credential, …
+    #[arg(long, value_name = "ID")]
+    target_id: Option<String>,
+    /// `execute`, or a write: `server.create`, `token.rotate`, `credential.delete`, …
     #[arg(long)]
     operation: Option<String>,
     /// How it was decided
@@ -71,6 +75,7 @@ impl Audit {
             ("serverId", filter.server_id.as_deref()),
             ("connectorId", filter.connector_id.as_deref()),
             ("actionId", filter.action_id.as_deref()),
+            ("targetId", filter.target_id.as_deref()),
             ("operation", filter.operation.as_deref()),
             ("decision", filter.decision.as_deref()),
             ("requestId", filter.request_id.as_deref()),

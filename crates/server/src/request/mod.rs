@@ -9,8 +9,12 @@ use http::{HeaderMap, header::CONTENT_TYPE, request::Parts};
 use serde::{Deserialize, de::DeserializeOwned};
 
 mod id;
+mod trail;
 
-pub use self::id::{REQUEST_ID, RequestId};
+pub use self::{
+    id::{REQUEST_ID, RequestId},
+    trail::{Target, audited},
+};
 use crate::{
     app::App,
     auth::{self, Caller, Identity},
@@ -39,7 +43,9 @@ impl FromRequestParts<App> for Management {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
-        Ok(Self(auth::management(app, &Identity::read(&parts.headers)?).await?))
+        let caller = auth::management(app, &Identity::read(&parts.headers)?).await?;
+        trail::note(parts, app, &caller);
+        Ok(Self(caller))
     }
 }
 
@@ -48,20 +54,28 @@ impl FromRequestParts<App> for Twin {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
         let identity = Identity::read(&parts.headers)?;
-        Ok(Self {
-            caller: auth::twin(app, &identity).await?,
-            credential_id: identity.credential_id.map(str::to_owned),
-            request_id: RequestId::of(&parts.extensions),
-        })
+        let caller = auth::twin(app, &identity).await?;
+        trail::note(parts, app, &caller);
+        Ok(Self { caller, credential_id: identity.credential_id.map(str::to_owned), request_id: RequestId::of(&parts.extensions) })
     }
 }
 
-impl Twin {
-    /// Counts a call against the caller's rate limit.
-    pub fn count(&self, app: &App) -> Result<Limited> {
-        let limit = self.caller.server.as_ref().and_then(|server| server.settings.rate_limit_per_minute);
-        let limited = app.limits.check(self.caller.rate_key(), limit.unwrap_or(app.config.rate_limit_per_minute));
-        if limited.outcome.allowed { Ok(limited) } else { Err(limited.error()) }
+/// A caller of the REST twin whose request is counted against its rate limit, before its body is looked at.
+pub struct Counted {
+    /// The caller.
+    pub twin: Twin,
+    /// What it did to the caller's window.
+    pub limited: Limited,
+}
+
+impl FromRequestParts<App> for Counted {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
+        let twin = Twin::from_request_parts(parts, app).await?;
+        let limit = twin.caller.server.as_ref().and_then(|server| server.settings.rate_limit_per_minute);
+        let limited = app.limits.check(twin.caller.rate_key(), limit.unwrap_or(app.config.rate_limit_per_minute));
+        if limited.outcome.allowed { Ok(Self { twin, limited }) } else { Err(limited.error()) }
     }
 }
 

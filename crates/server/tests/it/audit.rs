@@ -21,7 +21,7 @@ async fn calls_leave_entries_with_their_decision() {
     node.post("/connectors/open/actions/listItems/execute", json!({ "parameters": { "filter": secret } })).await.expect(200);
     shop::credential(&node, "ann", "apiKey", json!({ "apiKey": "12345678" })).await;
     let all = node.get("/api/audit").await.expect(200);
-    assert_eq!(all.body["total"], 6, "{}", all.text);
+    assert_eq!(all.body["total"], 9, "{}", all.text);
     assert!(!all.text.contains(secret) && !all.text.contains(&server.token), "{}", all.text);
     let entries = all.body["entries"].as_array().unwrap();
     let times: Vec<&str> = entries.iter().map(|entry| entry["at"].as_str().unwrap()).collect();
@@ -46,33 +46,56 @@ async fn calls_leave_entries_with_their_decision() {
         ("userId=ann", 3),
         ("userId=bob", 2),
         ("decision=denied", 1),
-        ("decision=allowed", 5),
+        ("decision=allowed", 8),
         ("operation=execute", 5),
-        ("connectorId=shop", 1),
+        ("connectorId=shop", 2),
         ("actionId=getItem", 1),
         ("userId=ann&decision=denied", 1),
         ("userId=nobody", 0),
         ("since=2100-01-01T00:00:00Z", 0),
-        ("until=2100-01-01T00:00:00Z", 6),
+        ("until=2100-01-01T00:00:00Z", 9),
         ("until=2001-01-01T00:00:00Z", 0),
     ] {
         assert_eq!(node.get(&format!("/api/audit?{filter}")).await.expect(200).body["total"], total, "{filter}");
     }
     let by_server = node.get(&format!("/api/audit?serverId={}", server.id)).await;
-    assert_eq!(by_server.body["total"], 4);
+    assert_eq!(by_server.body["total"], 5);
     let by_request = node.get(&format!("/api/audit?requestId={}", allowed["requestId"].as_str().unwrap())).await;
     assert_eq!(by_request.body["total"], 1, "the request id leads from an answer to its entry");
     for wrong in ["since=yesterday", "until=x", "limit=0"] {
         assert_eq!(node.get(&format!("/api/audit?{wrong}")).await.status, 400, "{wrong}");
     }
     let mut seen = Vec::new();
-    for offset in [0, 2, 4] {
-        let page = node.get(&format!("/api/audit?limit=2&offset={offset}")).await.expect(200);
-        assert_eq!(page.body["hasMore"], offset != 4);
+    for offset in [0, 3, 6] {
+        let page = node.get(&format!("/api/audit?limit=3&offset={offset}")).await.expect(200);
+        assert_eq!(page.body["hasMore"], offset != 6);
         seen.extend(page.body["entries"].as_array().unwrap().iter().map(|entry| entry["id"].to_string()));
     }
     seen.dedup();
-    assert_eq!(seen.len(), 6);
+    assert_eq!(seen.len(), 9);
+}
+
+/// Arguments by their places are put together only after the call was judged, so that what is refused before leaves its entry too.
+#[tokio::test]
+async fn executions_by_place_leave_entries_whatever_comes_of_them() {
+    let node = TestNode::start().await;
+    let _platform = shop::shop(&node).await;
+    let restrictions = json!({ "actions": { "mode": "blocklist", "blockedActions": ["deleteItem"] } });
+    let server = node.server(json!({ "name": "S", "restrictions": restrictions })).await;
+    let execute = async |action: &str, body: Value| {
+        let ask = node.ask("POST", &format!("/connectors/open/actions/{action}/execute"));
+        ask.header("x-mcp-server-id", &server.id).json(&body).send().await.status
+    };
+    let by_place = json!({ "pathParams": { "id": "1" } });
+    assert_eq!(execute("getItem", by_place.clone()).await, 200);
+    assert_eq!(execute("deleteItem", by_place.clone()).await, 403);
+    assert_eq!(execute("noSuchAction", by_place).await, 404);
+    assert_eq!(execute("getItem", json!({ "pathParams": { "id": "1" }, "parameters": { "id": "2" } })).await, 400);
+    assert_eq!(execute("createItem", json!({ "requestBody": 7 })).await, 400);
+    let all = node.get("/api/audit?operation=execute").await.expect(200);
+    let mut seen: Vec<_> = all.body["entries"].as_array().unwrap().iter().map(|entry| entry["status"].as_i64().unwrap()).collect();
+    seen.sort_unstable();
+    assert_eq!(seen, [200, 400, 400, 403, 404], "{}", all.text);
 }
 
 #[tokio::test]
@@ -86,7 +109,126 @@ async fn members_see_their_own_entries() {
     let seen = own("").send().await.expect(200);
     assert_eq!((&seen.body["total"], &seen.body["entries"][0]["userId"]), (&json!(1), &json!("mia")));
     assert_eq!(own("?userId=ann").send().await.expect(200).body["total"], 0);
-    assert_eq!(node.get("/api/audit").await.body["total"], 2);
+    assert_eq!(node.get("/api/audit?operation=execute").await.body["total"], 2);
+}
+
+/// Who, for whom, what, and what came of it: for every write, made or refused.
+#[tokio::test]
+async fn writes_leave_entries_with_their_target() {
+    let node = TestNode::start().await;
+    let _platform = shop::shop(&node).await;
+    let mia = node.key("mia", "member").await;
+    let made = node.ask("POST", "/api/servers").user("ann").json(&json!({ "name": "S" })).send().await.expect(201);
+    let (server, token) = (made.body["serverId"].as_str().unwrap(), made.body["accessToken"].as_str().unwrap());
+    let path = format!("/api/servers/{server}");
+    let anns = |method: &str, path: &str| node.ask(method, path).user("ann");
+    anns("PUT", &path).json(&json!({ "description": "d" })).send().await.expect(200);
+    anns("PUT", &path).json(&json!({ "name": "" })).send().await.expect(400);
+    anns("PUT", &path).body("application/json", "{").send().await.expect(400);
+    node.ask("DELETE", &path).key(&mia).send().await.expect(404);
+    let steps = json!({ "steps": [{ "connectorId": "open", "actionId": "listItems" }] });
+    anns("PUT", &format!("{path}/workflows/look")).json(&steps).send().await.expect(201);
+    anns("DELETE", &format!("{path}/workflows/look")).send().await.expect(200);
+    anns("POST", &format!("{path}/token")).send().await.expect(200);
+    anns("DELETE", &format!("{path}/token")).send().await.expect(200);
+    anns("DELETE", &path).send().await.expect(200);
+    node.ask("POST", "/api/jwt-issuers").key(&mia).json(&json!({})).send().await.expect(403);
+    let secret = "0123456789-0123456789-0123456789-ok";
+    let issuer = node.post("/api/jwt-issuers", json!({ "secret": secret })).await.expect(201).body["id"].clone();
+    node.account("acme").await;
+    node.delete("/api/accounts/acme").await.expect(200);
+    node.ask("POST", "/api/servers").anonymous().json(&json!({ "name": "S" })).send().await.expect(401);
+
+    let all = node.get("/api/audit?limit=1000").await.expect(200);
+    for secret in [token, secret, &mia] {
+        assert!(!all.text.contains(secret), "{}", all.text);
+    }
+    let entries = all.body["entries"].as_array().unwrap();
+    let admin = entries.iter().find(|entry| entry["operation"] == "account.create").unwrap()["caller"].clone();
+    let mia = entries.iter().find(|entry| entry["userId"] == "mia").unwrap()["caller"].clone();
+    assert!(mia != admin && mia.as_str().unwrap().starts_with("key:key_"), "{mia}");
+    let seen: Vec<Value> = entries
+        .iter()
+        .rev()
+        .map(|entry| {
+            json!([
+                entry["operation"],
+                entry["caller"],
+                entry["userId"],
+                entry["decision"],
+                entry["status"],
+                entry["targetId"],
+                entry["serverId"]
+            ])
+        })
+        .collect();
+    let key = seen[2][5].clone();
+    assert!(key.as_str().unwrap().starts_with("key_"), "{key}");
+    let none = Value::Null;
+    let expected = json!([
+        ["connector.create", admin, "admin", "allowed", 201, "shop", none],
+        ["connector.create", admin, "admin", "allowed", 201, "open", none],
+        ["key.create", admin, "admin", "allowed", 201, key, none],
+        ["server.create", admin, "ann", "allowed", 201, server, server],
+        ["server.update", admin, "ann", "allowed", 200, server, server],
+        ["server.update", admin, "ann", "allowed", 400, server, server],
+        ["server.update", admin, "ann", "allowed", 400, server, server],
+        ["server.delete", mia, "mia", "allowed", 404, server, server],
+        ["workflow.put", admin, "ann", "allowed", 201, "look", server],
+        ["workflow.delete", admin, "ann", "allowed", 200, "look", server],
+        ["token.rotate", admin, "ann", "allowed", 200, server, server],
+        ["token.revoke", admin, "ann", "allowed", 200, server, server],
+        ["server.delete", admin, "ann", "allowed", 200, server, server],
+        ["issuer.create", mia, "mia", "denied", 403, none, none],
+        ["issuer.create", admin, "admin", "allowed", 201, issuer, none],
+        ["account.create", admin, "admin", "allowed", 201, "acme", none],
+        ["account.delete", admin, "admin", "allowed", 200, "acme", none],
+    ]);
+    assert_eq!(Value::from(seen), expected);
+    assert_eq!(node.get(&format!("/api/audit?targetId={server}")).await.body["total"], 8);
+    assert_eq!(node.get("/api/audit?operation=server.update").await.body["total"], 3);
+    assert!(entries.iter().all(|entry| entry["door"] == "rest" && entry["durationMs"].as_f64().unwrap() > 0.0), "{}", all.text);
+}
+
+/// A credential that was refused says as much as one that was made, at both doors; its secret stays out.
+#[tokio::test]
+async fn refused_credentials_leave_entries() {
+    let node = TestNode::start().await;
+    let _platform = shop::shop(&node).await;
+    let lists = json!({ "connectors": { "mode": "allowlist", "allowedIds": ["shop", "nowhere"] }, "users": { "mode": "blocklist", "blockedIds": ["eve"] } });
+    let server = node.server(json!({ "name": "S", "restrictions": lists })).await;
+    let secret = json!({ "apiKey": "hush-hush-12345678" });
+    for (connector, kind, fields, status) in [
+        ("open", "apiKey", &secret, 403),
+        ("nowhere", "apiKey", &secret, 404),
+        ("shop", "oauth1", &secret, 400),
+        ("shop", "apiKey", &json!({ "token": "hush-hush-12345678" }), 400),
+        ("shop", "apiKey", &secret, 200),
+    ] {
+        let arguments = json!({ "connectorId": connector, "authenticationType": kind, "fields": fields });
+        let made = tool(server.ask().user("ann").header("x-request-id", "by-mcp"), "create_credential_alloy", arguments).await;
+        let body = json!({ "authenticationType": kind, "data": fields, "userId": "ann" });
+        let twin = node.ask("POST", &format!("/connectors/{connector}/credentials")).header("x-mcp-server-id", &server.id);
+        let twin = twin.header("x-request-id", "by-rest").json(&body).send().await.expect(status);
+        for (door, id) in [("mcp", &made.json["credentialId"]), ("rest", &twin.body["credentialId"])] {
+            let seen = node.get(&format!("/api/audit?requestId=by-{door}&limit=1")).await.expect(200);
+            let expected = json!({ "operation": "credential.create", "door": door, "userId": "ann", "serverId": server.id, "connectorId": connector,
+                "decision": if status == 403 { "denied" } else { "allowed" }, "status": status, "targetId": id });
+            for (member, value) in expected.as_object().unwrap() {
+                assert_eq!(seen.body["entries"][0][member], *value, "{connector} {member} by {door}: {}", seen.text);
+            }
+            assert!(!seen.text.contains("hush"), "{}", seen.text);
+        }
+    }
+    let eves = json!({ "authenticationType": "apiKey", "data": secret, "userId": "eve" });
+    node.ask("POST", "/connectors/shop/credentials").header("x-mcp-server-id", &server.id).json(&eves).send().await.expect(403);
+    assert_eq!(node.get("/api/audit?operation=credential.create&decision=denied").await.body["total"], 3);
+    node.delete("/connectors/shop/credentials/0123456789abcdef01234567").await.expect(404);
+    let seen = node.get("/api/audit?operation=credential.delete").await.expect(200);
+    assert_eq!(
+        (&seen.body["entries"][0]["status"], &seen.body["entries"][0]["targetId"]),
+        (&json!(404), &json!("0123456789abcdef01234567"))
+    );
 }
 
 /// What a caller names goes into the trail, so no name may break it: one entry that a database refuses would hold up all others.
@@ -100,7 +242,7 @@ async fn no_name_breaks_the_trail() {
     for name in names {
         assert!(server.execute(name, name, json!({})).await.is_error);
     }
-    let seen = node.get("/api/audit").await.expect(200);
+    let seen = node.get("/api/audit?operation=execute").await.expect(200);
     assert_eq!(seen.body["total"], names.len(), "{}", seen.text);
 }
 

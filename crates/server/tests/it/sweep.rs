@@ -177,6 +177,26 @@ async fn absurd_ids_are_never_our_failure() {
     node.get("/health").await.expect(200);
 }
 
+/// Nothing is changed without a trace.
+#[tokio::test]
+async fn every_write_leaves_an_entry() {
+    let node = TestNode::start().await;
+    let _platform = shop::shop(&node).await;
+    let objects = objects(&node).await;
+    let mut writes = 0;
+    for operation in operations(&node).await.iter().filter(|operation| operation.method != "GET" && !operation.path.starts_with("/mcp")) {
+        writes += 1;
+        let path = fill(&operation.path, &objects);
+        let id = format!("write-{writes}");
+        let ask = node.ask(&operation.method, &path).header("x-request-id", &id);
+        let answer = if operation.takes_json { ask.json(&json!({})) } else { ask }.send().await;
+        let seen = node.get(&format!("/api/audit?requestId={id}")).await.expect(200);
+        assert_eq!(seen.body["total"], 1, "{} {path}: {}", operation.method, seen.text);
+        assert_eq!(seen.body["entries"][0]["status"], answer.status, "{} {path}: {} {}", operation.method, answer.text, seen.text);
+    }
+    assert!(writes >= 21, "{writes}");
+}
+
 /// One request whose path no client library has tidied up.
 async fn raw(node: &TestNode, method: &str, path: &str, json: bool) -> (u16, String) {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

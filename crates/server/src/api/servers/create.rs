@@ -1,11 +1,10 @@
 //! Create a server. Source: seed 002 (`POST /api/servers`).
 
 use axum::extract::State;
-use http::StatusCode;
 
 use super::view::{ServerBody, ServerView};
 use crate::{
-    api::token,
+    api::{created::Created, token},
     app::App,
     clock::{now_ms, random_slug},
     error::{Error, Result},
@@ -21,11 +20,7 @@ use crate::{
     request_body = ServerBody,
     responses((status = 201, description = "Created", body = ServerView), (status = 400, description = "A field is wrong; `details.field` names it"),
         (status = 401, description = "Not authenticated"), (status = 409, description = "Server name already exists")))]
-pub async fn create(
-    State(app): State<App>,
-    Management(caller): Management,
-    Json(body): Json<ServerBody>,
-) -> Result<(StatusCode, axum::Json<ServerView>)> {
+pub async fn create(State(app): State<App>, Management(caller): Management, Json(body): Json<ServerBody>) -> Result<Created<ServerView>> {
     let Some(name) = &body.name else {
         return Err(Error::invalid("name", "`name` is missing: give the server a name of 1 to 100 characters."));
     };
@@ -45,7 +40,8 @@ pub async fn create(
     body.apply(&mut server)?;
     let token = token::Made::new(&app, &server.id)?;
     app.store.create_server(&server, &token.as_new(expires_at)).await?;
-    Ok((StatusCode::CREATED, axum::Json(ServerView::with_new_token(&app, &server, token.text(), expires_at))))
+    let view = ServerView::with_new_token(&app, &server, token.text(), expires_at);
+    Ok(Created(server.id, view))
 }
 
 /// Lower-case ASCII letters and digits, everything else one `-`: `Production Server` becomes `production-server`.

@@ -26,7 +26,7 @@ pub async fn create(context: &Context<'_>, mut arguments: Map<String, Value>) ->
     let kind = required(&arguments, "authenticationType", "one of the types that get_credential_metadata_alloy shows for this connector")?;
     let new = NewCredential {
         connector_id,
-        scope: &context.caller.scope,
+        user: None,
         kind,
         values,
         name: optional(&arguments, "name")?,

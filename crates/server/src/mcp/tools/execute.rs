@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use amalgam_connector::shape::{ShapeLimits, Wanted, shape};
+use amalgam_connector::shape::{ShapeLimits, Wanted, is_shown_as_is, shape};
 use serde_json::{Map, Value, json};
 
 use super::{Outcome, optional, required};
 use crate::{
     call::{self, Answer, Call, Door},
     direct::Tool,
-    error::{Error, Result},
+    error::{Error, Kind, Result},
     mcp::Context,
 };
 
@@ -34,14 +34,13 @@ pub async fn dynamic(context: &Context<'_>, mut arguments: Map<String, Value>, t
         door: Door::Mcp,
         connector_id,
         action_id,
-        arguments: parameters,
         arguments_text: text.as_bytes(),
         credential_id,
         extra_headers: &[],
         timeout: timeout(&arguments)?,
         request_id: context.request_id,
     };
-    outcome(call::run(context.app, call).await?, action_id, &wanted).map(|(outcome, _)| outcome)
+    outcome(call::run(context.app, call, parameters).await?, action_id, &wanted).map(|(outcome, _)| outcome)
 }
 
 /// Runs the action that a tool of direct exposure stands for.
@@ -52,14 +51,13 @@ pub async fn direct(context: &Context<'_>, tool: &Tool, mut arguments: Map<Strin
         door: Door::Mcp,
         connector_id: &tool.connector_id,
         action_id: &tool.action_id,
-        arguments,
         arguments_text: text.as_bytes(),
         credential_id: context.credential_id,
         extra_headers: &[],
         timeout: None,
         request_id: context.request_id,
     };
-    let (mut outcome, is_object) = outcome(call::run(context.app, call).await?, &tool.action_id, &wanted)?;
+    let (mut outcome, is_object) = outcome(call::run(context.app, call, arguments).await?, &tool.action_id, &wanted)?;
     if tool.has_output_schema {
         if !is_object {
             outcome.text = format!("{{\"data\":{}}}", outcome.text);
@@ -104,7 +102,14 @@ fn wanted(arguments: &mut Map<String, Value>) -> Result<Wanted> {
 /// Shapes an answer for a model; the second part tells whether it is an object.
 fn outcome(answer: Answer, action_id: &str, wanted: &Wanted) -> Result<(Outcome, bool)> {
     let Some(action) = answer.connector.connector.action(action_id) else { return Err(Error::internal("the action of an answer is gone")) };
-    let shaped = shape(action, answer.value, wanted, answer.next, &ShapeLimits::default());
+    let limits = ShapeLimits::default();
+    if answer.picked_credential.is_none() && is_shown_as_is(action, &answer.extent, wanted, answer.next.as_ref(), &limits) {
+        let text = String::from_utf8(answer.body.into()).map_err(Error::internal)?;
+        return Ok((Outcome { text, structured: false, cached: answer.cached }, answer.extent.is_object));
+    }
+    let value = amalgam_protocol::strict::parse_answer(&answer.body)
+        .map_err(|e| Error::new(Kind::PlatformFailed, format!("The platform's answer cannot be shortened: {e}")))?;
+    let shaped = shape(action, value, wanted, answer.next, &limits);
     let is_object = answer.picked_credential.is_some() || shaped.value.is_object();
     let text = match answer.picked_credential {
         None if !shaped.changed => String::from_utf8(answer.body.into()).map_err(Error::internal)?,
