@@ -46,7 +46,7 @@ impl From<&Issuer> for IssuerView {
 
 /// What may be sent to make an issuer.
 #[derive(Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct IssuerBody {
     /// Must equal the token's `iss`; absent or null matches only tokens without one.
     issuer: Option<String>,
