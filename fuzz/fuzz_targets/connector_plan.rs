@@ -8,7 +8,8 @@ use std::sync::LazyLock;
 use amalgam_connector::connector::{CompiledAction, Connector};
 use amalgam_connector::parse::parse_toml;
 use amalgam_connector::plan::{Account, Plan, plan};
-use amalgam_connector::shape::{ShapeLimits, failure, shape};
+use amalgam_connector::shape::{ShapeLimits, Wanted, shape};
+use amalgam_connector::{failure, paging};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value};
 use url::Url;
@@ -35,7 +36,7 @@ fuzz_target!(|input: &[u8]| {
     for auth in std::iter::once(None).chain(DEMO.definition().auth.iter().map(Some)) {
         for extra_headers in [extra_headers, &broken_headers] {
             let auth = auth.map(|scheme| (scheme, secrets.as_slice()));
-            let account = Account { variables: &variables, auth, extra_headers, boundary: "b0undary" };
+            let account = Account { variables: &variables, auth, extra_headers, nonce: "b0undary" };
             for action in DEMO.actions() {
                 drop(action.validate(&arguments));
                 if let Ok(plan) = plan(&DEMO, action, &arguments, &account) {
@@ -74,9 +75,13 @@ fn stays(plan: &Plan, action: &CompiledAction, site: &str) {
 /// Any JSON as a platform's answer is cut down to the limits, and cut down it stays as it is.
 fn shaped(body: Value) {
     let limits = ShapeLimits { items: 3, refine_over: 6, string_bytes: 16, depth: 4 };
-    drop(failure(&DEMO, &body));
+    let arguments = body.as_object().cloned().unwrap_or_default();
+    let link = body.get("link").and_then(Value::as_str);
     for action in DEMO.actions() {
-        let shaped = shape(action, body.clone(), &limits);
+        drop(failure::in_success(&DEMO, action, &body));
+        drop(failure::advice(&DEMO, action, 403, Some(&body), ""));
+        let next = paging::next(&action.action, &arguments, link, &body);
+        let shaped = shape(action, body.clone(), &Wanted::default(), next, &limits);
         assert!(shaped.changed || shaped.value == body);
     }
 }

@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 
 use serde_json::Value;
-use url::Url;
 
 use crate::check_action::check_action;
-use crate::definition::{AuthKind, AuthScheme, Definition, SecretPlace, Variable, VariableKind};
+use crate::check_auth::check_auth;
+use crate::check_url::check_url;
+use crate::definition::{Definition, Difference, Failure, RateLimit, Variable};
 use crate::parse::Problem;
 use crate::template::{Piece, pieces};
 use crate::text::{closest, is_header_value, is_owned_header, is_token, name};
@@ -38,17 +39,13 @@ pub fn check(definition: &Definition) -> Vec<Problem> {
         problems.add("name", "Give the connector a name that people know the platform by.");
     }
     check_variables(&mut problems, definition);
-    check_base_url(&mut problems, definition);
+    check_url(&mut problems, "base_url", &definition.base_url, definition);
     check_headers(&mut problems, definition);
-    for scheme in &definition.auth {
-        check_scheme(&mut problems, scheme);
-    }
-    if let Some(failure) = &definition.failure {
-        check_pointer(&mut problems, "failure.pointer", &failure.pointer);
-        if let Some(message) = &failure.message {
-            check_pointer(&mut problems, "failure.message", message);
-        }
-    }
+    check_auth(&mut problems, definition);
+    check_failure(&mut problems, "failure", definition.failure.as_ref());
+    check_errors(&mut problems, definition);
+    check_rate_limit(&mut problems, "rate_limit", definition.rate_limit.as_ref());
+    check_vendor(&mut problems, definition);
     for (id, action) in &definition.actions {
         check_action(&mut problems, id, action, definition);
     }
@@ -71,6 +68,15 @@ fn check_variables(problems: &mut Problems, definition: &Definition) {
         if definition.auth.iter().any(|scheme| scheme.field_names().any(|field| field == key)) {
             problems.add(&place, "A variable cannot have the name of a credential's field; rename it.");
         }
+        if variable.optional && variable.default.is_some() {
+            problems.add(&place, "A variable with a default need not be given anyway; leave `optional` or `default` out.");
+        }
+        if !definition.uses(key) {
+            problems.add(
+                &place,
+                format!("`{{{}}}` stands nowhere; use it in a URL, in `headers` or in `send`, or leave the variable out.", name(key)),
+            );
+        }
         let values = variable.default.iter().chain(&variable.choices);
         for value in values.filter(|value| !value.is_empty()) {
             if let Err(message) = variables::judge(key, variable, value) {
@@ -80,88 +86,8 @@ fn check_variables(problems: &mut Problems, definition: &Definition) {
     }
 }
 
-/// The base URL is judged with a harmless value in the place of every variable.
-fn check_base_url(problems: &mut Problems, definition: &Definition) {
-    const PLACE: &str = "base_url";
-    let base = definition.base_url.as_str();
-    let parts = match pieces(base) {
-        Ok(parts) => parts,
-        Err(message) => return problems.add(PLACE, message),
-    };
-    let mut sample = String::new();
-    for (index, part) in parts.iter().enumerate() {
-        let key = match part {
-            Piece::Text(text) => {
-                sample.push_str(text);
-                continue;
-            }
-            Piece::Name(key) => *key,
-        };
-        let Some(variable) = declared(problems, PLACE, key, definition) else {
-            return;
-        };
-        let rest = parts.get(index + 1);
-        if let Some(message) = misplaced(variable, &sample, rest, key) {
-            return problems.add(PLACE, message);
-        }
-        sample.push_str(match variable.kind {
-            VariableKind::Url => "https://example.org",
-            VariableKind::Host => "example.org",
-            VariableKind::Label | VariableKind::Text => "a1",
-        });
-    }
-    check_sample_url(problems, &sample);
-}
-
-/// Why a variable may not stand where it does, given the sample URL before it and the piece after it.
-fn misplaced(variable: &Variable, before: &str, after: Option<&Piece<'_>>, key: &str) -> Option<String> {
-    let in_path = before.split_once("://").is_some_and(|(_, rest)| rest.contains('/'));
-    let ends = match after {
-        None => true,
-        Some(Piece::Text(text)) => text.starts_with('/'),
-        Some(Piece::Name(_)) => false,
-    };
-    match variable.kind {
-        VariableKind::Url if !before.is_empty() || !ends => {
-            Some(format!("`{{{key}}}` is of kind `url`: it is the whole start of the base URL, and only a `/` may follow."))
-        }
-        VariableKind::Host if !before.ends_with("://") || !ends => {
-            Some(format!("`{{{key}}}` is of kind `host`: it stands right after `https://`, and only a `/` may follow."))
-        }
-        VariableKind::Text if !in_path => {
-            Some(format!("`{{{key}}}` is of kind `text`: it may stand in the path of the base URL or in `headers`, not in the host."))
-        }
-        VariableKind::Label if !before.contains("://") => {
-            Some("The base URL begins with `https://`, `http://` or a variable of kind `url`.".to_owned())
-        }
-        _ => None,
-    }
-}
-
-fn check_sample_url(problems: &mut Problems, sample: &str) {
-    const PLACE: &str = "base_url";
-    if !(sample.starts_with("https://") || sample.starts_with("http://")) {
-        return problems.add(PLACE, "The base URL begins with `https://`, `http://` or a variable of kind `url`.");
-    }
-    if let Some(odd) = sample.chars().find(|c| !c.is_ascii_graphic() || "\\?#\"<>^`{|}".contains(*c)) {
-        return problems.add(PLACE, format!("The base URL holds {odd:?}; it is scheme, host, port and path only, percent-encoded."));
-    }
-    match Url::parse(sample) {
-        Err(error) => problems.add(PLACE, format!("The base URL is not a URL: {error}.")),
-        Ok(url) if !url.username().is_empty() || url.password().is_some() || sample.contains("@") && !url.path().contains('@') => {
-            problems.add(PLACE, "The base URL holds user information; credentials belong in `auth`.");
-        }
-        Ok(url) => {
-            let written = sample.split_once("://").and_then(|(_, rest)| rest.find('/').and_then(|at| rest.get(at..))).unwrap_or("/");
-            if url.path() != written || written.contains("//") {
-                problems.add(PLACE, "The path of the base URL holds `.`, `..` or an empty segment; write it out.");
-            }
-        }
-    }
-}
-
 /// The variable of that name, or a problem.
-fn declared<'a>(problems: &mut Problems, place: &str, key: &str, definition: &'a Definition) -> Option<&'a Variable> {
+pub(crate) fn declared<'a>(problems: &mut Problems, place: &str, key: &str, definition: &'a Definition) -> Option<&'a Variable> {
     let variable = definition.variables.get(key);
     if variable.is_none() {
         let hint = closest(key, definition.variables.keys().map(String::as_str));
@@ -193,6 +119,78 @@ fn check_headers(problems: &mut Problems, definition: &Definition) {
             }
         }
     }
+    if let Some(header) = &definition.idempotency_header {
+        check_header_name(problems, "idempotency_header", header);
+        if seen.contains(&header.to_ascii_lowercase()) {
+            problems.add("idempotency_header", "This header is fixed in `headers`; leave one of them out.");
+        }
+    }
+}
+
+/// The pointers of a rule about answers that fail; `place` is where it stands.
+pub(crate) fn check_failure(problems: &mut Problems, place: &str, failure: Option<&Failure>) {
+    let Some(failure) = failure else { return };
+    check_pointer(problems, &format!("{place}.pointer"), &failure.pointer);
+    if let Some(message) = &failure.message {
+        check_pointer(problems, &format!("{place}.message"), message);
+    }
+}
+
+fn check_errors(problems: &mut Problems, definition: &Definition) {
+    let Some(errors) = &definition.errors else { return };
+    errors.code.iter().for_each(|pointer| check_pointer(problems, "errors.code", pointer));
+    if let Some(message) = &errors.message {
+        check_pointer(problems, "errors.message", message);
+    }
+    for (code, meaning) in &errors.meanings {
+        let place = format!("errors.meanings.{}", name(code));
+        if meaning.trim().is_empty() || !meaning.ends_with(['.', '!', '?']) {
+            problems.add(&place, "Say in whole sentences what the code means and what to do.");
+        }
+        let is_status = code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_digit());
+        if errors.code.is_empty() && !is_status {
+            problems
+                .add(&place, "Only HTTP statuses can be told apart without `errors.code`, which says where the platform's code stands.");
+        }
+    }
+}
+
+/// A rate limit that can be waited for; `place` is where it stands.
+pub(crate) fn check_rate_limit(problems: &mut Problems, place: &str, limit: Option<&RateLimit>) {
+    let Some(limit) = limit else { return };
+    if limit.requests == 0 || limit.seconds == 0 {
+        problems.add(place, "A rate limit is at least one request in at least one second.");
+    }
+    if let Some(wait) = &limit.wait {
+        check_pointer(problems, &format!("{place}.wait"), wait);
+    }
+    if limit.reset_header.as_ref().is_some_and(|header| !is_token(header)) {
+        problems.add(format!("{place}.reset_header"), "This is not the name of a header.");
+    }
+}
+
+fn check_vendor(problems: &mut Problems, definition: &Definition) {
+    let Some(vendor) = &definition.vendor else { return };
+    if vendor.documents.iter().any(|file| file.is_empty() || file.contains(['/', '\\'])) {
+        problems.add("vendor.documents", "Write names of files, without folders.");
+    }
+    if vendor.documents.is_empty() == vendor.by_hand.is_none() {
+        problems.add("vendor", "Name the vendor's `documents`, or say in `by_hand` which reference was read instead.");
+    }
+    check_differences(problems, "vendor", &vendor.differs);
+}
+
+/// Differences that are explained, each once; `place` is what they belong to.
+pub(crate) fn check_differences(problems: &mut Problems, place: &str, differs: &[Difference]) {
+    let mut seen = HashSet::new();
+    for difference in differs {
+        if difference.what.trim().is_empty() || difference.why.trim().is_empty() {
+            problems.add(format!("{place}.differs"), "A difference has `what`, as the check names it, and `why` the connector is right.");
+        }
+        if !seen.insert(difference.what.as_str()) {
+            problems.add(format!("{place}.differs"), format!("The difference `{}` stands twice.", name(&difference.what)));
+        }
+    }
 }
 
 /// A header that a definition may name: a token that is not the engine's own.
@@ -201,42 +199,6 @@ pub(crate) fn check_header_name(problems: &mut Problems, place: &str, header: &s
         problems.add(place, "A header's name holds letters, digits and !#$%&'*+-.^_`|~ only.");
     } else if is_owned_header(header) {
         problems.add(place, format!("`{header}` belongs to the connection and is set by the engine; leave it out."));
-    }
-}
-
-fn check_scheme(problems: &mut Problems, scheme: &AuthScheme) {
-    let place = format!("auth.{}", scheme.kind.as_str());
-    if scheme.kind == AuthKind::ApiKey && scheme.send.is_empty() {
-        problems.add(
-            &place,
-            "An `apiKey` scheme says in `send` where the key goes: `{field = \"apiKey\", in = \"header\", name = \"X-Api-Key\"}`.",
-        );
-    }
-    for sent in &scheme.send {
-        let place = format!("{place}.send.{}", name(&sent.name));
-        if !scheme.field_names().any(|field| field == sent.field) {
-            let known = scheme.field_names().collect::<Vec<_>>().join("`, `");
-            problems.add(&place, format!("`{}` is not a field of this scheme; it has `{known}`.", name(&sent.field)));
-        }
-        if !is_header_value(&sent.prefix) {
-            problems.add(&place, "A prefix is visible ASCII on one line.");
-        }
-        match sent.place {
-            SecretPlace::Header => check_header_name(problems, &place, &sent.name),
-            SecretPlace::Query if sent.name.is_empty() => problems.add(&place, "Name the query parameter."),
-            SecretPlace::Query => {}
-        }
-    }
-    match &scheme.oauth2 {
-        Some(_) if scheme.kind != AuthKind::OAuth2 => problems.add(&place, "`oauth2` belongs to a scheme of type `oauth2` only."),
-        Some(oauth2) => {
-            for (key, value) in [("authorize_url", &oauth2.authorize_url), ("token_url", &oauth2.token_url)] {
-                if !value.contains('{') && !Url::parse(value).is_ok_and(|url| matches!(url.scheme(), "https" | "http")) {
-                    problems.add(format!("{place}.oauth2.{key}"), "Write a full https URL.");
-                }
-            }
-        }
-        None => {}
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use crate::check::{Problems, check_header_name, check_pointer, check_schema};
-use crate::definition::{Action, BodyKind, Definition, Method, Parameter, Place};
+use crate::check::{Problems, check_differences, check_failure, check_header_name, check_pointer, check_rate_limit, check_schema};
+use crate::definition::{Action, AuthScheme, BodyKind, Definition, Method, Paging, Parameter, Place, Placement, SecretPlace};
 use crate::template::{Piece, pieces};
 use crate::text::{closest, name, show};
 
@@ -15,7 +15,7 @@ pub(crate) fn check_action(problems: &mut Problems, id: &str, action: &Action, d
     if id.is_empty() || id.chars().count() > 200 || id.chars().any(char::is_control) {
         problems.add(&place, "The id of an action is 1 to 200 characters without control characters.");
     }
-    check_path(problems, &place, action);
+    check_path(problems, &place, action, definition);
     let mut wires = HashSet::new();
     for (key, param) in &action.params {
         check_param(problems, &format!("{place}.params.{}", name(key)), key, param, definition);
@@ -28,7 +28,12 @@ pub(crate) fn check_action(problems: &mut Problems, id: &str, action: &Action, d
             );
         }
     }
-    check_body(problems, &place, action);
+    check_body(problems, &place, action, definition);
+    check_graphql(problems, &place, action);
+    check_scopes(problems, &place, action, definition);
+    check_failure(problems, &format!("{place}.failure"), action.failure.as_ref());
+    check_rate_limit(problems, &format!("{place}.rate_limit"), action.rate_limit.as_ref());
+    check_differences(problems, &place, &action.differs);
     if let Some(response) = &action.response {
         for (key, pointer) in [("select", &response.select), ("items", &response.items)] {
             if let Some(pointer) = pointer {
@@ -38,21 +43,74 @@ pub(crate) fn check_action(problems: &mut Problems, id: &str, action: &Action, d
         if let Some(schema) = &response.schema {
             check_schema(problems, &format!("{place}.response.schema"), schema);
         }
-    }
-    if let Some(pagination) = &action.pagination {
-        for (key, param) in [("cursor", &pagination.cursor), ("limit", &pagination.limit)] {
-            if let Some(param) = param
-                && !action.params.contains_key(param)
-            {
-                problems.add(format!("{place}.pagination.{key}"), unknown_param(param, action));
-            }
-        }
-        if let Some(pointer) = &pagination.next {
-            check_pointer(problems, &format!("{place}.pagination.next"), pointer);
+        if response.fields.iter().any(|field| field.split('.').any(str::is_empty)) {
+            problems.add(format!("{place}.response.fields"), "A field is the name of a member, or names joined by dots: `owner.login`.");
         }
     }
+    check_pagination(problems, &format!("{place}.pagination"), action);
     if action.sample.as_ref().is_some_and(|sample| !sample.is_object()) {
         problems.add(format!("{place}.sample"), "A sample is an object of arguments.");
+    }
+}
+
+fn check_pagination(problems: &mut Problems, place: &str, action: &Action) {
+    let Some(pagination) = &action.pagination else { return };
+    for (key, param) in [("cursor", &pagination.cursor), ("limit", &pagination.limit)] {
+        if let Some(param) = param
+            && !action.params.contains_key(param)
+        {
+            problems.add(format!("{place}.{key}"), unknown_param(param, action));
+        }
+    }
+    for (key, pointer) in [("next", &pagination.next), ("more", &pagination.more)] {
+        if let Some(pointer) = pointer {
+            check_pointer(problems, &format!("{place}.{key}"), pointer);
+        }
+    }
+    let (needs, takes_next) = match pagination.kind {
+        Paging::Cursor => (pagination.cursor.is_some() && pagination.next.is_none(), true),
+        Paging::Url | Paging::Last => (pagination.cursor.is_none() || pagination.next.is_none(), true),
+        Paging::Link | Paging::Page | Paging::Offset => (pagination.cursor.is_none(), false),
+    };
+    if needs {
+        let names = if takes_next { "`cursor`, the argument, and `next`, where the answer has it" } else { "`cursor`, the argument" };
+        problems.add(place, format!("Paging of this kind has {names}. The kinds are cursor, url, link, last, page and offset."));
+    }
+    if !takes_next && pagination.next.is_some() {
+        problems.add(format!("{place}.next"), "Paging of this kind does not read `next`; leave it out, or write another `kind`.");
+    }
+    if pagination.first.is_some() && pagination.kind != Paging::Page {
+        problems.add(format!("{place}.first"), "Only pages have a first number; leave it out, or write `kind = \"page\"`.");
+    }
+}
+
+/// GraphQL (graphql.org/learn/serving-over-http): one POST of `query` and `variables`.
+fn check_graphql(problems: &mut Problems, place: &str, action: &Action) {
+    let Some(document) = &action.graphql else { return };
+    let place = format!("{place}.graphql");
+    if document.trim().is_empty() {
+        problems.add(&place, "Write the document, such as `query Issues($first: Int) { … }`.");
+    }
+    if action.method != Method::Post || action.body.is_some() {
+        problems.add(&place, "A GraphQL document is sent by POST and as JSON; write `method = \"POST\"` and no `body`.");
+    }
+    for (key, param) in action.params.iter().filter(|(_, param)| param.place == Place::Body) {
+        let wire = param.wire_name(key);
+        if param.whole || !document.contains(&format!("${wire}")) {
+            problems.add(&place, format!("The document has no variable `${}`; body parameters are its variables.", name(wire)));
+        }
+    }
+}
+
+fn check_scopes(problems: &mut Problems, place: &str, action: &Action, definition: &Definition) {
+    let declared = definition.auth.iter().find_map(|scheme| scheme.oauth2.as_ref()).map(|oauth2| &oauth2.scopes);
+    for scope in action.scopes.iter().flat_map(|entry| entry.split(' ')) {
+        if scope.is_empty() {
+            problems.add(format!("{place}.scopes"), "A scope is one word; scopes that are needed together have one space between.");
+        } else if declared.is_some_and(|declared| !declared.contains_key(scope)) {
+            problems
+                .add(format!("{place}.scopes"), format!("The scope `{}` is not described in `oauth2.scopes`; add it there.", name(scope)));
+        }
     }
 }
 
@@ -62,7 +120,7 @@ fn unknown_param(wanted: &str, action: &Action) -> String {
     format!("The action has no parameter `{}`.{hint}", name(wanted))
 }
 
-fn check_path(problems: &mut Problems, place: &str, action: &Action) {
+fn check_path(problems: &mut Problems, place: &str, action: &Action, definition: &Definition) {
     let place = format!("{place}.path");
     let (path, query) = split_query(&action.path);
     if !path.starts_with('/') {
@@ -80,6 +138,7 @@ fn check_path(problems: &mut Problems, place: &str, action: &Action) {
                 Some((index, _, _)) => {
                     used.insert(index);
                 }
+                None if is_secret(action, definition, key) => {}
                 None => problems.add(&place, format!("`{{{}}}` has no parameter with `in = \"path\"`; add one of that name.", name(key))),
             },
         }
@@ -104,6 +163,12 @@ fn check_path(problems: &mut Problems, place: &str, action: &Action) {
     if let Some(query) = query {
         check_fixed(problems, &place, query, "/?:@!$&'()*+,;=-._~[]|");
     }
+}
+
+/// Whether every way to authenticate places a secret under this name in the path, and the action authenticates.
+fn is_secret(action: &Action, definition: &Definition, key: &str) -> bool {
+    let places = |scheme: &AuthScheme| scheme.placements().iter().any(|sent| sent.place == SecretPlace::Path && sent.name == key);
+    action.auth && !definition.auth.is_empty() && definition.auth.iter().all(places)
 }
 
 /// The path and the fixed query of a path template.
@@ -143,6 +208,10 @@ fn check_param(problems: &mut Problems, place: &str, key: &str, param: &Paramete
         if definition.headers.keys().any(|fixed| fixed.eq_ignore_ascii_case(wire)) {
             problems.add(place, format!("`{}` is a fixed header of the connector already; leave one of them out.", name(wire)));
         }
+    }
+    let is_secret = |sent: &Placement| sent.place == SecretPlace::Path && sent.name == wire;
+    if param.place == Place::Path && definition.auth.iter().any(|scheme| scheme.placements().iter().any(is_secret)) {
+        problems.add(place, format!("`{}` is a secret's place in the path; give the parameter another name.", name(wire)));
     }
     if param.whole && param.place != Place::Body {
         problems.add(place, "`whole` is for parameters with `in = \"body\"`.");
@@ -190,20 +259,29 @@ fn misfit(param: &Parameter, default: &Value) -> Option<String> {
     (!chosen).then(|| format!("The default, {}, is not one of the parameter's choices.", show(default)))
 }
 
-fn check_body(problems: &mut Problems, place: &str, action: &Action) {
+fn check_body(problems: &mut Problems, place: &str, action: &Action, definition: &Definition) {
     let body: Vec<_> = action.params.iter().filter(|(_, param)| param.place == Place::Body).collect();
     let place = format!("{place}.body");
-    if body.is_empty() {
+    let placements = definition.auth.iter().filter(|_| action.auth).flat_map(|scheme| scheme.placements());
+    let secrets: Vec<&str> = placements.filter(|sent| sent.place == SecretPlace::Body).map(|sent| sent.name.as_str()).collect();
+    if body.is_empty() && secrets.is_empty() {
         return;
     }
     if matches!(action.method, Method::Get | Method::Head) {
-        problems.add(&place, "GET and HEAD have no body; move the body parameters to the query, or change the method.");
+        problems.add(&place, "GET and HEAD have no body; move what is sent in it to the query, or change the method.");
     }
     let whole = body.iter().filter(|(_, param)| param.whole).count();
     if whole > 1 || (whole == 1 && body.len() > 1) {
         problems.add(&place, "A parameter with `whole = true` is the whole body; no other body parameter stands beside it.");
     }
-    if matches!(action.body, Some(BodyKind::Text | BodyKind::Binary)) && body.len() > 1 {
+    let is_single = matches!(action.body, Some(BodyKind::Text | BodyKind::Binary));
+    if is_single && body.len() > 1 {
         problems.add(&place, "A text or binary body is one parameter.");
+    }
+    if !secrets.is_empty() && (is_single || whole > 0 || action.graphql.is_some()) {
+        problems.add(&place, "The credential is a member of the body, and this body has no members of its own; send it in another place.");
+    }
+    if let Some((key, _)) = body.iter().find(|(key, param)| secrets.contains(&param.wire_name(key))) {
+        problems.add(&place, format!("`{}` is sent by the credential already; leave the parameter out.", name(key)));
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::check::check;
 use crate::check_action::split_query;
-use crate::definition::{Action, Definition, Parameter};
+use crate::definition::{Action, BodyKind, Definition, Effect, Method, Parameter};
 use crate::parse::Problem;
 use crate::template::{Piece, pieces};
 
@@ -45,6 +45,8 @@ pub(crate) enum PathPart {
     Fixed(Box<str>),
     /// The parameter at this index of `params`.
     Param(usize),
+    /// The secret that the way to authenticate places under this name.
+    Secret(Box<str>),
 }
 
 impl Connector {
@@ -104,13 +106,27 @@ impl fmt::Debug for CompiledAction {
 
 impl CompiledAction {
     fn new(id: Arc<str>, action: Action) -> Self {
-        // The check found the braces matched and every parameter declared, so nothing is lost here.
+        // The check found the braces matched, and every name a parameter or a secret.
         let parts = pieces(split_query(&action.path).0).unwrap_or_default();
-        let parts = parts.into_iter().filter_map(|part| match part {
-            Piece::Text(text) => Some(PathPart::Fixed(text.into())),
-            Piece::Name(name) => action.path_param(name).map(|(index, _, _)| PathPart::Param(index)),
+        let parts = parts.into_iter().map(|part| match part {
+            Piece::Text(text) => PathPart::Fixed(text.into()),
+            Piece::Name(name) => match action.path_param(name) {
+                Some((index, _, _)) => PathPart::Param(index),
+                None => PathPart::Secret(name.into()),
+            },
         });
         Self { id, path: parts.collect(), validators: OnceLock::new(), action }
+    }
+
+    /// Whether a plan of it with this connector uses `Account::nonce`.
+    #[must_use]
+    pub fn needs_nonce(&self, connector: &Connector) -> bool {
+        self.action.body == Some(BodyKind::Multipart) || (connector.about.idempotency_header.is_some() && self.is_repeatable_write())
+    }
+
+    /// A write that platforms with idempotency keys take one for.
+    pub(crate) fn is_repeatable_write(&self) -> bool {
+        matches!(self.action.method, Method::Post | Method::Put | Method::Patch) && self.action.effect() != Effect::Read
     }
 
     /// The JSON Schema of the arguments: one closed object over all parameters. Built on demand.

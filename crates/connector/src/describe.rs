@@ -23,6 +23,19 @@ pub fn action_details(connector: &Connector, action: &CompiledAction) -> Value {
     if about.deprecated {
         shown.insert("deprecated".into(), true.into());
     }
+    if !about.scopes.is_empty() {
+        shown.insert("scopes".into(), json!(about.scopes));
+    }
+    if let Some(limit) = about.rate_limit.as_ref().or(connector.definition().rate_limit.as_ref()) {
+        let note = if limit.note.is_empty() { String::new() } else { format!(" ({})", limit.note) };
+        shown.insert("rateLimit".into(), format!("{} requests in {} seconds{note}", limit.requests, limit.seconds).into());
+    }
+    if let Some(response) = about.response.as_ref().filter(|response| !response.fields.is_empty()) {
+        shown.insert("fields".into(), json!(response.fields));
+    }
+    if let Some(pagination) = &about.pagination {
+        shown.insert("pagination".into(), json!({"kind": pagination.kind, "cursor": pagination.cursor, "limit": pagination.limit}));
+    }
     let beside = about.params.iter().filter(|(_, param)| param.place != Place::Body);
     let parameters: Vec<Value> = beside
         .map(|(name, param)| {
@@ -88,12 +101,12 @@ fn credential_entry(connector: &Connector, scheme: &AuthScheme) -> Value {
             sample.insert(name.to_owned(), field.sample.unwrap_or_else(|| format!("YOUR_{}", name.to_ascii_uppercase())).into());
         }
     }
-    for (name, variable) in &connector.definition().variables {
-        fields.insert(name.clone(), variable_schema(variable));
-        if variable.default.is_none() {
-            required.push(name.clone());
+    for (name, variable) in connector.definition().variables_of(scheme) {
+        fields.insert(name.to_owned(), variable_schema(variable));
+        if variable.is_required() {
+            required.push(name.to_owned());
             let shown = variable.sample.clone().or_else(|| variable.choices.first().cloned());
-            sample.insert(name.clone(), shown.unwrap_or_else(|| format!("YOUR_{}", name.to_ascii_uppercase())).into());
+            sample.insert(name.to_owned(), shown.unwrap_or_else(|| format!("YOUR_{}", name.to_ascii_uppercase())).into());
         }
     }
     let mut data = json!({"type": "object", "properties": fields, "additionalProperties": false});
@@ -115,13 +128,17 @@ fn credential_entry(connector: &Connector, scheme: &AuthScheme) -> Value {
             input.insert("data".into(), sample.into());
         }
     }
-    json!({
+    let mut entry = json!({
         "authenticationType": kind,
         "authConfigRequired": false,
         "description": scheme.description,
         "inputSchema": {"type": "object", "properties": properties, "required": needed},
         "sampleInput": input,
-    })
+    });
+    if let (Value::Object(entry), Some(oauth2)) = (&mut entry, &scheme.oauth2) {
+        entry.insert("scopes".into(), json!(oauth2.scopes));
+    }
+    entry
 }
 
 fn variable_schema(variable: &Variable) -> Value {

@@ -3,13 +3,18 @@
 pub mod arguments;
 mod check;
 mod check_action;
+mod check_auth;
+mod check_url;
 pub mod connector;
 pub mod definition;
 pub mod describe;
+pub mod failure;
 mod lookups;
 pub mod openapi;
+pub mod paging;
 pub mod parse;
 pub mod plan;
+mod schemes;
 pub mod shape;
 mod template;
 mod text;

@@ -1,8 +1,8 @@
-//! Questions that several parts ask of a definition: wire names, fields of a scheme, whether null is allowed.
+//! Questions that several parts ask of actions and parameters: wire names, whether null is allowed.
 
 use serde_json::Value;
 
-use crate::definition::{Action, AuthKind, AuthScheme, Definition, Field, Parameter, Place};
+use crate::definition::{Action, Parameter, Place};
 
 impl Action {
     /// The path parameter that `{name}` of the path stands for: by wire name, else by the name a model uses.
@@ -64,52 +64,4 @@ fn accepts_null(schema: &Value, depth: usize) -> bool {
         return depth > 0 && branches.iter().any(|branch| accepts_null(branch, depth - 1));
     }
     !members.contains_key("$ref") && !members.contains_key("allOf") && !members.contains_key("not")
-}
-
-impl Definition {
-    /// Where requests go, variables unfilled: scheme, host and port of `base_url`, such as `https://{subdomain}.example.com`.
-    ///
-    /// A secret that was entered for one origin must not follow a definition that is changed to another.
-    #[must_use]
-    pub fn origin(&self) -> &str {
-        let from = self.base_url.find("://").map_or(0, |at| at + 3);
-        let length = self.base_url.get(from..).and_then(|rest| rest.find('/')).map_or(self.base_url.len(), |at| from + at);
-        self.base_url.get(..length).unwrap_or(&self.base_url)
-    }
-}
-
-impl AuthScheme {
-    /// The fields that make up a credential of this scheme: the declared ones, or those of its kind.
-    #[must_use]
-    pub fn all_fields(&self) -> Vec<(&str, Field)> {
-        let mut fields: Vec<(&str, Field)> = self.fields.iter().map(|(name, field)| (name.as_str(), field.clone())).collect();
-        let absent = self.field_names().filter(|name| !self.fields.contains_key(*name));
-        fields.extend(absent.map(|name| (name, standard_field(name))));
-        fields
-    }
-
-    /// Names of the fields. `bearer`, `basic` and `oauth2` always have those of their kind unless `send` places others;
-    /// `apiKey` has `apiKey` unless it declares its own.
-    pub fn field_names(&self) -> impl Iterator<Item = &str> {
-        let standard: &[&str] = match self.kind {
-            AuthKind::OAuth2 => &["token"],
-            AuthKind::ApiKey if self.fields.is_empty() => &["apiKey"],
-            AuthKind::Bearer if self.fields.is_empty() || self.send.is_empty() => &["token"],
-            AuthKind::Basic if self.fields.is_empty() || self.send.is_empty() => &["username", "password"],
-            AuthKind::ApiKey | AuthKind::Bearer | AuthKind::Basic => &[],
-        };
-        let declared = self.fields.keys().map(String::as_str);
-        declared.chain(standard.iter().copied().filter(|name| !self.fields.contains_key(*name)))
-    }
-}
-
-fn standard_field(name: &str) -> Field {
-    let description = match name {
-        "apiKey" => "The API key of the platform.",
-        "token" => "The access token of the platform.",
-        "username" => "The user name on the platform.",
-        _ => "The password or secret that goes with the user name.",
-    };
-    // A password may be empty: platforms that take a key as the user name want it so.
-    Field { description: description.to_owned(), optional: name == "password", sample: None }
 }

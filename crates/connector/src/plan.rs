@@ -25,8 +25,9 @@ pub struct Account<'a> {
     pub auth: Option<(&'a AuthScheme, &'a [(&'a str, &'a str)])>,
     /// Headers that the caller adds; judged here.
     pub extra_headers: &'a [(&'a str, &'a str)],
-    /// Boundary of a multipart body: 1 to 70 letters, digits, `-` and `_`, random for each call.
-    pub boundary: &'a str,
+    /// 1 to 70 letters, digits, `-` and `_`, random for each call: the boundary of a multipart body, the key of an idempotent write.
+    /// Read only where `CompiledAction::needs_nonce`.
+    pub nonce: &'a str,
 }
 
 /// One HTTP request. It holds secrets, so it is neither `Debug` nor `Serialize`.
@@ -39,6 +40,8 @@ pub struct Plan {
     pub headers: Vec<(String, String)>,
     /// The body, if one is sent.
     pub body: Option<Body>,
+    /// Every form in which a secret of the credential stands in the request, so that it can be taken out of an answer that repeats it.
+    pub secrets: Vec<String>,
 }
 
 /// The body of a request.
@@ -60,13 +63,14 @@ pub fn plan(
     account: &Account<'_>,
 ) -> Result<Plan, ArgumentError> {
     let definition = connector.definition();
-    let mut url = variables::base_url(definition, account.variables)?;
-    let credential = credential::place(action, account)?;
-    path::write(&mut url, action, args)?;
+    let scheme = account.auth.filter(|_| action.action.auth).map(|(scheme, _)| scheme);
+    let mut url = variables::base_url(definition, definition.base_url_for(scheme), account.variables)?;
+    let credential = credential::place(definition, action, account)?;
+    path::write(&mut url, action, args, &credential.path)?;
     query::write(&mut url, action, args, &credential.query)?;
-    let body = body::build(definition, action, args, account.boundary)?;
+    let body = body::build(definition, action, args, account.nonce, &credential.body)?;
     let headers = headers::build(definition, action, args, account, credential.headers)?;
-    Ok(Plan { method: action.action.method, url, headers, body })
+    Ok(Plan { method: action.action.method, url, headers, body, secrets: credential.secrets })
 }
 
 /// What is sent for a parameter outside a JSON body: the argument, else the default. Null counts as not given.

@@ -1,14 +1,16 @@
 //! From a platform's answer to what a model can use. Source: section 6.2 of the API notes and the limits of the contract.
 
 mod cut;
+mod extent;
 mod refine;
+mod select;
 
 use serde_json::{Map, Value, json};
 
-use crate::connector::{CompiledAction, Connector};
-use crate::definition::Action;
-use crate::text::cut as cut_text;
+use crate::connector::CompiledAction;
+use crate::definition::{Action, Paging};
 use cut::Cutter;
+pub use extent::Extent;
 
 /// How much of an answer a model gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,34 +40,78 @@ pub struct Shaped {
     pub changed: bool,
 }
 
-/// Shapes an answer: takes the part that matters, counts its list, cuts what is too much, and says so.
+/// What the caller wants to see of an answer.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Wanted {
+    /// Dotted names of members, instead of those that the action shows first. Empty: those.
+    pub fields: Vec<String>,
+    /// The whole answer; only what is too long is cut.
+    pub raw: bool,
+}
+
+/// Whether [`shape`] would leave an answer as it is; tells it without a value of the answer, for the usual small one.
 #[must_use]
-pub fn shape(action: &CompiledAction, mut body: Value, limits: &ShapeLimits) -> Shaped {
-    let response = action.action.response.as_ref();
+pub fn is_shown_as_is(action: &CompiledAction, extent: &Extent, wanted: &Wanted, next: Option<&Value>, limits: &ShapeLimits) -> bool {
+    let selects = action.action.response.as_ref().is_some_and(|response| response.select.is_some() || !response.fields.is_empty());
+    (wanted.raw || (!selects && wanted.fields.is_empty())) && next.is_none() && extent.fits(limits)
+}
+
+/// Shapes an answer: takes the part that matters, counts its list, cuts what is too much, and says so. `next` is that of `paging::next`.
+#[must_use]
+pub fn shape(action: &CompiledAction, mut body: Value, wanted: &Wanted, next: Option<Value>, limits: &ShapeLimits) -> Shaped {
+    let response = action.action.response.as_ref().filter(|_| !wanted.raw);
     let select = response.and_then(|response| response.select.as_deref()).filter(|pointer| !pointer.is_empty());
     let selected = select.is_some_and(|pointer| body.pointer(pointer).is_some());
-    // An array in the answer that is selected away does not matter, so the cheap walk comes after; the cursor is outside the selection.
-    let next = next_cursor(&action.action, &body);
     if selected && let Some(part) = select.and_then(|pointer| body.pointer_mut(pointer)) {
         body = part.take();
     }
-    if !needs_shaping(&body, limits) {
+    let items = response.and_then(|response| response.items.as_deref());
+    let fields = fields(&action.action, wanted);
+    let part = match items {
+        Some(items) => body.pointer_mut(items),
+        None => Some(&mut body),
+    };
+    let left_out = !fields.is_empty() && part.is_some_and(|part| select::keep(part, &fields));
+    let next_is_hidden =
+        next.is_some() && (selected || action.action.pagination.as_ref().is_some_and(|paging| paging.kind == Paging::Link));
+    if !left_out && !next_is_hidden && !needs_shaping(&body, limits) {
         return Shaped { value: body, changed: selected };
     }
-    let pointer = list_pointer(response.and_then(|response| response.items.as_deref()), &body);
+    let pointer = list_pointer(items, &body);
     let count = pointer.as_deref().and_then(|pointer| body.pointer(pointer)).and_then(Value::as_array).map_or(0, Vec::len);
-    let declared = pointer.as_deref() == Some("") || response.is_some_and(|response| response.items.is_some());
+    let declared = pointer.as_deref() == Some("") || items.is_some();
     if count > limits.refine_over && (declared || refine::possible(&action.action)) {
-        let value = refine::refinement(&action.action, &body, pointer.as_deref().unwrap_or_default(), next, limits);
-        return Shaped { value, changed: true };
+        let mut answer = refine::refinement(&action.action, &body, pointer.as_deref().unwrap_or_default(), next, limits);
+        if left_out {
+            say_left_out(&mut answer, &fields);
+        }
+        return Shaped { value: Value::Object(answer), changed: true };
     }
     let mut cutter = Cutter::new(limits, pointer.as_deref());
     cutter.cut(&mut body);
-    if cutter.nothing_done() && count < limits.items {
+    if cutter.nothing_done() && count < limits.items && !left_out && !next_is_hidden {
         return Shaped { value: body, changed: selected };
     }
-    let metadata = metadata(&action.action, count, &cutter, next, limits);
+    let mut metadata = metadata(&action.action, count, &cutter, next, limits);
+    if left_out {
+        say_left_out(&mut metadata, &fields);
+    }
     Shaped { value: json!({"data": body, "metadata": metadata}), changed: true }
+}
+
+/// The members to keep: those that were asked for, else those that the action shows first.
+fn fields<'a>(action: &'a Action, wanted: &'a Wanted) -> Vec<&'a str> {
+    let declared = action.response.as_ref().map_or(&[][..], |response| response.fields.as_slice());
+    let fields = if wanted.fields.is_empty() { declared } else { wanted.fields.as_slice() };
+    if wanted.raw { Vec::new() } else { fields.iter().map(String::as_str).collect() }
+}
+
+fn say_left_out(told: &mut Map<String, Value>, fields: &[&str]) {
+    told.insert("fields".into(), fields.iter().copied().collect());
+    told.insert(
+        "fieldsHint".into(),
+        "Other members are left out: name them in `fields`, or set `raw` to true for the whole answer.".into(),
+    );
 }
 
 fn metadata(action: &Action, count: usize, cutter: &Cutter<'_>, next: Option<Value>, limits: &ShapeLimits) -> Map<String, Value> {
@@ -120,7 +166,7 @@ pub fn needs_shaping(value: &Value, limits: &ShapeLimits) -> bool {
 }
 
 /// Where the list is: declared, the answer itself, or its longest direct array member.
-fn list_pointer(declared: Option<&str>, body: &Value) -> Option<String> {
+pub(crate) fn list_pointer(declared: Option<&str>, body: &Value) -> Option<String> {
     if let Some(pointer) = declared.filter(|pointer| body.pointer(pointer).is_some_and(Value::is_array)) {
         return Some(pointer.to_owned());
     }
@@ -134,34 +180,4 @@ fn list_pointer(declared: Option<&str>, body: &Value) -> Option<String> {
         }
         _ => None,
     }
-}
-
-/// The argument and value that ask for the next page, when the answer has one.
-fn next_cursor(action: &Action, body: &Value) -> Option<Value> {
-    let pagination = action.pagination.as_ref()?;
-    let value = body.pointer(pagination.next.as_deref()?)?;
-    let there = match value {
-        Value::String(text) => !text.is_empty() && text.len() <= 4096,
-        Value::Number(_) => true,
-        _ => false,
-    };
-    there.then(|| match &pagination.cursor {
-        Some(parameter) => json!({"parameter": parameter, "value": value}),
-        None => json!({"value": value}),
-    })
-}
-
-/// The platform's reason, when an answer with a success status means failure (`Definition.failure`).
-#[must_use]
-pub fn failure(connector: &Connector, body: &Value) -> Option<String> {
-    let rule = connector.definition().failure.as_ref()?;
-    if body.pointer(&rule.pointer) != Some(&rule.equals) {
-        return None;
-    }
-    let reason = rule.message.as_deref().and_then(|pointer| body.pointer(pointer)).filter(|value| !value.is_null());
-    Some(match reason {
-        Some(Value::String(text)) => cut_text(text, 500).into_owned(),
-        Some(value) => cut_text(&value.to_string(), 500).into_owned(),
-        None => format!("{} reported a failure without a reason.", connector.definition().name),
-    })
 }

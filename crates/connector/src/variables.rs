@@ -76,13 +76,19 @@ fn clean_url(value: &str) -> Option<&str> {
     (is_host(host) && plain && no_dots).then(|| value.trim_end_matches('/'))
 }
 
-/// The value of a variable: given, else the default.
-fn value<'a>(name: &str, definition: &'a Definition, given: &[(&'a str, &'a str)]) -> Result<&'a str, ArgumentError> {
+/// The value of a variable: given, else the default; nothing for an optional one without either.
+///
+/// # Errors
+/// A variable that is missing or is not of its kind.
+pub(crate) fn value<'a>(name: &str, definition: &'a Definition, given: &[(&'a str, &'a str)]) -> Result<Option<&'a str>, ArgumentError> {
     let Some(variable) = definition.variables.get(name) else {
         return Err(ArgumentError::field(name, format!("The connector `{}` does not declare the variable `{name}`.", definition.id)));
     };
     let found = given.iter().find(|(key, value)| *key == name && !value.is_empty()).map(|(_, value)| *value);
     let Some(value) = found.or(variable.default.as_deref()) else {
+        if variable.optional {
+            return Ok(None);
+        }
         let about = if variable.description.is_empty() { String::new() } else { format!(" ({})", cut(&variable.description, 200)) };
         return Err(ArgumentError::field(
             name,
@@ -95,15 +101,15 @@ fn value<'a>(name: &str, definition: &'a Definition, given: &[(&'a str, &'a str)
     judge(name, variable, value).map_err(|message| {
         ArgumentError::field(name, format!("{message} It is set with the credential of `{}`, not with the arguments.", definition.id))
     })?;
-    Ok(value)
+    Ok(Some(value))
 }
 
-/// The base URL without a trailing slash, its variables replaced.
+/// The base URL `template` without a trailing slash, its variables replaced.
 ///
 /// # Errors
 /// A variable that is missing or is not of its kind.
-pub(crate) fn base_url(definition: &Definition, given: &[(&str, &str)]) -> Result<String, ArgumentError> {
-    let template = definition.base_url.trim_end_matches('/');
+pub(crate) fn base_url(definition: &Definition, template: &str, given: &[(&str, &str)]) -> Result<String, ArgumentError> {
+    let template = template.trim_end_matches('/');
     if !template.contains('{') {
         return Ok(template.to_owned());
     }
@@ -116,7 +122,7 @@ pub(crate) fn base_url(definition: &Definition, given: &[(&str, &str)]) -> Resul
             }
             Piece::Name(name) => name,
         };
-        let text = value(name, definition, given)?;
+        let text = value(name, definition, given)?.unwrap_or_default();
         match definition.variables.get(name).map(|variable| variable.kind) {
             Some(VariableKind::Url) => url.push_str(text.trim_end_matches('/')),
             Some(VariableKind::Text) => {
@@ -134,20 +140,27 @@ pub(crate) fn base_url(definition: &Definition, given: &[(&str, &str)]) -> Resul
     }
 }
 
-/// A fixed header's value, its variables replaced.
+/// A fixed header's value, its variables replaced; nothing when an optional one is not given.
 ///
 /// # Errors
-/// A variable that is missing or is not of its kind.
-pub(crate) fn header<'a>(template: &'a str, definition: &Definition, given: &[(&str, &str)]) -> Result<Cow<'a, str>, ArgumentError> {
+/// As `value`.
+pub(crate) fn header<'a>(
+    template: &'a str,
+    definition: &Definition,
+    given: &[(&str, &str)],
+) -> Result<Option<Cow<'a, str>>, ArgumentError> {
     if !template.contains('{') {
-        return Ok(Cow::Borrowed(template));
+        return Ok(Some(Cow::Borrowed(template)));
     }
     let mut text = String::new();
     for piece in pieces(template).map_err(ArgumentError::new)? {
         match piece {
             Piece::Text(fixed) => text.push_str(fixed),
-            Piece::Name(name) => text.push_str(value(name, definition, given)?),
+            Piece::Name(name) => match value(name, definition, given)? {
+                Some(value) => text.push_str(value),
+                None => return Ok(None),
+            },
         }
     }
-    Ok(Cow::Owned(text))
+    Ok(Some(Cow::Owned(text)))
 }

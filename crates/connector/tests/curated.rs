@@ -32,6 +32,15 @@ fn connectors() -> Vec<Connector> {
         .collect()
 }
 
+/// The guide's connector is one.
+#[test]
+fn the_guide_shows_a_connector_that_loads() {
+    let guide = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/writing-connectors.md")).unwrap();
+    let text = guide.split("```toml\n").find(|block| block.starts_with("#:schema")).and_then(|block| block.split("```").next()).unwrap();
+    let connector = parse_toml(text).and_then(Connector::new).unwrap_or_else(|problems| panic!("{problems:#?}"));
+    assert_eq!(connector.actions().len(), 2);
+}
+
 /// Names and values.
 type Entered = Vec<(String, String)>;
 
@@ -59,7 +68,7 @@ fn every_sample_is_a_request_to_the_platform() {
         for scheme in &definition.auth {
             let (variables, fields) = entered(&connector, scheme);
             let (variables, fields) = (pairs(&variables), pairs(&fields));
-            let account = Account { variables: &variables, auth: Some((scheme, &fields)), extra_headers: &[], boundary: "boundary" };
+            let account = Account { variables: &variables, auth: Some((scheme, &fields)), extra_headers: &[], nonce: "boundary" };
             let hosts: Vec<String> = connector.actions().map(|action| host(&connector, action.id.as_ref(), &account)).collect();
             assert!(hosts.iter().all(|host| *host == hosts[0]), "{}: {hosts:?}", definition.id);
         }

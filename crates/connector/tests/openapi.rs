@@ -1,7 +1,7 @@
 //! What the importer makes of small documents: parameters, bodies, names, security, servers, schemas.
 #![expect(clippy::unwrap_used, reason = "a document that is refused ends the test")]
 
-use amalgam_connector::definition::{AuthKind, BodyKind, Place, SecretPlace, Style, VariableKind};
+use amalgam_connector::definition::{AuthKind, BodyKind, Paging, Place, SecretPlace, Style, VariableKind};
 use amalgam_connector::openapi::{Import, ImportOptions, import, import_value};
 use serde_json::{Value, json};
 
@@ -171,11 +171,58 @@ fn schemes_become_ways_to_authenticate() {
     let kinds: Vec<AuthKind> = made.auth.iter().map(|scheme| scheme.kind).collect();
     assert_eq!(kinds, [AuthKind::ApiKey, AuthKind::OAuth2, AuthKind::Basic, AuthKind::Bearer]);
     let sent: Vec<(&str, SecretPlace, &str)> =
-        made.auth[0].send.iter().map(|sent| (sent.field.as_str(), sent.place, sent.name.as_str())).collect();
-    assert_eq!(sent, [("Key", SecretPlace::Query, "key"), ("Token", SecretPlace::Query, "token")]);
+        made.auth[0].send.iter().map(|sent| (sent.value.as_str(), sent.place, sent.name.as_str())).collect();
+    assert_eq!(sent, [("{Key}", SecretPlace::Query, "key"), ("{Token}", SecretPlace::Query, "token")]);
     assert_eq!(made.auth[1].oauth2.as_ref().unwrap().authorize_url, "https://api.example.org/authorize");
     assert!(made.actions["a"].params.is_empty(), "the key is no argument");
     assert!(made.actions["a"].auth && !made.actions["b"].auth);
+}
+
+/// Telegram and Mailchimp Transactional declare no security scheme, but models must not be asked for the key with every call.
+#[test]
+fn undeclared_credentials_are_found() {
+    let mut telegram = document(json!({"/send": {"post": {"operationId": "send"}}}), json!({}));
+    telegram["servers"] = json!([{"url": "https://api.example.org/v1/bot{token}", "variables": {"token": {"default": "123:abc"}}}]);
+    let made = run(telegram);
+    assert_eq!(
+        (made.definition.base_url.as_str(), made.definition.actions["send"].path.as_str()),
+        ("https://api.example.org/v1", "/bot{token}/send")
+    );
+    assert_eq!((made.definition.auth[0].kind, made.definition.auth[0].send[0].place), (AuthKind::ApiKey, SecretPlace::Path));
+    assert!(made.definition.variables.is_empty() && made.warnings.len() == 1, "{:?}", made.warnings);
+    let post = |extra: &str| {
+        let schema = json!({"type": "object", "required": ["key"], "properties": {"key": {"type": "string"}, extra: {"type": "string"}}});
+        json!({"post": {"requestBody": {"content": {"application/json": {"schema": schema}}}}})
+    };
+    let made = run(document(json!({"/a": post("x"), "/b": post("y")}), json!({})));
+    assert_eq!((made.definition.auth[0].send[0].place, made.definition.auth[0].send[0].name.as_str()), (SecretPlace::Body, "key"));
+    assert_eq!(made.definition.actions["post_a"].params.keys().collect::<Vec<_>>(), ["x"]);
+    let made = run(document(json!({"/a": post("x"), "/b": {"get": {}}}), json!({})));
+    assert!(made.definition.auth.is_empty(), "a key of some operations is data");
+}
+
+#[test]
+fn scopes_and_links_come_along() {
+    let answer = json!({"200": {"description": "ok", "headers": {"Link": {"schema": {"type": "string"}}}}});
+    let page = json!([{"name": "page", "in": "query", "schema": {"type": "integer"}}]);
+    let mut source = document(
+        json!({"/a": {"get": {"operationId": "a", "security": [{"O": ["read"]}, {"O": ["all", "read"]}, {"O": ["unknown"]}], "parameters": page, "responses": answer}},
+               "/b": {"get": {"operationId": "b", "parameters": page}}}),
+        json!({"securitySchemes": {"O": {"type": "oauth2", "flows": {"authorizationCode": {
+            "authorizationUrl": "https://id.example.org/authorize?prompt=login&state=x", "tokenUrl": "https://id.example.org/token", "scopes": {"read": "See it", "all": ""}}}}}}),
+    );
+    source["security"] = json!([{"O": ["all"]}]);
+    let made = run(source).definition;
+    let oauth2 = made.auth[0].oauth2.as_ref().unwrap();
+    assert_eq!(
+        (oauth2.authorize_url.as_str(), &oauth2.authorize_params["prompt"]),
+        ("https://id.example.org/authorize", &"login".to_owned())
+    );
+    assert_eq!((oauth2.scopes["read"].as_str(), oauth2.authorize_params.len()), ("See it", 1));
+    assert_eq!(made.actions["a"].scopes, ["read", "all read"]);
+    assert_eq!(made.actions["b"].scopes, ["all"]);
+    let kinds: Vec<Paging> = made.actions.values().map(|action| action.pagination.as_ref().unwrap().kind).collect();
+    assert_eq!(kinds, [Paging::Link, Paging::Page]);
 }
 
 #[test]
@@ -185,18 +232,18 @@ fn servers_have_variables_or_are_asked_for() {
         source["servers"] = servers;
         import_value(source, &ImportOptions::default())
     };
-    let made = with(json!([{"url": "{protocol}://{region}.example.org:{port}/{version}/bot{token}", "variables": {
+    let made = with(json!([{"url": "{protocol}://{region}.example.org:{port}/{version}/of-{tenant}", "variables": {
         "protocol": {"default": "https", "enum": ["http", "https"]},
         "region": {"default": "eu", "enum": ["eu", "us"]},
         "port": {"default": "443"},
         "version": {"default": "v2"},
-        "token": {"default": "123:abc"},
+        "tenant": {"default": "123:abc"},
     }}]))
     .unwrap()
     .definition;
-    assert_eq!(made.base_url, "https://{region}.example.org:443/v2/bot{token}");
+    assert_eq!(made.base_url, "https://{region}.example.org:443/v2/of-{tenant}");
     assert_eq!(made.variables["region"].choices, ["eu", "us"]);
-    assert_eq!((made.variables["token"].kind, made.variables["token"].default.as_deref()), (VariableKind::Text, None));
+    assert_eq!((made.variables["tenant"].kind, made.variables["tenant"].default.as_deref()), (VariableKind::Text, None));
     let variables = json!({"host": {"default": "localhost:8008"}, "base": {"default": "/api/v3/"}});
     let made = with(json!([{"url": "https://{host}{base}", "variables": variables}])).unwrap().definition;
     assert_eq!((made.base_url.as_str(), made.variables["host"].kind), ("https://{host}/api/v3", VariableKind::Host));

@@ -1,5 +1,6 @@
 //! How a server presents itself: `initialize`, `server/discover`, and the capabilities that both carry.
 
+use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
@@ -41,16 +42,19 @@ pub struct Offer {
 }
 
 impl Identity<'_> {
-    /// The `serverInfo` object.
+    /// The `serverInfo` object as JSON.
     #[must_use]
-    pub fn info(&self) -> Value {
-        let mut info = Map::new();
-        info.insert("name".to_owned(), self.name.into());
-        if let Some(title) = self.title {
-            info.insert("title".to_owned(), title.into());
+    pub fn info(&self) -> String {
+        #[derive(Serialize)]
+        struct Info<'a> {
+            name: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            title: Option<&'a str>,
+            version: &'a str,
         }
-        info.insert("version".to_owned(), self.version.into());
-        Value::Object(info)
+        let info = Info { name: self.name, title: self.title, version: self.version };
+        // Text has no way to fail to become JSON.
+        serde_json::to_string(&info).unwrap_or_default()
     }
 }
 
@@ -80,7 +84,7 @@ pub fn initialize(id: &RawValue, requested: Option<&str>, identity: &Identity<'_
     let mut writer = ResultWriter::new(era, id);
     writer.string("protocolVersion", revision.as_str());
     writer.member("capabilities", capabilities(era, offer).to_string().as_bytes());
-    writer.member("serverInfo", identity.info().to_string().as_bytes());
+    writer.member("serverInfo", identity.info().as_bytes());
     if let Some(instructions) = identity.instructions {
         writer.string("instructions", instructions);
     }
@@ -97,5 +101,5 @@ pub fn discover(id: &RawValue, identity: &Identity<'_>, offer: &Offer, ttl_ms: u
         writer.string("instructions", instructions);
     }
     writer.cache(ttl_ms, scope);
-    writer.finish(identity.info().to_string().as_bytes())
+    writer.finish(identity.info().as_bytes())
 }

@@ -115,7 +115,8 @@ create table ended_sessions (
 );
 
 create table audit (
-  id text primary key,
+  -- Begins with the time, so that the primary key is the order in which entries are listed.
+  id text not null,
   account_id text not null,
   at bigint not null,
   caller text not null,
@@ -130,6 +131,6 @@ create table audit (
   duration_us bigint not null,
   request_id text not null,
   arguments_digest text,
-  target_id text
+  target_id text,
+  primary key (account_id, id)
 );
-create index audit_by_account on audit (account_id, at, id);

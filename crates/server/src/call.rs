@@ -1,6 +1,7 @@
 //! The only way to reach a platform: resolve, restrict, credential, plan, send, record. MCP and the REST twin both pass through here
 //! (they count the call against its rate limit at their door, so that a malformed one counts too).
 
+mod arguments;
 mod credential;
 mod outcome;
 
@@ -8,17 +9,19 @@ use std::{sync::Arc, time::Duration};
 
 use amalgam_connector::{
     CompiledAction,
-    definition::{BodyKind, Effect, Method},
+    definition::{Effect, Method},
+    paging,
     plan::{Account, plan},
+    shape::Extent,
 };
 use amalgam_policy::Decision;
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use self::credential::Chosen;
-pub use self::credential::Opened;
+pub use self::{arguments::Arguments, credential::Opened};
 use crate::{
     app::App,
     auth::Caller,
@@ -27,6 +30,7 @@ use crate::{
     connectors::Loaded,
     egress::{Incoming, OutgoingRequest},
     error::{Error, Kind, Result},
+    read_cache::Kept,
     store::audit::{Entry, shown},
 };
 
@@ -59,8 +63,6 @@ pub struct Call<'a> {
     pub connector_id: &'a str,
     /// Which operation.
     pub action_id: &'a str,
-    /// The flat `parameters` of the action.
-    pub arguments: Map<String, Value>,
     /// The text that the arguments came as; its digest is kept in the audit trail.
     pub arguments_text: &'a [u8],
     /// `credentialId`, else `x-credential-id`.
@@ -81,8 +83,10 @@ pub struct Answer {
     pub status: u16,
     /// JSON text; other kinds of answer are described in JSON.
     pub body: Bytes,
-    /// The same, parsed.
-    pub value: Value,
+    /// How large it is.
+    pub extent: Extent,
+    /// The argument and value that ask for the next page, when there is one.
+    pub next: Option<Value>,
     /// The credential that was used although the user has several and named none.
     pub picked_credential: Option<String>,
     /// It comes from the read cache.
@@ -90,10 +94,10 @@ pub struct Answer {
 }
 
 /// Does it, and leaves an audit entry whatever comes of it.
-pub async fn run(app: &App, call: Call<'_>) -> Result<Answer> {
+pub async fn run(app: &App, call: Call<'_>, arguments: impl Into<Arguments>) -> Result<Answer> {
     let started = Instant::now();
     let mut trail = Trail { app, entry: Some(entry(&call)), started };
-    let result = execute(app, &call).await;
+    let result = execute(app, &call, arguments.into()).await;
     let (decision, status) = match &result {
         Ok(answer) => ("allowed", i64::from(answer.status)),
         Err(error) if error.kind == Kind::Forbidden => ("denied", 403),
@@ -121,6 +125,9 @@ struct Trail<'a> {
 impl Drop for Trail<'_> {
     fn drop(&mut self) {
         if let Some(mut entry) = self.entry.take() {
+            if std::thread::panicking() {
+                entry.status = 500;
+            }
             entry.duration_us = micros(self.started);
             let audit = self.app.audit.clone();
             tokio::spawn(async move { audit.record(entry).await });
@@ -155,7 +162,7 @@ fn entry(call: &Call<'_>) -> Entry {
     }
 }
 
-async fn execute(app: &App, call: &Call<'_>) -> Result<Answer> {
+async fn execute(app: &App, call: &Call<'_>, arguments: Arguments) -> Result<Answer> {
     let scope = &call.caller.scope;
     // Restrict before resolving: what a server does not permit is denied by name, whether it exists or not.
     let server = call.caller.server.as_deref();
@@ -166,41 +173,52 @@ async fn execute(app: &App, call: &Call<'_>) -> Result<Answer> {
     }
     let loaded = catalogue::resolve(&app.store, &scope.account, server, call.connector_id).await?;
     let action = catalogue::action(&loaded, server, call.action_id)?;
-    let chosen = credential::choose(app, scope, &loaded.connector, action, call).await?;
+    let arguments = arguments.flatten(action)?;
+    let chosen = credential::choose(app, scope, &loaded.connector, action, call.credential_id, arguments).await?;
     let picked_credential = chosen.picked();
     action.validate(chosen.arguments()).map_err(outcome::bad_argument)?;
 
-    let key =
-        cacheable(app, call, &loaded, action).then(|| app.reads.key(scope, &loaded, call.action_id, chosen.id(), call.arguments_text));
+    let key = if cacheable(app, call, &loaded, action) {
+        // As the action takes them, whichever door they came through and in whatever form.
+        let arguments = serde_json::to_vec(chosen.arguments()).map_err(Error::internal)?;
+        Some(app.reads.key(scope, &loaded, call.action_id, chosen.id(), arguments))
+    } else {
+        None
+    };
+    let next = |link: Option<&str>, body: &[u8]| match action.action.pagination {
+        Some(_) => outcome::value(&loaded.connector, body).map(|value| paging::next(&action.action, chosen.arguments(), link, &value)),
+        None => Ok(None),
+    };
     if let Some(key) = &key
-        && let Some((status, body)) = app.reads.get(key)
+        && let Some(Kept { status, body, link }) = app.reads.get(key)
     {
-        let value = amalgam_protocol::strict::parse_answer(&body).map_err(Error::internal)?;
-        return Ok(Answer { connector: loaded, status, body, value, picked_credential, cached: true });
+        let extent = Extent::of(std::str::from_utf8(&body).map_err(Error::internal)?).map_err(Error::internal)?;
+        let next = next(link.as_deref(), &body)?;
+        return Ok(Answer { connector: loaded, status, body, extent, next, picked_credential, cached: true });
     }
     let incoming = send(app, call, &loaded, action, &chosen).await;
     if action.action.effect() != Effect::Read {
         // Even a write that failed may have changed something.
         app.reads.invalidate(scope, call.connector_id);
     }
-    let outcome::Read { status, body, value, keep } = outcome::read(&loaded.connector, incoming?)?;
+    let outcome::Read { status, body, extent, link, keep } = outcome::read(&loaded.connector, action, incoming?)?;
+    let next = next(link.as_deref(), &body)?;
     if let Some(key) = key.filter(|_| keep) {
-        app.reads.put(key, status, body.clone());
+        app.reads.put(key, Kept { status, body: body.clone(), link });
     }
-    Ok(Answer { connector: loaded, status, body, value, picked_credential, cached: false })
+    Ok(Answer { connector: loaded, status, body, extent, next, picked_credential, cached: false })
 }
 
 /// Builds the request and sends it. The secret is in the clear from here to the end of this function.
-async fn send(app: &App, call: &Call<'_>, loaded: &Loaded, action: &CompiledAction, chosen: &Chosen<'_>) -> Result<Incoming> {
-    let is_multipart = action.action.body == Some(BodyKind::Multipart);
-    let boundary = if is_multipart { hex(&random::<12>()) } else { String::from("unused") };
+async fn send(app: &App, call: &Call<'_>, loaded: &Loaded, action: &CompiledAction, chosen: &Chosen) -> Result<Incoming> {
+    let nonce = if action.needs_nonce(&loaded.connector) { hex(&random::<16>()) } else { String::from("unused") };
     let opened = chosen.open(app, &call.caller.scope, loaded.connector.definition())?;
     let (secrets, variables) = (opened.fields(), opened.variables());
     let account = Account {
         variables: &variables,
         auth: chosen.scheme(&loaded.connector).map(|scheme| (scheme, secrets.as_slice())),
         extra_headers: call.extra_headers,
-        boundary: &boundary,
+        nonce: &nonce,
     };
     let plan = plan(&loaded.connector, action, chosen.arguments(), &account).map_err(outcome::bad_argument)?;
     let has_body = plan.body.is_some();
@@ -216,7 +234,7 @@ async fn send(app: &App, call: &Call<'_>, loaded: &Loaded, action: &CompiledActi
         credential_bound: account.auth.is_some() || has_body,
     };
     let mut incoming = app.egress.send(request).await.map_err(outcome::not_reached)?;
-    outcome::scrub(&mut incoming, &secrets);
+    outcome::scrub(&mut incoming, &plan.secrets)?;
     Ok(incoming)
 }
 

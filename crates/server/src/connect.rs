@@ -2,12 +2,14 @@
 
 use amalgam_connector::{
     Connector,
-    definition::{AuthKind, AuthScheme, Definition},
-    describe, variables,
+    definition::{AuthKind, AuthScheme, Definition, Variable},
+    describe,
+    variables::judge,
 };
 use amalgam_policy::Decision;
 use amalgam_vault::Secret;
 use http::StatusCode;
+use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -148,12 +150,13 @@ fn scheme<'a>(definition: &'a Definition, kind: &str) -> Result<&'a AuthScheme> 
 /// Sorts values into the secret's fields and the connector's variables, and checks each.
 fn sort(definition: &Definition, scheme: &AuthScheme, values: Map<String, Value>) -> Result<Opened> {
     let fields = scheme.all_fields();
+    let variables: IndexMap<&str, &Variable> = definition.variables_of(scheme).collect();
     let known = || {
         let names: Vec<String> =
-            fields.iter().map(|(name, _)| format!("`{name}`")).chain(definition.variables.keys().map(|name| format!("`{name}`"))).collect();
+            fields.iter().map(|(name, _)| *name).chain(variables.keys().copied()).map(|name| format!("`{name}`")).collect();
         names.join(", ")
     };
-    let mut opened = Opened { origin: definition.origin().to_owned(), ..Opened::default() };
+    let mut opened = Opened { origin: definition.origin(Some(scheme)).to_owned(), ..Opened::default() };
     for (name, value) in values {
         let Value::String(text) = &value else {
             return Err(Error::invalid(&format!("fields.{name}"), format!("`{name}` must be a string.")));
@@ -167,8 +170,8 @@ fn sort(definition: &Definition, scheme: &AuthScheme, values: Map<String, Value>
                 return Err(Error::invalid(&format!("fields.{name}"), format!("`{name}` must not be empty.")));
             }
             opened.fields.insert(name, value);
-        } else if let Some(variable) = definition.variables.get(&name) {
-            variables::judge(&name, variable, text).map_err(|sentence| Error::invalid(&format!("fields.{name}"), sentence))?;
+        } else if let Some(variable) = variables.get(name.as_str()) {
+            judge(&name, variable, text).map_err(|sentence| Error::invalid(&format!("fields.{name}"), sentence))?;
             opened.variables.insert(name, value);
         } else {
             let sentence = format!("`{name}` is not a field of this credential; it has {}.", known());
@@ -180,11 +183,10 @@ fn sort(definition: &Definition, scheme: &AuthScheme, values: Map<String, Value>
         .filter(|(name, field)| !field.optional && !opened.fields.contains_key(*name))
         .map(|(name, _)| *name)
         .chain(
-            definition
-                .variables
+            variables
                 .iter()
-                .filter(|(name, variable)| variable.default.is_none() && !opened.variables.contains_key(*name))
-                .map(|(name, _)| name.as_str()),
+                .filter(|(name, variable)| variable.is_required() && !opened.variables.contains_key(**name))
+                .map(|(name, _)| *name),
         )
         .map(str::to_owned)
         .collect();

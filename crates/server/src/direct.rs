@@ -33,6 +33,8 @@ pub struct Tool {
     pub action_id: String,
     /// Its answers carry `structuredContent`.
     pub has_output_schema: bool,
+    /// It takes `fields` and `raw` beside the action's own arguments.
+    pub selects: bool,
 }
 
 /// The tools of one server.
@@ -116,13 +118,21 @@ fn build(named: &[Arc<Loaded>], server: &Server) -> DirectTools {
             tracing::warn!(server = server.id, connector, action = &*action.id, "left out of the tools: its name is taken");
             continue;
         };
-        list.push(describe(place.key(), connector, action, output.as_ref()));
-        place.insert(Tool { connector_id: connector.to_owned(), action_id: action.id.to_string(), has_output_schema: output.is_some() });
+        let selects = selects(action);
+        list.push(describe(place.key(), connector, action, output.as_ref(), selects));
+        let (connector_id, action_id) = (connector.to_owned(), action.id.to_string());
+        place.insert(Tool { connector_id, action_id, has_output_schema: output.is_some(), selects });
     }
     DirectTools { list: Value::Array(list).to_string(), by_name }
 }
 
-fn describe(name: &str, connector: &str, action: &CompiledAction, output: Option<&Value>) -> Value {
+/// Whether only a part of its answers is shown unless more is asked for, and its own arguments leave room for asking.
+fn selects(action: &CompiledAction) -> bool {
+    let partial = action.action.response.as_ref().is_some_and(|response| !response.fields.is_empty() || response.select.is_some());
+    partial && !["fields", "raw"].iter().any(|name| action.action.params.contains_key(*name))
+}
+
+fn describe(name: &str, connector: &str, action: &CompiledAction, output: Option<&Value>, selects: bool) -> Value {
     let effect = action.action.effect();
     let mut tool = json!({
         "name": name,
@@ -139,6 +149,12 @@ fn describe(name: &str, connector: &str, action: &CompiledAction, output: Option
     }
     if let Some(output) = output {
         tool["outputSchema"] = output.clone();
+    }
+    if selects {
+        let about = "Members of the answer that you need, dotted for inner ones. Without it you get those that matter most.";
+        tool["inputSchema"]["properties"]["fields"] = json!({ "type": "array", "items": { "type": "string" }, "description": about });
+        tool["inputSchema"]["properties"]["raw"] =
+            json!({ "type": "boolean", "description": "True for the whole answer of the platform." });
     }
     tool
 }

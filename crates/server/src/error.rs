@@ -135,7 +135,8 @@ impl Error {
         match self.kind {
             Kind::Internal => tracing::error!(request_id, cause, "{}", self.message),
             Kind::Unavailable => tracing::warn!(request_id, cause, "{}", self.message),
-            Kind::PlatformFailed | Kind::PlatformTimeout => tracing::info!(request_id, cause, "{}", self.message),
+            // Without the sentence, which may repeat what the platform said of somebody's data.
+            Kind::PlatformFailed | Kind::PlatformTimeout => tracing::info!(request_id, cause, code = self.kind.code(), "a platform failed"),
             _ => tracing::debug!(request_id, code = self.kind.code(), "{}", self.message),
         }
     }

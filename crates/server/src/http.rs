@@ -1,24 +1,24 @@
-//! The router and its middleware, as one ordered list.
+//! The routes, and around them what every request passes.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::IpAddr, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    body::Bytes,
-    extract::{Request, State},
-    middleware::{Next, from_fn_with_state},
+    body::{Body, Bytes},
+    extract::Request,
     response::{IntoResponse, Response},
     routing::get,
 };
+use futures_util::{FutureExt as _, future::BoxFuture};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_LENGTH, HOST, ORIGIN, RETRY_AFTER, TRANSFER_ENCODING, WWW_AUTHENTICATE},
+    header::{CACHE_CONTROL, CONTENT_LENGTH, HOST, ORIGIN, RETRY_AFTER, TRANSFER_ENCODING, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS},
 };
+use hyper::{body::Incoming, service::Service};
 use serde_json::{Value, json};
-use tower_http::{
-    catch_panic::CatchPanicLayer,
-    cors::{AllowHeaders, AllowOrigin, CorsLayer},
-};
+use tokio::sync::SemaphorePermit;
+use tower::{Layer as _, Service as _};
+use tower_http::cors::{AllowHeaders, AllowOrigin, Cors, CorsLayer};
 use url::Url;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -44,23 +44,90 @@ pub fn routes() -> OpenApiRouter<App> {
     api::routes().merge(mcp::routes())
 }
 
-/// Everything that a node serves, and the document that describes it.
-pub fn router(app: App) -> (Router, utoipa::openapi::OpenApi) {
-    let (routes, document) = routes().split_for_parts();
-    let text = Bytes::from(document.to_pretty_json().unwrap_or_default());
-    let router = routes
-        .route("/openapi.json", get(move || std::future::ready(([("content-type", "application/json")], text.clone()))))
-        .fallback(|| std::future::ready(Error::not_found("path")))
-        .method_not_allowed_fallback(method_not_allowed)
-        // Outermost last. A panic becomes an error, which becomes an answer in the shape of its family.
-        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| Error::internal("a handler panicked").into_response()))
-        .layer(cors(app.clone()))
-        .layer(from_fn_with_state(app.clone(), edge))
-        .with_state(app);
-    (router, document)
+/// What a node serves: the routes, and around them what every request passes. Cheap to clone.
+///
+/// One service rather than layers of the router, because each of those puts the request and its future into a box of its own.
+#[derive(Clone)]
+pub struct Front {
+    app: App,
+    routes: Router,
+    /// The same routes for requests that a web page makes.
+    cross_origin: Cors<Router>,
 }
 
-/// Lets the pages of our own origins read what they may ask for (the Fetch standard's CORS); `edge` has refused all others.
+impl Front {
+    /// Everything that a node serves, its own description included.
+    pub fn new(app: App) -> Self {
+        let (routes, document) = routes().split_for_parts();
+        let text = Bytes::from(document.to_pretty_json().unwrap_or_default());
+        let routes = routes
+            .route("/openapi.json", get(move || std::future::ready(([("content-type", "application/json")], text.clone()))))
+            .fallback(|| std::future::ready(Error::not_found("path")))
+            .method_not_allowed_fallback(method_not_allowed)
+            .with_state(app.clone());
+        Self { cross_origin: cors(app.clone()).layer(routes.clone()), routes, app }
+    }
+
+    /// Request id, Host and Origin, room for large bodies, and the shape of errors.
+    async fn answer(mut self, mut request: Request) -> Response {
+        let id = RequestId::new(request.headers());
+        let family = Family::of(request.uri().path());
+        let weight = body_kib(request.headers());
+        let mut response = match foreign(&self.app, request.headers()) {
+            Some(error) => error.into_response(),
+            None => {
+                request.extensions_mut().insert(id.clone());
+                let app = self.app.clone();
+                match room(&app, weight).await {
+                    Ok(_room) => self.route(request).await,
+                    Err(error) => error.into_response(),
+                }
+            }
+        };
+        if let Some(error) = response.extensions_mut().remove::<Arc<Error>>() {
+            response = shaped(&error, family, response.status(), response.headers());
+            error.log(&id);
+        }
+        let headers = response.headers_mut();
+        headers.insert(REQUEST_ID, id.header().clone());
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        response
+    }
+
+    /// A panic becomes an error, which becomes an answer in the shape of its family.
+    async fn route(&mut self, request: Request) -> Response {
+        let answer = if request.headers().contains_key(ORIGIN) {
+            AssertUnwindSafe(self.cross_origin.call(request).map(|Ok(response)| response)).catch_unwind().await
+        } else {
+            AssertUnwindSafe(self.routes.call(request).map(|Ok(response)| response)).catch_unwind().await
+        };
+        answer.unwrap_or_else(|_| Error::internal("a handler panicked").into_response())
+    }
+}
+
+impl Service<http::Request<Incoming>> for Front {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn call(&self, request: http::Request<Incoming>) -> Self::Future {
+        self.clone().answer(request.map(Body::new)).map(Ok).boxed()
+    }
+}
+
+/// Waits for room for a large body; a small one needs none.
+async fn room(app: &App, kib: u32) -> Result<Option<SemaphorePermit<'_>>, Error> {
+    if kib == 0 {
+        return Ok(None);
+    }
+    match tokio::time::timeout(ROOM_TIMEOUT, app.bodies.acquire_many(kib)).await {
+        Ok(Ok(room)) => Ok(Some(room)),
+        _ => Err(Error::new(Kind::Unavailable, "Too many large requests at once; try again shortly.")),
+    }
+}
+
+/// Lets the pages of our own origins read what they may ask for (the Fetch standard's CORS); `foreign` has refused all others.
 fn cors(app: App) -> CorsLayer {
     let exposed =
         ["mcp-session-id", "x-cache-hit", "ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"].map(HeaderName::from_static);
@@ -80,38 +147,6 @@ async fn method_not_allowed(method: Method) -> Response {
         Error::new(Kind::InvalidRequest, format!("The method {method} does not exist on this path; the header `Allow` has those that do."));
     let mut response = error.into_response();
     *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-    response
-}
-
-/// The outermost layer: request id, Host and Origin, and the shape of errors.
-async fn edge(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let id = RequestId::new(request.headers());
-    let family = Family::of(request.uri().path());
-    let weight = body_kib(request.headers());
-    let mut response = match foreign(&app, request.headers()) {
-        Some(error) => error.into_response(),
-        None if weight == 0 => {
-            request.extensions_mut().insert(id.clone());
-            next.run(request).await
-        }
-        None => match tokio::time::timeout(ROOM_TIMEOUT, app.bodies.acquire_many(weight)).await {
-            Ok(_room) => {
-                request.extensions_mut().insert(id.clone());
-                next.run(request).await
-            }
-            Err(_) => Error::new(Kind::Unavailable, "Too many large requests at once; try again shortly.").into_response(),
-        },
-    };
-    if let Some(error) = response.extensions_mut().remove::<Arc<Error>>() {
-        response = shaped(&error, family, response.status(), response.headers());
-        error.log(&id);
-    }
-    let headers = response.headers_mut();
-    if let Ok(value) = HeaderValue::try_from(&*id) {
-        headers.insert(REQUEST_ID, value);
-    }
-    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
-    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }
 

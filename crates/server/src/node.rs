@@ -13,7 +13,6 @@ use amalgam_vault::{MasterKey, Secret};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
-    service::TowerToHyperService,
 };
 use tokio::{
     net::TcpListener,
@@ -208,7 +207,7 @@ fn assemble(config: Config, store: Arc<Store>, address: SocketAddr) -> Result<Ap
 /// Accepts connections until the node stops, then waits for the calls in flight.
 async fn serve(listener: TcpListener, app: App) {
     let mut stopping = app.stopping.subscribe();
-    let (router, _) = http::router(app);
+    let front = http::Front::new(app);
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(64 * 1024).keep_alive(true);
     let graceful = GracefulShutdown::new();
@@ -228,8 +227,7 @@ async fn serve(listener: TcpListener, app: App) {
             () = stopped(&mut stopping) => break,
         };
         let _ = stream.set_nodelay(true);
-        let service = TowerToHyperService::new(router.clone());
-        let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service));
+        let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), front.clone()));
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection ended early");

@@ -27,9 +27,20 @@ pub struct Key {
     epoch: u64,
 }
 
+/// A kept answer.
+#[derive(Clone)]
+pub struct Kept {
+    /// The platform's status.
+    pub status: u16,
+    /// JSON text.
+    pub body: Bytes,
+    /// The platform's header `Link`, which names the next page.
+    pub link: Option<String>,
+}
+
 /// The answers of this node.
 pub struct ReadCache {
-    answers: Cache<Key, (u16, Bytes)>,
+    answers: Cache<Key, Kept>,
     epochs: Cache<u64, u64>,
     next: AtomicU64,
     hasher: RandomState,
@@ -40,8 +51,9 @@ impl ReadCache {
     pub fn new(time_to_live: Duration) -> Self {
         let answers = Cache::builder()
             .max_capacity(MAX_TOTAL)
-            .weigher(|key: &Key, (_, body): &(u16, Bytes)| {
-                u32::try_from(256 + key.scope.user.len() + key.action.len() + key.arguments.len() + body.len()).unwrap_or(u32::MAX)
+            .weigher(|key: &Key, kept: &Kept| {
+                let kept = kept.body.len() + kept.link.as_ref().map_or(0, String::len);
+                u32::try_from(256 + key.scope.user.len() + key.action.len() + key.arguments.len() + kept).unwrap_or(u32::MAX)
             })
             .time_to_live(time_to_live)
             .build();
@@ -49,7 +61,7 @@ impl ReadCache {
     }
 
     /// The key of a read that begins now: a write that ends after this moment makes its answer unreachable.
-    pub fn key(&self, scope: &Scope, connector: &Loaded, action: &str, credential: Option<&str>, arguments: &[u8]) -> Key {
+    pub fn key(&self, scope: &Scope, connector: &Loaded, action: &str, credential: Option<&str>, arguments: Vec<u8>) -> Key {
         let place = self.hasher.hash_one((scope, connector.id()));
         // An epoch that fell out of its cache comes back with a new number, never with an old one.
         let epoch = self.epochs.get_with(place, || self.next.fetch_add(1, Ordering::Relaxed));
@@ -58,20 +70,20 @@ impl ReadCache {
             connector: connector.version,
             action: action.to_owned(),
             credential: credential.map(str::to_owned),
-            arguments: arguments.to_vec(),
+            arguments,
             epoch,
         }
     }
 
-    /// A kept answer: status and JSON text.
-    pub fn get(&self, key: &Key) -> Option<(u16, Bytes)> {
+    /// A kept answer.
+    pub fn get(&self, key: &Key) -> Option<Kept> {
         self.answers.get(key)
     }
 
     /// Keeps an answer, unless it is large.
-    pub fn put(&self, key: Key, status: u16, body: Bytes) {
-        if body.len() <= MAX_ENTRY {
-            self.answers.insert(key, (status, body));
+    pub fn put(&self, key: Key, answer: Kept) {
+        if answer.body.len() <= MAX_ENTRY {
+            self.answers.insert(key, answer);
         }
     }
 

@@ -58,8 +58,8 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
 fn dependencies(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in tree.ending("Cargo.toml") {
-        // The fuzz targets are a workspace of their own.
-        let is_root = file.path == "Cargo.toml" || file.path.starts_with("fuzz/");
+        // The fuzz targets and the fixtures are workspaces of their own.
+        let is_root = file.text.lines().any(|line| line.trim().starts_with("[workspace"));
         let mut section = "";
         for (index, line) in file.text.lines().enumerate() {
             let line = line.trim();
@@ -165,6 +165,8 @@ mod tests {
             found(&[("crates/a/Cargo.toml", "[dev-dependencies]\na = \"1\"\n")]),
             one("shared-dependency", "crates/a/Cargo.toml", 2)
         );
+        let own = "[workspace]\n[dependencies]\na = \"1\" # because\n";
+        assert_eq!(found(&[("tests/a/Cargo.toml", own)]), []);
     }
 
     #[test]

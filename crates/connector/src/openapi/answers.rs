@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::document::Document;
 use super::expand::{Direction, Expander};
-use crate::definition::{Method, Pagination, Parameter, Place, Response};
+use crate::definition::{Method, Pagination, Paging, Parameter, Place, Response};
 
 /// The largest response schema that is kept, in bytes of JSON.
 const MAX_SCHEMA: usize = 4096;
@@ -23,8 +23,10 @@ const CURSORS: [&str; 11] = [
     "page_cursor",
     "page[cursor]",
 ];
-/// Arguments that take a number that the caller counts.
-const COUNTERS: [&str; 8] = ["page", "offset", "skip", "startAt", "start", "page_number", "pageNumber", "page[number]"];
+/// Arguments that take the number of a page.
+const PAGES: [&str; 4] = ["page", "page_number", "pageNumber", "page[number]"];
+/// Arguments that take the number of items before a page.
+const OFFSETS: [&str; 4] = ["offset", "skip", "startAt", "start"];
 /// Arguments that take a page size.
 const LIMITS: [&str; 13] = [
     "limit",
@@ -87,18 +89,35 @@ pub(super) fn pagination(
     if let Some(cursor) = named(&CURSORS)
         && let Some(next) = next(document, operation)
     {
-        return Some(Pagination { cursor: Some(cursor), next: Some(next), limit });
+        return Some(Pagination { cursor: Some(cursor), next: Some(next), limit, ..Pagination::default() });
     }
     // A `page` or an `offset` in a body that writes is data.
     if method != Method::Get {
         return None;
     }
-    let cursor = named(&COUNTERS).filter(|name| params.get(name).is_some_and(counts));
+    if links(document, operation)
+        && let Some(cursor) = named(&CURSORS).or_else(|| named(&PAGES))
+    {
+        return Some(Pagination { kind: Paging::Link, cursor: Some(cursor), limit, ..Pagination::default() });
+    }
+    let counted = |names: &[&str]| named(names).filter(|name| params.get(name).is_some_and(counts));
+    let (kind, cursor) = match counted(&PAGES) {
+        Some(page) => (Paging::Page, Some(page)),
+        None => counted(&OFFSETS).map_or((Paging::Cursor, None), |offset| (Paging::Offset, Some(offset))),
+    };
     (cursor.is_some() || limit.as_ref().and_then(|name| params.get(name)).is_some_and(counts)).then_some(Pagination {
+        kind,
         cursor,
-        next: None,
         limit,
+        ..Pagination::default()
     })
+}
+
+/// Whether the answer has the header `Link` (RFC 8288), which names the next page.
+fn links(document: &Document, operation: &Value) -> bool {
+    let headers = |raw: &Value| document.follow(raw).ok()?.get("headers")?.as_object().map(|headers| headers.contains_key("Link"));
+    let answer = operation.get("responses").and_then(|responses| responses.get("200"));
+    answer.and_then(headers).unwrap_or(false)
 }
 
 fn counts(parameter: &Parameter) -> bool {

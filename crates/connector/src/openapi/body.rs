@@ -131,6 +131,9 @@ fn arguments<'d>(
         for (name, schema) in object.properties {
             let property = document.follow(&schema).ok();
             let text = |key: &str| schema.get(key).or_else(|| property?.get(key)).and_then(Value::as_str).unwrap_or_default().to_owned();
+            if secrets.carries_in_body(&name) {
+                continue;
+            }
             if kind != BodyKind::Json && secrets.carries(&name, "form", &text("description")) {
                 notes.warn(format!("The form field \"{name}\" carries the credential and was left out."));
                 continue;
@@ -236,6 +239,11 @@ fn plain_object<'d>(document: &'d Document, schema: &'d Value) -> Option<PlainOb
     properties.retain(|_, schema| !document.hides(schema, Direction::Request));
     required.retain(|name| properties.contains_key(name));
     (!object.properties.is_empty()).then_some(object)
+}
+
+/// The members that a body which is a plain object must have.
+pub(super) fn required_members(document: &Document, schema: &Value) -> Option<Vec<String>> {
+    plain_object(document, schema).map(|object| object.required)
 }
 
 fn gather<'d>(document: &'d Document, schema: &'d Value, object: &mut PlainObject<'d>, depth: usize) -> Option<()> {

@@ -42,8 +42,8 @@ pub(super) fn convert(root: &Value) -> Value {
         .pointer("/auth/oauth2/scopes")
         .and_then(Value::as_object)
         .into_iter()
-        .flat_map(Map::keys)
-        .map(|scope| (scope.clone(), Value::from("")))
+        .flatten()
+        .map(|(scope, about)| (scope.clone(), about.get("description").cloned().unwrap_or_default()))
         .collect();
     let mut document = json!({
         "openapi": "3.0.3",
@@ -121,6 +121,11 @@ fn method(name: &str, raw: &Value, tag: &str) -> Value {
     });
     if let Some(operation) = operation.as_object_mut() {
         let schema = |key: &str| raw.get(key).map(|schema| references(schema, 0));
+        // Any one of them is enough.
+        if let Some(scopes) = raw.get("scopes").and_then(Value::as_array) {
+            let alternatives = scopes.iter().map(|scope| json!({ "oauth2": [scope] }));
+            operation.insert("security".into(), alternatives.collect());
+        }
         if let Some(schema) = schema("request") {
             operation.insert("requestBody".into(), json!({ "content": { "application/json": { "schema": schema } } }));
         }

@@ -127,10 +127,13 @@ fn convert(root: Value, options: &ImportOptions, mut notes: Notes) -> Result<Imp
         .filter(|name| !name.trim().is_empty())
         .or(Some(title).filter(|title| !title.is_empty()))
         .unwrap_or_else(|| text::words(&id));
-    let server = servers::read(&document, &mut notes, options.base_url.as_deref())?;
-    let (auth, secrets) = security::read(&document, &mut notes, &server.base_url);
+    let mut server = servers::read(&document, &mut notes, options.base_url.as_deref())?;
+    let (mut auth, mut secrets) = security::read(&document, &mut notes, &server.base_url);
+    if auth.is_empty() {
+        auth.extend(security::undeclared(&document, &mut notes, &mut server, &mut secrets));
+    }
     let mut expander = Expander::new(&document, notes);
-    let operations = operations::read(&mut expander, &secrets, &server, !auth.is_empty());
+    let operations = operations::read(&mut expander, &secrets, &server, &auth);
     let notes = expander.notes;
     if operations.actions.is_empty() && operations.omitted.is_empty() {
         return Err(ImportError::new(
@@ -151,9 +154,13 @@ fn convert(root: Value, options: &ImportOptions, mut notes: Notes) -> Result<Imp
         base_url: server.base_url,
         variables: server.variables,
         headers: indexmap::IndexMap::new(),
+        idempotency_header: None,
         auth,
         cache: true,
         failure: None,
+        errors: None,
+        rate_limit: None,
+        vendor: None,
         actions: operations.actions,
     };
     judge(definition, operations.omitted, notes)

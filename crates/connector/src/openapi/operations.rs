@@ -11,14 +11,14 @@ use super::security::{self, Secrets};
 use super::servers::{self, Server};
 use super::template::Template;
 use super::{Omission, answers, arguments, body, names, parameters, text};
-use crate::definition::{Action, Method};
+use crate::definition::{Action, AuthScheme, Method};
 
 /// The most actions of one connector.
 const MAX_ACTIONS: usize = 20_000;
 /// The most bytes of JSON of one connector: a small document can refer to one large schema very often.
 const MAX_SIZE: usize = 48 * 1024 * 1024;
 /// Members of a path item that are methods, those that cannot be actions included.
-const METHODS: [&str; 10] = ["get", "head", "post", "put", "patch", "delete", "options", "trace", "connect", "query"];
+pub(super) const METHODS: [&str; 10] = ["get", "head", "post", "put", "patch", "delete", "options", "trace", "connect", "query"];
 
 /// All actions of a document, in its order, and what was left out.
 pub(super) struct Operations {
@@ -45,10 +45,10 @@ fn believes_public(document: &Document) -> bool {
 }
 
 /// Reads every operation of `paths`; webhooks and callbacks are listed as omitted.
-pub(super) fn read(expander: &mut Expander<'_>, secrets: &Secrets, server: &Server, has_auth: bool) -> Operations {
+pub(super) fn read(expander: &mut Expander<'_>, secrets: &Secrets, server: &Server, auth: &[AuthScheme]) -> Operations {
     let document = expander.document;
-    let mut has_public = has_auth;
-    if has_auth && !believes_public(document) {
+    let mut has_public = !auth.is_empty();
+    if has_public && !believes_public(document) {
         expander
             .notes
             .warn("Nearly all operations say `security: []` although the document asks for a credential; it is sent to all of them.");
@@ -85,7 +85,7 @@ pub(super) fn read(expander: &mut Expander<'_>, secrets: &Secrets, server: &Serv
             let made = if drafts.len() >= MAX_ACTIONS || size >= MAX_SIZE {
                 Err(format!("a connector has at most {MAX_ACTIONS} actions and 48 MB; import a part of the document"))
             } else {
-                one(expander, secrets, server, &Source { path, raw, item, method: &method, operation }, has_public)
+                one(expander, secrets, server, &Source { path, raw, item, method: &method, operation }, has_public, auth)
             };
             match made {
                 Ok(draft) => {
@@ -109,7 +109,14 @@ struct Source<'d> {
     operation: &'d Value,
 }
 
-fn one(expander: &mut Expander<'_>, secrets: &Secrets, server: &Server, source: &Source<'_>, has_public: bool) -> Result<Draft, String> {
+fn one(
+    expander: &mut Expander<'_>,
+    secrets: &Secrets,
+    server: &Server,
+    source: &Source<'_>,
+    has_public: bool,
+    auth: &[AuthScheme],
+) -> Result<Draft, String> {
     let document = expander.document;
     let Some(operation) = source.operation.as_object() else {
         return Err("it is not an object".into());
@@ -149,16 +156,21 @@ fn one(expander: &mut Expander<'_>, secrets: &Secrets, server: &Server, source: 
         description: text::describe(described, text::ACTION),
         resource: resource(operation, &template.path),
         method,
-        path: template.path,
+        path: format!("{}{}", server.secret_path, template.path),
         effect: None,
+        graphql: None,
         body: kind,
         auth: !(has_public && security::is_public(source.operation)),
+        scopes: security::scopes(document, source.operation, auth),
         deprecated: operation.get("deprecated") == Some(&Value::Bool(true)),
         cache: true,
         params,
+        failure: None,
+        rate_limit: None,
         response,
         pagination,
         sample: None,
+        differs: Vec::new(),
     };
     Ok(Draft { own_id, origin: place, action })
 }

@@ -4,12 +4,19 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
 use super::document::{Document, Notes};
-use super::{names, text};
+use super::operations::METHODS;
+use super::servers::Server;
+use super::{body, names, text};
+use crate::check_auth::OWN;
 use crate::definition::{AuthKind, AuthScheme, Field, OAuth2, Placement, SecretPlace};
 use crate::text::{is_owned_header, is_token};
 
 /// More alternatives than this are not looked at.
 const MAX_ALTERNATIVES: usize = 20;
+/// Names, in lower case, of a member of a body that is a credential.
+const KEYS: [&str; 6] = ["key", "apikey", "api_key", "api_token", "access_token", "token"];
+/// More scopes than this are not kept.
+const MAX_SCOPES: usize = 200;
 
 /// Where the declared schemes put secrets, so that parameters which repeat them can be left out.
 #[derive(Default)]
@@ -26,6 +33,11 @@ impl Secrets {
             && matches!(name.to_ascii_lowercase().as_str(), "token" | "access_token" | "oauth_token")
             && description.get(..200.min(description.len())).unwrap_or(description).to_ascii_lowercase().contains("auth");
         key || token
+    }
+
+    /// Whether a member of a body is the credential itself.
+    pub(super) fn carries_in_body(&self, name: &str) -> bool {
+        self.keys.iter().any(|(key, at)| key == name && at == "body")
     }
 }
 
@@ -60,6 +72,41 @@ pub(super) fn read(document: &Document, notes: &mut Notes, base_url: &str) -> (V
     }
     let auth = reader.out;
     (auth, secrets)
+}
+
+/// What a document without security schemes shows to be a credential: a secret in the path of its server (Telegram), or one member that
+/// every body must have (Mailchimp Transactional). Models must not be asked for it with every call.
+pub(super) fn undeclared(document: &Document, notes: &mut Notes, server: &mut Server, secrets: &mut Secrets) -> Option<AuthScheme> {
+    let mut auth = plain(AuthKind::ApiKey, "");
+    let (place, name) = match server.take_secret() {
+        Some(name) => (SecretPlace::Path, name),
+        None => (SecretPlace::Body, body_key(document)?),
+    };
+    if place == SecretPlace::Body {
+        secrets.keys.push((name.clone(), "body".to_owned()));
+    }
+    let part = if place == SecretPlace::Path { "path" } else { "body" };
+    notes.warn(format!("The document declares no security scheme; `{name}` in the {part} of every request became the credential."));
+    auth.send.push(Placement { place, name, value: "{apiKey}".into() });
+    Some(auth)
+}
+
+/// The member, named like a key, that the body of every operation must have.
+fn body_key(document: &Document) -> Option<String> {
+    let items = document.root.get("paths").and_then(Value::as_object)?.values();
+    let mut operations = items.filter_map(Value::as_object).flatten().filter(|(key, _)| METHODS.contains(&key.as_str())).peekable();
+    operations.peek()?;
+    let mut common: Option<String> = None;
+    for (_, operation) in operations {
+        let body = document.follow(operation.get("requestBody")?).ok()?;
+        let required = body::required_members(document, body.pointer("/content/application~1json/schema")?)?;
+        let key = required.into_iter().find(|name| KEYS.contains(&name.to_ascii_lowercase().as_str()))?;
+        if common.as_ref().is_some_and(|common| *common != key) {
+            return None;
+        }
+        common = Some(key);
+    }
+    common
 }
 
 /// Sets of scheme names: those the document asks for, those its operations ask for, then the declared ones that nobody asks for.
@@ -129,7 +176,7 @@ impl Reader<'_> {
                             .trim_start()
                             .to_owned();
                 }
-                auth.send.push(Placement { field: "apiKey".into(), place, name: key.into(), prefix });
+                auth.send.push(Placement { place, name: key.into(), value: format!("{prefix}{{apiKey}}") });
                 self.push(name, auth);
             }
             Kind::OAuth => self.oauth(name, scheme, &description),
@@ -144,23 +191,28 @@ impl Reader<'_> {
         let old = scheme.get("flow").and_then(Value::as_str).is_some_and(|flow| flow == "accessCode").then_some(scheme);
         let flow = flows.and_then(|flows| flows.get("authorizationCode")?.as_object()).or(old);
         let url = |key: &str| self.url(flow?.get(key)?.as_str()?);
-        let (Some(authorize_url), Some(token_url)) = (url("authorizationUrl"), url("tokenUrl")) else {
+        let (Some((authorize_url, authorize_params)), Some((token_url, _))) = (url("authorizationUrl"), url("tokenUrl")) else {
             self.notes.warn(format!(
                 "The security scheme \"{name}\" has no authorization code flow with two URLs; give an access token instead."
             ));
             return self.push(name, bearer(description));
         };
-        let scopes = flow.and_then(|flow| flow.get("scopes")?.as_object()).into_iter().flat_map(Map::keys);
-        let scopes = scopes.filter(|scope| !scope.is_empty() && scope.len() < 200).take(200).cloned().collect();
+        let scopes = flow.and_then(|flow| flow.get("scopes")?.as_object()).into_iter().flatten();
+        let scopes = scopes.filter(|(scope, _)| is_scope(scope)).take(MAX_SCOPES);
+        let scopes = scopes.map(|(scope, about)| (scope.clone(), text::describe(about.as_str().unwrap_or_default(), 200))).collect();
         let mut auth = plain(AuthKind::OAuth2, description);
-        auth.oauth2 = Some(OAuth2 { authorize_url, token_url, scopes });
+        auth.oauth2 = Some(OAuth2 { authorize_url, token_url, scopes, authorize_params, ..OAuth2::default() });
         self.push(name, auth);
     }
 
-    /// An absolute URL, or one relative to the server.
-    fn url(&self, text: &str) -> Option<String> {
-        let url = url::Url::parse(text).or_else(|_| url::Url::parse(self.base_url).and_then(|base| base.join(text))).ok()?;
-        matches!(url.scheme(), "http" | "https").then(|| url.to_string())
+    /// An absolute URL, or one relative to the server, and the parameters in its query that are not the flow's own.
+    fn url(&self, text: &str) -> Option<(String, IndexMap<String, String>)> {
+        let mut url = url::Url::parse(text).or_else(|_| url::Url::parse(self.base_url).and_then(|base| base.join(text))).ok()?;
+        let query = url.query_pairs().into_owned().filter(|(key, _)| !key.is_empty() && !OWN.contains(&key.as_str())).collect();
+        url.set_query(None);
+        url.set_fragment(None);
+        let fits = matches!(url.scheme(), "http" | "https") && url.username().is_empty() && !url.as_str().contains('{');
+        fits.then(|| (url.to_string(), query))
     }
 
     /// Several schemes that are needed at once: keys each in its own field, a token beside them.
@@ -171,17 +223,12 @@ impl Reader<'_> {
             let field = match Kind::of(name, scheme) {
                 Kind::Key(place, key) => {
                     let field = names::fit(name);
-                    auth.send.push(Placement { field: field.clone(), place, name: key.into(), prefix: String::new() });
+                    auth.send.push(Placement { place, name: key.into(), value: format!("{{{field}}}") });
                     field
                 }
                 Kind::Bearer | Kind::OAuth => {
                     auth.kind = AuthKind::Bearer;
-                    auth.send.push(Placement {
-                        field: "token".into(),
-                        place: SecretPlace::Header,
-                        name: "Authorization".into(),
-                        prefix: "Bearer ".into(),
-                    });
+                    auth.send.push(Placement { place: SecretPlace::Header, name: "Authorization".into(), value: "Bearer {token}".into() });
                     "token".into()
                 }
                 Kind::Basic => {
@@ -245,7 +292,7 @@ fn describe(scheme: &Map<String, Value>) -> String {
 }
 
 fn plain(kind: AuthKind, description: &str) -> AuthScheme {
-    AuthScheme { kind, description: description.to_owned(), fields: IndexMap::new(), send: Vec::new(), oauth2: None }
+    AuthScheme { kind, description: description.to_owned(), base_url: None, fields: IndexMap::new(), send: Vec::new(), oauth2: None }
 }
 
 fn bearer(description: &str) -> AuthScheme {
@@ -262,6 +309,27 @@ fn prefix(description: &str) -> String {
         names_key && !rest.contains(' ') && prefix.len() <= 40 && prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
     });
     fitting.next().map_or_else(String::new, |(prefix, _)| format!("{prefix} "))
+}
+
+fn is_scope(text: &str) -> bool {
+    !text.is_empty() && text.len() < 200 && !text.contains(char::is_whitespace)
+}
+
+/// The scopes that an operation asks for, each alternative as one entry; those of the document where it says nothing.
+pub(super) fn scopes(document: &Document, operation: &Value, auth: &[AuthScheme]) -> Vec<String> {
+    let Some(known) = auth.iter().find_map(|scheme| scheme.oauth2.as_ref()).map(|oauth2| &oauth2.scopes) else {
+        return Vec::new();
+    };
+    let asked = operation.get("security").or_else(|| document.root.get("security")).and_then(Value::as_array);
+    let mut entries: Vec<String> = Vec::new();
+    for scopes in asked.into_iter().flatten().take(MAX_ALTERNATIVES).filter_map(Value::as_object).flat_map(Map::values) {
+        let scopes: Vec<&str> = scopes.as_array().into_iter().flatten().take(MAX_ALTERNATIVES).filter_map(Value::as_str).collect();
+        let entry = scopes.join(" ");
+        if !scopes.is_empty() && scopes.iter().all(|scope| known.contains_key(*scope)) && !entries.contains(&entry) {
+            entries.push(entry);
+        }
+    }
+    entries
 }
 
 /// Whether an operation says that it needs no credential: `security: []`, or nothing but an empty requirement.

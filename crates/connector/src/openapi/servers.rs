@@ -14,6 +14,25 @@ pub(super) struct Server {
     pub variables: IndexMap<String, Variable>,
     /// Whether it was given by the caller and not by the document.
     pub given: bool,
+    /// The end of the document's base URL, where a secret stands in it: it goes before the path of every action.
+    pub secret_path: String,
+}
+
+impl Server {
+    /// Takes a secret out of the base URL, where one stands in its path: `https://api.telegram.org/bot{token}`. Its name.
+    pub(super) fn take_secret(&mut self) -> Option<String> {
+        let is_secret = |name: &str| {
+            let name = name.to_ascii_lowercase();
+            ["token", "secret", "apikey", "api_key", "api-key"].iter().any(|word| name.contains(word)) || name == "key"
+        };
+        let found = self.variables.iter().find(|(name, variable)| variable.kind == VariableKind::Text && is_secret(name));
+        let name = found.map(|(name, _)| name.clone())?;
+        let at = self.base_url.find(&format!("{{{name}}}"))?;
+        let start = self.base_url.get(..at)?.rfind('/')?;
+        self.secret_path = self.base_url.split_off(start);
+        self.variables.shift_remove(&name);
+        Some(name)
+    }
 }
 
 /// The caller's base URL, else the document's first server.
@@ -110,7 +129,7 @@ fn build(template: &str, declared: Option<&Map<String, Value>>, notes: &mut Note
     if parsed.query().is_some() || parsed.fragment().is_some() || !parsed.username().is_empty() || parsed.password().is_some() {
         return Err(fail("has a query, a fragment or a user name"));
     }
-    Ok(Server { base_url: url, variables, given: false })
+    Ok(Server { base_url: url, variables, given: false, secret_path: String::new() })
 }
 
 enum Substitute {
@@ -144,6 +163,7 @@ fn variable(name: &str, before: &str, after: &str, raw: Option<&Value>) -> Subst
             .map_or_else(String::new, |text| text::describe(text, 300)),
         kind,
         default: None,
+        optional: false,
         choices: raw.and_then(|raw| raw.get("enum")?.as_array()).into_iter().flatten().take(100).filter_map(text).collect(),
         sample: None,
     };

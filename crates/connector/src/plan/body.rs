@@ -17,7 +17,7 @@ const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new().with_decode_pa
 const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
 const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
 
-/// Builds the body, if the action sends one.
+/// Builds the body, if the action sends one; `secrets` are the members that the credential adds.
 ///
 /// # Errors
 /// An argument that the kind of body cannot hold: broken base64, a file without `data`, an object where text is sent.
@@ -26,22 +26,26 @@ pub(super) fn build(
     action: &CompiledAction,
     args: &Map<String, Value>,
     boundary: &str,
+    secrets: &[(&str, String)],
 ) -> Result<Option<Body>, ArgumentError> {
     let mut params = action.action.params_in(Place::Body).peekable();
-    let Some((first, param)) = params.peek().copied() else {
+    let first = params.peek().copied();
+    if first.is_none() && secrets.is_empty() && action.action.graphql.is_none() {
         return Ok(None);
-    };
+    }
+    let only = || first.and_then(|(key, param)| Some((key, given(args, key, param)?)));
     match action.action.body.unwrap_or(BodyKind::Json) {
-        BodyKind::Json => Ok(json(definition, action, args)),
-        BodyKind::Form => form(action, args),
-        BodyKind::Multipart => multipart(params, args, boundary),
-        BodyKind::Text => given(args, first, param).map(|value| text(first, value)).transpose(),
-        BodyKind::Binary => given(args, first, param).map(|value| binary(first, value)).transpose(),
+        BodyKind::Json => Ok(json(definition, action, args, secrets)),
+        BodyKind::Form => form(action, args, secrets),
+        BodyKind::Multipart => multipart(params, args, boundary, secrets),
+        BodyKind::Text => only().map(|(key, value)| text(key, value)).transpose(),
+        BodyKind::Binary => only().map(|(key, value)| binary(key, value)).transpose(),
     }
 }
 
 /// One JSON value. Null is sent where the schema allows it, else it means "not given". POST, PUT and PATCH send `{}` rather than nothing.
-fn json(definition: &Definition, action: &CompiledAction, args: &Map<String, Value>) -> Option<Body> {
+/// A GraphQL document has the object around it as its `variables`.
+fn json(definition: &Definition, action: &CompiledAction, args: &Map<String, Value>, secrets: &[(&str, String)]) -> Option<Body> {
     let sent = |key: &str, param: &Parameter| args.get(key).is_some_and(|value| value.is_null() && param.allows_null());
     let value = |key: &str, param: &'_ Parameter| {
         if sent(key, param) { Some(&Value::Null) } else { None }
@@ -54,6 +58,11 @@ fn json(definition: &Definition, action: &CompiledAction, args: &Map<String, Val
         serde_json::to_writer(&mut bytes, whole).ok()?;
         members = 1;
     } else {
+        if let Some(document) = &action.action.graphql {
+            bytes.extend_from_slice(b"{\"query\":");
+            serde_json::to_writer(&mut bytes, document).ok()?;
+            bytes.extend_from_slice(b",\"variables\":");
+        }
         let mut writer = serde_json::Serializer::new(&mut bytes);
         let mut object = writer.serialize_map(None).ok()?;
         for (key, param) in params {
@@ -62,7 +71,14 @@ fn json(definition: &Definition, action: &CompiledAction, args: &Map<String, Val
                 members += 1;
             }
         }
+        for (key, secret) in secrets {
+            object.serialize_entry(key, secret).ok()?;
+            members += 1;
+        }
         object.end().ok()?;
+        if action.action.graphql.is_some() {
+            bytes.push(b'}');
+        }
     }
     let empty_counts = matches!(action.action.method, Method::Post | Method::Put | Method::Patch);
     let fixed = definition.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case("content-type")).map(|(_, value)| value.clone());
@@ -70,9 +86,12 @@ fn json(definition: &Definition, action: &CompiledAction, args: &Map<String, Val
     (members > 0 || empty_counts).then_some(Body { content_type, bytes })
 }
 
-fn form(action: &CompiledAction, args: &Map<String, Value>) -> Result<Option<Body>, ArgumentError> {
+fn form(action: &CompiledAction, args: &Map<String, Value>, secrets: &[(&str, String)]) -> Result<Option<Body>, ArgumentError> {
     let mut pairs = Pairs::default();
-    let taken = |wire: &str| action.action.params_in(Place::Body).any(|(key, param)| param.wire_name(key) == wire);
+    let taken = |wire: &str| {
+        secrets.iter().any(|(secret, _)| *secret == wire)
+            || action.action.params_in(Place::Body).any(|(key, param)| param.wire_name(key) == wire)
+    };
     for (key, param) in action.action.params_in(Place::Body) {
         match given(args, key, param) {
             // The whole body as one object: each member is a field of the form.
@@ -85,6 +104,7 @@ fn form(action: &CompiledAction, args: &Map<String, Value>) -> Result<Option<Bod
             None => {}
         }
     }
+    secrets.iter().for_each(|(key, secret)| pairs.push(key, secret));
     let body = Body { content_type: "application/x-www-form-urlencoded".to_owned(), bytes: pairs.text.into_bytes() };
     Ok((!body.bytes.is_empty()).then_some(body))
 }
@@ -93,6 +113,7 @@ fn multipart<'a>(
     params: impl Iterator<Item = (&'a str, &'a Parameter)>,
     args: &Map<String, Value>,
     boundary: &str,
+    secrets: &[(&str, String)],
 ) -> Result<Option<Body>, ArgumentError> {
     let fits =
         (1..=70).contains(&boundary.len()) && boundary.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
@@ -116,6 +137,7 @@ fn multipart<'a>(
             None => {}
         }
     }
+    secrets.iter().for_each(|(key, secret)| parts.push(key, None, None, secret.as_bytes()));
     if parts.bytes.is_empty() {
         return Ok(None);
     }

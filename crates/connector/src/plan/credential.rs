@@ -5,73 +5,127 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::arguments::ArgumentError;
 use crate::connector::CompiledAction;
-use crate::definition::{AuthKind, AuthScheme, SecretPlace};
-use crate::plan::Account;
+use crate::definition::{AuthScheme, Definition, Placement, SecretPlace};
+use crate::plan::{Account, path, query};
+use crate::template::{Piece, pieces};
 use crate::text::is_header_value;
+use crate::variables;
 
 /// The secrets of a request, placed.
 #[derive(Default)]
 pub(super) struct Placed<'a> {
     pub(super) headers: Vec<(&'a str, String)>,
     pub(super) query: Vec<(&'a str, String)>,
+    pub(super) path: Vec<(&'a str, String)>,
+    pub(super) body: Vec<(&'a str, String)>,
+    /// Every form in which a secret stands in the request.
+    pub(super) secrets: Vec<String>,
 }
 
 /// Places the fields of the account's credential, if the action sends one.
 ///
 /// # Errors
-/// A field that is missing or cannot stand in a header; the value is never shown.
-pub(super) fn place<'a>(action: &CompiledAction, account: &Account<'a>) -> Result<Placed<'a>, ArgumentError> {
+/// A field that is missing or cannot be sent; the value is never shown.
+pub(super) fn place<'a>(definition: &'a Definition, action: &CompiledAction, account: &Account<'a>) -> Result<Placed<'a>, ArgumentError> {
     let mut placed = Placed::default();
     let Some((scheme, fields)) = account.auth.filter(|_| action.action.auth) else {
         return Ok(placed);
     };
-    let field = |name: &str| fields.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
-    if scheme.send.is_empty() {
-        let value = match scheme.kind {
-            AuthKind::OAuth2 | AuthKind::Bearer => {
-                format!("Bearer {}", field("token").filter(|token| !token.is_empty()).ok_or_else(|| missing("token"))?)
-            }
-            AuthKind::Basic => {
-                // RFC 7617 section 2: the first colon ends the user name.
-                let user = field("username").filter(|user| !user.contains(':')).ok_or_else(|| missing("username"))?;
-                format!("Basic {}", STANDARD.encode(format!("{user}:{}", field("password").unwrap_or_default())))
-            }
-            AuthKind::ApiKey => return Err(missing("apiKey")),
-        };
-        placed.headers.push(("Authorization", checked("credential", value)?));
-        return Ok(placed);
-    }
-    for sent in &scheme.send {
-        let Some(value) = field(&sent.field).filter(|value| !value.is_empty()) else {
-            if is_optional(scheme, &sent.field) {
-                continue;
-            }
-            return Err(missing(&sent.field));
-        };
-        let value = checked(&sent.field, format!("{}{value}", sent.prefix))?;
-        match sent.place {
-            SecretPlace::Header => placed.headers.push((&sent.name, value)),
-            SecretPlace::Query => placed.query.push((&sent.name, value)),
+    let source = Source { definition, scheme, fields, variables: account.variables };
+    placed.secrets = source.secrets();
+    for sent in scheme.placements() {
+        if sent.place == SecretPlace::Basic {
+            let encoded = source.basic(sent)?;
+            placed.headers.push(("Authorization", format!("Basic {encoded}")));
+            placed.secrets.push(encoded);
+            continue;
         }
+        let Some(value) = source.text(&sent.value)? else { continue };
+        if !is_header_value(&value) {
+            // One rule for all places, so that a field moves between them without surprise.
+            return Err(unusable(&source.names(sent), "holds a line break or another character that cannot be sent"));
+        }
+        let list = match sent.place {
+            SecretPlace::Header | SecretPlace::Basic => &mut placed.headers,
+            SecretPlace::Query => &mut placed.query,
+            SecretPlace::Path => &mut placed.path,
+            SecretPlace::Body => &mut placed.body,
+        };
+        list.push((sent.name.as_str(), value));
     }
     Ok(placed)
 }
 
-fn is_optional(scheme: &AuthScheme, field: &str) -> bool {
-    scheme.fields.get(field).is_some_and(|declared| declared.optional)
+/// What templates of placements are filled from.
+struct Source<'a> {
+    definition: &'a Definition,
+    scheme: &'a AuthScheme,
+    fields: &'a [(&'a str, &'a str)],
+    variables: &'a [(&'a str, &'a str)],
 }
 
-fn missing(field: &str) -> ArgumentError {
-    ArgumentError::field(field, format!("The stored credential has no usable `{field}`; create the credential again."))
-}
-
-/// One rule for header and query, so that a field moves between them without surprise.
-fn checked(field: &str, value: String) -> Result<String, ArgumentError> {
-    if is_header_value(&value) {
-        return Ok(value);
+impl<'a> Source<'a> {
+    fn is_field(&self, name: &str) -> bool {
+        self.scheme.field_names().any(|field| field == name)
     }
-    Err(ArgumentError::field(
-        field,
-        format!("The stored `{field}` holds a line break or another character that cannot be sent; create the credential again."),
-    ))
+
+    fn field(&self, name: &str) -> Option<&'a str> {
+        self.fields.iter().find(|(key, value)| *key == name && !value.is_empty()).map(|(_, value)| *value)
+    }
+
+    /// The template, filled; nothing when an optional field or variable of it is not given.
+    fn text(&self, template: &str) -> Result<Option<String>, ArgumentError> {
+        let mut text = String::with_capacity(template.len() + 64);
+        for piece in pieces(template).map_err(ArgumentError::new)? {
+            let value = match piece {
+                Piece::Text(fixed) => Some(fixed),
+                Piece::Name(name) if !self.is_field(name) => variables::value(name, self.definition, self.variables)?,
+                Piece::Name(name) => match self.field(name) {
+                    None if !self.scheme.is_optional(name) => return Err(unusable(name, "is missing")),
+                    value => value,
+                },
+            };
+            let Some(value) = value else { return Ok(None) };
+            text.push_str(value);
+        }
+        Ok(Some(text))
+    }
+
+    /// RFC 7617 section 2: the first colon ends the user name, so that it holds none itself. A password may be empty.
+    fn basic(&self, sent: &Placement) -> Result<String, ArgumentError> {
+        let (user, password) = sent.value.split_once(':').unwrap_or((&sent.value, ""));
+        let (user, password) = (self.text(user)?.unwrap_or_default(), self.text(password)?.unwrap_or_default());
+        if user.contains(':') {
+            return Err(unusable(&self.names(sent), "holds a colon in the user name"));
+        }
+        Ok(STANDARD.encode(format!("{user}:{password}")))
+    }
+
+    /// What a template is made of, for sentences.
+    fn names(&self, sent: &Placement) -> String {
+        let names = pieces(&sent.value).unwrap_or_default();
+        let names = names.into_iter().filter_map(|piece| if let Piece::Name(name) = piece { Some(name) } else { None });
+        names.collect::<Vec<_>>().join("`, `")
+    }
+
+    /// The secret fields as they are, and as a path and a query have them. What is public is a secret where it stands alone: a key in
+    /// the place of a user name.
+    fn secrets(&self) -> Vec<String> {
+        let given = || self.fields.iter().filter(|(name, value)| !value.is_empty() && self.is_field(name));
+        let alone = given().all(|(name, _)| self.scheme.is_public(name));
+        let mut secrets = Vec::new();
+        for (_, value) in given().filter(|(name, _)| alone || !self.scheme.is_public(name)) {
+            secrets.push((*value).to_owned());
+            for form in [path::encoded(value), query::encoded(value)] {
+                if !secrets.contains(&form) {
+                    secrets.push(form);
+                }
+            }
+        }
+        secrets
+    }
+}
+
+fn unusable(fields: &str, why: &str) -> ArgumentError {
+    ArgumentError::field(fields, format!("In the stored credential `{fields}` {why}; create the credential again."))
 }

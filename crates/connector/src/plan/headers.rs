@@ -26,8 +26,10 @@ pub(super) fn build(
     let mut headers: Vec<(String, String)> = secrets.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
     for (key, template) in &definition.headers {
         if !key.eq_ignore_ascii_case("content-type") && !has(&headers, key) {
-            let value = variables::header(template, definition, account.variables)?.into_owned();
-            headers.push((key.clone(), value));
+            // A header around an optional variable that is not given is left out.
+            if let Some(value) = variables::header(template, definition, account.variables)? {
+                headers.push((key.clone(), value.into_owned()));
+            }
         }
     }
     for (key, param) in action.action.params_in(Place::Header) {
@@ -64,6 +66,10 @@ pub(super) fn build(
             return Err(ArgumentError::field(key, format!("The additional header `{}` {why}.", name(key))));
         }
         headers.push(((*key).to_owned(), (*value).to_owned()));
+    }
+    // Last, so that whoever repeats a call by themselves can give their own key.
+    if let Some(key) = definition.idempotency_header.as_ref().filter(|key| action.is_repeatable_write() && !has(&headers, key)) {
+        headers.push((key.clone(), account.nonce.to_owned()));
     }
     Ok(headers)
 }

@@ -31,15 +31,30 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b',')
     .remove(b'=');
 
-/// Appends the action's path, its parameters replaced.
+/// Appends the action's path, its parameters and secrets replaced.
 ///
 /// # Errors
-/// A path argument that is missing, empty, not a scalar, or could be read as another path.
-pub(super) fn write(url: &mut String, action: &CompiledAction, args: &Map<String, Value>) -> Result<(), ArgumentError> {
+/// A path argument or secret that is missing, empty, not a scalar, or could be read as another path.
+pub(super) fn write(
+    url: &mut String,
+    action: &CompiledAction,
+    args: &Map<String, Value>,
+    secrets: &[(&str, String)],
+) -> Result<(), ArgumentError> {
     for part in &action.path {
         let index = match part {
             PathPart::Fixed(text) => {
                 url.push_str(text);
+                continue;
+            }
+            PathPart::Secret(name) => {
+                let secret = secrets.iter().find(|(secret, _)| *secret == &**name).map(|(_, value)| value.as_str());
+                // Why it cannot stand there would say something of it.
+                encode_segment(url, secret.unwrap_or_default()).map_err(|_| {
+                    let sentence =
+                        format!("The stored credential is missing or cannot stand in a path as `{name}`; create the credential again.");
+                    ArgumentError::field(name, sentence)
+                })?;
                 continue;
             }
             PathPart::Param(index) => *index,
@@ -104,6 +119,11 @@ pub(crate) fn encode_segment(url: &mut String, text: &str) -> Result<(), String>
     }
     url.extend(utf8_percent_encode(text, SEGMENT));
     Ok(())
+}
+
+/// A secret as it stands in a path.
+pub(super) fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, SEGMENT).to_string()
 }
 
 fn holds_encoded_slash(text: &str) -> bool {

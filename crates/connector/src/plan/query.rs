@@ -154,6 +154,11 @@ impl Pairs {
     }
 }
 
+/// A secret as it stands in a query or form.
+pub(super) fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, VALUE).to_string()
+}
+
 /// The style when the definition names none: repeated for plain lists, deep for all that has structure.
 fn usual_style(value: &Value) -> Style {
     match value {

@@ -20,7 +20,7 @@ pub(super) fn possible(action: &Action) -> bool {
 }
 
 /// The refinement answer for the list at `pointer`.
-pub(super) fn refinement(action: &Action, body: &Value, pointer: &str, next: Option<Value>, limits: &ShapeLimits) -> Value {
+pub(super) fn refinement(action: &Action, body: &Value, pointer: &str, next: Option<Value>, limits: &ShapeLimits) -> Map<String, Value> {
     let items = body.pointer(pointer).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let noun = noun(action, pointer);
     let limit = action.pagination.as_ref().and_then(|pagination| pagination.limit.as_deref());
@@ -36,7 +36,7 @@ pub(super) fn refinement(action: &Action, body: &Value, pointer: &str, next: Opt
     if let Some(next) = next {
         answer.insert("nextCursor".into(), next);
     }
-    Value::Object(answer)
+    answer
 }
 
 fn noun(action: &Action, pointer: &str) -> String {

@@ -14,7 +14,7 @@ fn problems(top: &str, action: &str) -> String {
 #[test]
 fn a_small_definition_is_accepted() {
     assert_eq!(problems("", "path = \"/a\""), "");
-    assert_eq!(super::demo().actions().len(), 8);
+    assert_eq!(super::demo().actions().len(), 9);
 }
 
 #[test]
@@ -35,7 +35,11 @@ fn every_rule_names_its_place() {
         ("headers = { X = \"a\\r\\nb\" }", "path = \"/a\"", "on one line"),
         ("headers = { X = \"{nope}\" }", "path = \"/a\"", "not a declared variable"),
         ("[[auth]]\ntype = \"apiKey\"", "path = \"/a\"", "says in `send`"),
-        ("[[auth]]\ntype = \"bearer\"\nsend = [{ field = \"tokn\", in = \"header\", name = \"X\" }]", "path = \"/a\"", "it has `token`"),
+        (
+            "[[auth]]\ntype = \"bearer\"\nsend = [{ in = \"header\", name = \"X\", value = \"{tokn}\" }]",
+            "path = \"/a\"",
+            "neither a field of this scheme",
+        ),
         ("failure = { pointer = \"ok\", equals = false }", "path = \"/a\"", "JSON pointer"),
         ("", "path = \"a\"", "begins with `/`"),
         ("", "path = \"//evil.com\"", "one `/`"),
@@ -57,7 +61,95 @@ fn every_rule_names_its_place() {
         ("", "path = \"/a\"\nparams = { cursor = { in = \"query\" } }\npagination = { cursor = \"cursr\" }", "Did you mean `cursor`"),
         ("", "path = \"/a\"\nresponse = { items = \"a/b\" }", "JSON pointer"),
         ("", "path = \"/a\"\nsurprise = 1", "unknown field"),
+        ("rate_limit = { requests = 0, seconds = 1 }", "path = \"/a\"", "at least one request"),
     ];
+    refused(&cases);
+}
+
+#[test]
+fn rules_of_credentials_errors_and_pages() {
+    let cases = [
+        ("[variables.u]", "path = \"/a\"", "stands nowhere"),
+        ("[variables.u]\ndefault = \"a\"\noptional = true", "path = \"/a\"", "leave `optional` or `default` out"),
+        ("base_url = \"https://{u}.com\"\n[variables.u]\noptional = true", "path = \"/a\"", "cannot be without it"),
+        ("headers = { X = \"1\" }\nidempotency_header = \"x\"", "path = \"/a\"", "leave one of them out"),
+        ("[[auth]]\ntype = \"bearer\"\n[[auth]]\ntype = \"bearer\"", "path = \"/a\"", "two schemes of this type"),
+        ("[[auth]]\ntype = \"bearer\"\nfields.other = {}", "path = \"/a\"", "sent nowhere"),
+        (
+            "[[auth]]\ntype = \"bearer\"\nsend = [{ in = \"header\", name = \"X\", value = \"fixed\" }]",
+            "path = \"/a\"",
+            "holds a field in braces",
+        ),
+        ("[[auth]]\ntype = \"bearer\"\nsend = [{ in = \"basic\", value = \"{token}\" }]", "path = \"/a\"", "user name, colon, password"),
+        (
+            "[[auth]]\ntype = \"basic\"\nsend = [{ in = \"basic\", value = \"{username}:{password}\" }, { in = \"header\", name = \"authorization\", value = \"{password}\" }]",
+            "path = \"/a\"",
+            "to the same place",
+        ),
+        ("[[auth]]\ntype = \"oauth2\"", "path = \"/a\"", "where to consent"),
+        (
+            "[[auth]]\ntype = \"oauth2\"\noauth2 = { authorize_url = \"https://{u}/a\", token_url = \"https://e.com\" }",
+            "path = \"/a\"",
+            "not a declared variable",
+        ),
+        (
+            "[[auth]]\ntype = \"oauth2\"\noauth2 = { authorize_url = \"https://e.com/a?x=1\", token_url = \"https://e.com\" }",
+            "path = \"/a\"",
+            "'?'",
+        ),
+        (
+            "[[auth]]\ntype = \"oauth2\"\noauth2 = { authorize_url = \"https://e.com\", token_url = \"https://e.com\", default_scopes = [\"a\"] }",
+            "path = \"/a\"",
+            "not among `scopes`",
+        ),
+        (
+            "[[auth]]\ntype = \"oauth2\"\noauth2 = { authorize_url = \"https://e.com\", token_url = \"https://e.com\", authorize_params = { state = \"x\" } }",
+            "path = \"/a\"",
+            "set by the flow",
+        ),
+        (
+            "[[auth]]\ntype = \"oauth2\"\noauth2 = { authorize_url = \"https://e.com\", token_url = \"https://e.com\" }",
+            "path = \"/a\"\nscopes = [\"a\"]",
+            "not described in `oauth2.scopes`",
+        ),
+        (
+            "[[auth]]\ntype = \"bearer\"\nsend = [{ in = \"path\", name = \"t\", value = \"{token}\" }]",
+            "path = \"/{t}/a\"\nauth = false",
+            "no parameter",
+        ),
+        (
+            "[[auth]]\ntype = \"bearer\"\nsend = [{ in = \"path\", name = \"t\", value = \"{token}\" }]\n[[auth]]\ntype = \"basic\"",
+            "path = \"/{t}/a\"",
+            "no parameter",
+        ),
+        (
+            "[[auth]]\ntype = \"bearer\"\nsend = [{ in = \"path\", name = \"t\", value = \"{token}\" }]",
+            "path = \"/{t}/a\"\nparams.t = { in = \"path\", required = true }",
+            "is a secret's",
+        ),
+        ("[[auth]]\ntype = \"bearer\"\nsend = [{ in = \"body\", name = \"t\", value = \"{token}\" }]", "path = \"/a\"", "GET and HEAD"),
+        ("errors = { code = [\"x\"] }", "path = \"/a\"", "JSON pointer"),
+        ("errors = { meanings = { gone = \"It is gone.\" } }", "path = \"/a\"", "Only HTTP statuses"),
+        ("errors = { meanings = { 404 = \"gone\" } }", "path = \"/a\"", "whole sentences"),
+        ("vendor = {}", "path = \"/a\"", "Name the vendor's `documents`"),
+        ("vendor = { documents = [\"../x\"] }", "path = \"/a\"", "without folders"),
+        ("", "path = \"/a\"\ndiffers = [{ what = \"query a: type\", why = \" \" }]", "`why` the connector is right"),
+        ("", "path = \"/a\"\ngraphql = \"query { a }\"", "sent by POST"),
+        ("", "path = \"/a\"\nresponse = { fields = [\"a..b\"] }", "joined by dots"),
+        ("", "path = \"/a\"\npagination = { kind = \"url\", next = \"/next\" }", "`cursor`, the argument, and `next`"),
+        ("", "path = \"/a\"\nparams.p = { in = \"query\" }\npagination = { cursor = \"p\" }", "The kinds are"),
+        (
+            "",
+            "path = \"/a\"\nparams.p = { in = \"query\" }\npagination = { kind = \"page\", cursor = \"p\", next = \"/n\" }",
+            "does not read `next`",
+        ),
+        ("", "path = \"/a\"\nparams.p = { in = \"query\" }\npagination = { kind = \"offset\", cursor = \"p\", first = 1 }", "Only pages"),
+    ];
+    refused(&cases);
+}
+
+#[track_caller]
+fn refused(cases: &[(&str, &str, &str)]) {
     for (top, action, wanted) in cases {
         let found = problems(top, action);
         assert!(found.contains(wanted), "{top}\n{action}\nwanted {wanted:?}, found {found:?}");

@@ -6,6 +6,7 @@ mod arguments;
 mod check;
 mod describe;
 mod plan;
+mod platforms;
 mod safety;
 mod shape;
 
@@ -33,4 +34,4 @@ fn object(value: Value) -> Map<String, Value> {
     }
 }
 
-const NOBODY: Account<'static> = Account { variables: &[("site", "acme")], auth: None, extra_headers: &[], boundary: "b0undary" };
+const NOBODY: Account<'static> = Account { variables: &[("site", "acme")], auth: None, extra_headers: &[], nonce: "b0undary" };

@@ -269,7 +269,7 @@ fn multipart_bodies_escape_names() {
     );
     assert!(refusal("upload", json!({"file": {"data": "!!"}}), &NOBODY).contains("`file.data` must be base64"));
     assert!(refusal("upload", json!({"file": {"data": "aGk=", "contentType": "a/b\r\nX: y"}}), &NOBODY).contains("media type"));
-    assert!(refusal("upload", json!({"file": {"data": "aGk="}}), &Account { boundary: "a\r\nb", ..NOBODY }).contains("boundary"));
+    assert!(refusal("upload", json!({"file": {"data": "aGk="}}), &Account { nonce: "a\r\nb", ..NOBODY }).contains("boundary"));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use amalgam_connector::connector::Connector;
 use amalgam_connector::plan::{Account, plan};
-use amalgam_connector::shape::{ShapeLimits, shape};
+use amalgam_connector::shape::{ShapeLimits, Wanted, shape};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use url::Url;
@@ -71,7 +71,7 @@ proptest! {
         extra in (hostile(), hostile()),
     ) {
         let connector = demo();
-        let account = Account { variables: &[("site", &site), ("tenant", &tenant)], auth: None, extra_headers: &[], boundary: "b" };
+        let account = Account { variables: &[("site", &site), ("tenant", &tenant)], auth: None, extra_headers: &[], nonce: "b" };
         let with_extra = Account { extra_headers: &[(&extra.0, &extra.1)], ..account };
         for (id, args, template) in [("send", &send, "/api/v1/rooms/*/send/m.*/*"), ("users_list", &list, "/api/v1/users")] {
             let action = connector.action(id).unwrap();
@@ -92,7 +92,7 @@ proptest! {
     #[test]
     fn a_url_variable_stays_a_prefix(value in prop_oneof![hostile(), hostile().prop_map(|text| format!("https://{text}")), hostile().prop_map(|text| format!("https://h.org/{text}"))], id in hostile()) {
         let connector = load("id = \"x\"\nname = \"X\"\nbase_url = \"{v}/fixed\"\n[variables.v]\nkind = \"url\"\n[actions.a]\nmethod = \"GET\"\npath = \"/a/{id}/end\"\nparams = { id = { in = \"path\", required = true } }");
-        let account = Account { variables: &[("v", &value)], auth: None, extra_headers: &[], boundary: "b" };
+        let account = Account { variables: &[("v", &value)], auth: None, extra_headers: &[], nonce: "b" };
         let args = [("id".to_owned(), Value::from(id))].into_iter().collect();
         if let Ok(plan) = plan(&connector, connector.action("a").unwrap(), &args, &account) {
             let (given, made) = (Url::parse(&value).unwrap(), Url::parse(&plan.url).unwrap());
@@ -105,7 +105,7 @@ proptest! {
     #[test]
     fn a_host_variable_is_the_whole_host(value in prop_oneof![hostile(), "[a-z0-9.:\\[\\]-]{0,20}"]) {
         let connector = load("id = \"x\"\nname = \"X\"\nbase_url = \"https://{v}/fixed\"\n[variables.v]\nkind = \"host\"\n[actions.a]\nmethod = \"GET\"\npath = \"/a\"");
-        let account = Account { variables: &[("v", &value)], auth: None, extra_headers: &[], boundary: "b" };
+        let account = Account { variables: &[("v", &value)], auth: None, extra_headers: &[], nonce: "b" };
         if let Ok(plan) = plan(&connector, connector.action("a").unwrap(), &Map::new(), &account) {
             let made = Url::parse(&plan.url).unwrap();
             prop_assert_eq!(made.path(), "/fixed/a");
@@ -114,14 +114,27 @@ proptest! {
         }
     }
 
+    /// A secret in the path stays in its segment like any argument, and no refusal shows it.
+    #[test]
+    fn a_secret_in_the_path_stays_in_its_segment(secret in hostile(), id in hostile()) {
+        let connector = load("id = \"x\"\nname = \"X\"\nbase_url = \"https://h.org\"\n[[auth]]\ntype = \"apiKey\"\nsend = [{ in = \"path\", name = \"t\", value = \"v{apiKey}\" }]\n[actions.a]\nmethod = \"GET\"\npath = \"/bot{t}/{id}\"\nparams = { id = { in = \"path\", required = true } }");
+        let fields = [("apiKey", secret.as_str())];
+        let account = Account { variables: &[], auth: Some((&connector.definition().auth[0], &fields)), extra_headers: &[], nonce: "b" };
+        let args = [("id".to_owned(), Value::from(id))].into_iter().collect();
+        match plan(&connector, connector.action("a").unwrap(), &args, &account) {
+            Ok(plan) => stays(&plan.url, "h.org", "/botv*/*")?,
+            Err(error) => prop_assert!(secret.len() < 5 || !error.message.contains(&secret), "{}", error),
+        }
+    }
+
     #[test]
     fn shaping_is_bounded(value in any_value(), items in 1_usize..4, depth in 1_usize..4) {
         let connector = demo();
         let limits = ShapeLimits { items, refine_over: 6, string_bytes: 8, depth };
         let before = value.clone();
-        let shaped = shape(connector.action("get_document").unwrap(), value, &limits);
+        let shaped = shape(connector.action("get_document").unwrap(), value, &Wanted::default(), None, &limits);
         prop_assert!(shaped.changed || shaped.value == before);
-        let again = shape(connector.action("get_document").unwrap(), json!({"x": shaped.value}), &ShapeLimits::default());
+        let again = shape(connector.action("get_document").unwrap(), json!({"x": shaped.value}), &Wanted::default(), None, &ShapeLimits::default());
         prop_assert!(!again.changed);
     }
 }

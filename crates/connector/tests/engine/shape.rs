@@ -1,13 +1,21 @@
 //! What a model gets of an answer.
 
-use amalgam_connector::shape::{ShapeLimits, failure, needs_shaping, shape};
-use serde_json::{Value, json};
+use amalgam_connector::failure::in_success;
+use amalgam_connector::paging;
+use amalgam_connector::shape::{Extent, ShapeLimits, Wanted, needs_shaping, shape};
+use serde_json::{Map, Value, json};
 
 use super::demo;
 
 fn shaped(action: &str, body: Value) -> (Value, bool) {
+    wanted(action, body, &Wanted::default())
+}
+
+fn wanted(action: &str, body: Value, wanted: &Wanted) -> (Value, bool) {
     let connector = demo();
-    let shaped = shape(connector.action(action).unwrap(), body, &ShapeLimits::default());
+    let action = connector.action(action).unwrap();
+    let next = paging::next(&action.action, &Map::new(), None, &body);
+    let shaped = shape(action, body, wanted, next, &ShapeLimits::default());
     (shaped.value, shaped.changed)
 }
 
@@ -90,20 +98,70 @@ fn the_list_of_cuts_is_bounded() {
 }
 
 #[test]
-fn the_walk_before_agrees_with_the_limits() {
+fn what_fits_is_told_from_the_value_and_from_the_text_alike() {
     let limits = ShapeLimits::default();
-    assert!(!needs_shaping(&json!({"a": ["x".repeat(5_120)]}), &limits));
-    assert!(needs_shaping(&json!({"a": ["x".repeat(5_121)]}), &limits));
-    assert!(needs_shaping(&numbers(25), &limits));
     let nested = |levels: usize| (0..levels).fold(json!(1), |inner, _| json!([inner]));
-    assert!(!needs_shaping(&nested(10), &limits));
-    assert!(needs_shaping(&nested(11), &limits));
+    let cases = [
+        (json!({"a": ["x".repeat(5_120)]}), true),
+        (json!({"a": ["x".repeat(5_121)]}), false),
+        (json!({"\u{e9}": "\n".repeat(5_120)}), true),
+        (json!({"b": {"c": numbers(24)}}), true),
+        (json!({"b": {"c": numbers(25)}}), false),
+        (nested(10), true),
+        (nested(11), false),
+        (json!("x"), true),
+    ];
+    for (value, fits) in cases {
+        assert_eq!(needs_shaping(&value, &limits), !fits, "{value}");
+        assert_eq!(Extent::of(&value.to_string()).unwrap().fits(&limits), fits, "{value}");
+    }
+    for broken in ["", "{", "[1,]", "{\"a\":1} x", "nul", "\"\\ud800\""] {
+        assert!(Extent::of(broken).is_err(), "{broken}");
+    }
+}
+
+#[test]
+fn fields_show_what_matters_first() {
+    let items = json!({"items": [{"id": 1, "name": "a", "owner": {"login": "x", "url": "u"}, "a.b": 2}, {"id": 2}], "total": 2});
+    let (value, changed) = shaped("fields", items.clone());
+    assert!(changed);
+    assert_eq!(value["data"], json!({"items": [{"id": 1, "owner": {"login": "x"}, "a.b": 2}, {"id": 2}], "total": 2}));
+    assert_eq!(value["metadata"]["fields"], json!(["id", "owner.login", "a.b"]));
+    assert!(value["metadata"]["fieldsHint"].as_str().unwrap().contains("`raw`"));
+    let name = Wanted { fields: vec!["name".into(), "owner".into()], raw: false };
+    assert_eq!(wanted("fields", items.clone(), &name).0["data"]["items"], json!([{"name": "a", "owner": {"login": "x", "url": "u"}}, {}]));
+    let raw = Wanted { fields: Vec::new(), raw: true };
+    assert_eq!(wanted("fields", items.clone(), &raw), (items, false));
+    let whole = json!({"items": [{"id": 1}], "total": 1});
+    assert_eq!(shaped("fields", whole.clone()), (whole, false), "nothing is left out");
+    let many: Vec<Value> = (0..60).map(|id| json!({"id": id, "name": "a"})).collect();
+    let (value, _) = shaped("fields", json!({"items": many}));
+    assert_eq!((&value["samples"][0], &value["fields"][0]), (&json!({"id": 0}), &json!("id")));
+    // A part is selected unless everything is asked for.
+    let answer = json!({"result": {"members": [1]}, "ok": true});
+    assert_eq!(wanted("users_list", answer.clone(), &raw), (answer, false));
+    assert_eq!(
+        wanted("get_document", json!({"a": 1, "b": 2}), &Wanted { fields: vec!["a".into()], raw: false }).0["data"],
+        json!({"a": 1})
+    );
+}
+
+/// A cursor that the shown part does not hold is told beside it.
+#[test]
+fn hidden_cursors_are_told() {
+    let (value, changed) = shaped("users_list", json!({"result": {"members": [1], "next": "abc"}}));
+    assert!(changed);
+    assert_eq!(
+        value,
+        json!({"data": {"members": [1], "next": "abc"}, "metadata": {"nextCursor": {"parameter": "cursor", "value": "abc"}}})
+    );
 }
 
 #[test]
 fn failures_with_a_success_status_are_told() {
     let connector = demo();
-    assert_eq!(failure(&connector, &json!({"ok": true})), None);
-    assert_eq!(failure(&connector, &json!({"ok": false, "error": "channel_not_found"})).as_deref(), Some("channel_not_found"));
-    assert_eq!(failure(&connector, &json!({"ok": false})).as_deref(), Some("Demo reported a failure without a reason."));
+    let told = |body: Value| in_success(&connector, connector.action("users_list").unwrap(), &body);
+    assert_eq!(told(json!({"ok": true})), None);
+    assert_eq!(told(json!({"ok": false, "error": "channel_not_found"})).as_deref(), Some("channel_not_found"));
+    assert_eq!(told(json!({"ok": false})).as_deref(), Some("Demo reported a failure without a reason."));
 }

@@ -180,6 +180,8 @@ async fn update(
             let mut definition = stored.loaded.connector.to_definition();
             definition.name = name.unwrap_or(definition.name);
             definition.base_url = base_url.map_or(definition.base_url, |url| url.trim_end_matches('/').to_owned());
+            let unused: Vec<String> = definition.variables.keys().filter(|name| !definition.uses(name)).cloned().collect();
+            definition.variables.retain(|name, _| !unused.contains(name));
             let changed = Import { definition, omitted: Vec::new(), warnings: Vec::new() };
             let view = keep_with(&app, &caller, changed, stored.omitted.clone(), stored.warnings.clone(), true).await?;
             return Ok(axum::Json(view));

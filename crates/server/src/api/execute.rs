@@ -13,12 +13,14 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     app::App,
-    call::{self, Answer, Call, Door},
-    catalogue,
+    call::{self, Answer, Arguments, Call, Door},
     clock::random_hex24,
     error::{Error, Result},
-    request::{Json, Path, Twin},
+    request::{Counted, Json, Path},
 };
+
+/// Headers that a caller may add to a call.
+const MAX_HEADERS: usize = 50;
 
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(execute))
@@ -61,30 +63,31 @@ pub struct ExecuteBody {
         (status = 502, description = "The platform is not reachable or failed"), (status = 504, description = "The platform was too slow")))]
 async fn execute(
     State(app): State<App>,
-    twin: Twin,
+    Counted { twin, limited }: Counted,
     Path((connector_id, action_id)): Path<(String, String)>,
     Json(body): Json<ExecuteBody>,
 ) -> Result<Response> {
-    let limited = twin.count(&app)?;
-    let timeout = body.timeout.map(timeout).transpose()?;
+    if body.additional_headers.len() > MAX_HEADERS {
+        let sentence = format!("`additionalHeaders` holds {} headers; at most {MAX_HEADERS} are sent.", body.additional_headers.len());
+        return Err(Error::invalid("additionalHeaders", sentence));
+    }
     let extra: Vec<(String, String)> = body.additional_headers.iter().map(|(name, value)| header(name, value)).collect::<Result<_>>()?;
     let extra: Vec<(&str, &str)> = extra.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let credential_id = body.credential_id.clone().or_else(|| twin.credential_id.clone());
-    let arguments = flatten(&app, &twin, &connector_id, &action_id, body).await?;
+    let arguments =
+        Arguments { parameters: body.parameters, path: body.path_params, query: body.query_parameters, body: body.request_body };
     let text = serde_json::to_vec(&arguments).map_err(Error::internal)?;
     let call = Call {
         caller: &twin.caller,
         door: Door::Rest,
         connector_id: &connector_id,
         action_id: &action_id,
-        arguments,
         arguments_text: &text,
-        credential_id: credential_id.as_deref(),
+        credential_id: body.credential_id.as_deref().or(twin.credential_id.as_deref()),
         extra_headers: &extra,
-        timeout,
+        timeout: body.timeout.map(timeout).transpose()?,
         request_id: &twin.request_id,
     };
-    let answer = call::run(&app, call).await?;
+    let answer = call::run(&app, call, arguments).await?;
     let mut response = respond(&answer);
     limited.write(response.headers_mut());
     Ok(response)
@@ -106,48 +109,6 @@ fn header(name: &str, value: &Value) -> Result<(String, String)> {
         _ => return Err(Error::invalid(&format!("additionalHeaders.{name}"), format!("The header `{name}` must be a string."))),
     };
     Ok((name.to_owned(), text))
-}
-
-/// Puts arguments that came by their places into the flat form, by the names that the action gives them.
-async fn flatten(app: &App, twin: &Twin, connector_id: &str, action_id: &str, body: ExecuteBody) -> Result<Map<String, Value>> {
-    use amalgam_connector::definition::Place;
-    let mut flat = body.parameters;
-    if body.path_params.is_empty() && body.query_parameters.is_empty() && body.request_body.is_none() {
-        return Ok(flat);
-    }
-    let server = twin.caller.server.as_deref();
-    let loaded = catalogue::resolve(&app.store, &twin.caller.scope.account, server, connector_id).await?;
-    let action = catalogue::permitted_action(&loaded, server, action_id)?;
-    let name = |place: Place, wire: &str| -> String {
-        let params = &action.action.params;
-        let known = params.iter().find(|(name, parameter)| parameter.place == place && parameter.wire_name(name) == wire);
-        known.map_or_else(|| wire.to_owned(), |(name, _)| name.clone())
-    };
-    let mut put = |place: Place, place_name: &str, wire: String, value: Value| {
-        let name = name(place, &wire);
-        match flat.insert(name.clone(), value) {
-            None => Ok(()),
-            Some(_) => Err(Error::invalid(place_name, format!("`{name}` is given twice; give each argument once."))),
-        }
-    };
-    for (wire, value) in body.path_params {
-        put(Place::Path, "pathParams", wire, value)?;
-    }
-    for (wire, value) in body.query_parameters {
-        put(Place::Query, "queryParameters", wire, value)?;
-    }
-    let whole = action.action.params.iter().find(|(_, parameter)| parameter.whole).map(|(name, _)| name.clone());
-    match (body.request_body, whole) {
-        (None, _) => {}
-        (Some(value), Some(name)) => put(Place::Body, "requestBody", name, value)?,
-        (Some(Value::Object(members)), None) => {
-            for (wire, value) in members {
-                put(Place::Body, "requestBody", wire, value)?;
-            }
-        }
-        (Some(_), None) => return Err(Error::invalid("requestBody", "`requestBody` must be an object for this action.")),
-    }
-    Ok(flat)
 }
 
 /// The envelope around the platform's own bytes.

@@ -1,6 +1,6 @@
 //! Which credential a call uses, and the moment in which it is in the clear.
 
-use std::{borrow::Cow, sync::Arc};
+use std::sync::Arc;
 
 use amalgam_connector::{
     CompiledAction, Connector,
@@ -9,7 +9,6 @@ use amalgam_connector::{
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::Call;
 use crate::{
     app::App,
     error::{Error, Kind, Result},
@@ -17,12 +16,12 @@ use crate::{
 };
 
 /// What a call authenticates with, its secret still sealed.
-pub struct Chosen<'a> {
+pub struct Chosen {
     /// The account's variables come from here; its secret is sent only when the action authenticates.
     credential: Option<Credential>,
     authenticates: bool,
     picked: bool,
-    arguments: Cow<'a, Map<String, Value>>,
+    arguments: Map<String, Value>,
     given: Map<String, Value>,
 }
 
@@ -38,26 +37,26 @@ pub struct Opened {
 }
 
 /// Chooses: the named credential, else the user's only one, else the newest.
-pub async fn choose<'a>(
+pub async fn choose(
     app: &App,
     scope: &Scope,
     connector: &Connector,
     action: &CompiledAction,
-    call: &'a Call<'_>,
-) -> Result<Chosen<'a>> {
+    credential_id: Option<&str>,
+    arguments: Map<String, Value>,
+) -> Result<Chosen> {
     let definition = connector.definition();
     let authenticates = action.action.auth && !definition.auth.is_empty();
-    let mut chosen =
-        Chosen { credential: None, authenticates, picked: false, arguments: Cow::Borrowed(&call.arguments), given: Map::new() };
+    let mut chosen = Chosen { credential: None, authenticates, picked: false, arguments, given: Map::new() };
     if !authenticates && definition.variables.is_empty() {
         return Ok(chosen);
     }
     let credentials = app.store.credentials(scope, &definition.id).await?;
-    chosen.credential = match call.credential_id {
+    chosen.credential = match credential_id {
         Some(id) => Some(named(&credentials, id, definition)?),
         None => credentials.iter().find(|credential| !authenticates || fits(definition, credential)).cloned(),
     };
-    chosen.picked = call.credential_id.is_none() && credentials.len() > 1;
+    chosen.picked = credential_id.is_none() && credentials.len() > 1;
     if authenticates {
         // A credential of a kind that the connector no longer knows could not be sent, and the call must not go out without.
         return if chosen.scheme(connector).is_some() { Ok(chosen) } else { Err(missing(definition)) };
@@ -65,9 +64,7 @@ pub async fn choose<'a>(
     // Nothing secret is sent here.
     // So the caller may say where the platform is. Then the stored credential stays closed: its variables would follow.
     for name in definition.variables.keys().filter(|name| !action.action.params.contains_key(*name)) {
-        if call.arguments.contains_key(name)
-            && let Some(value) = chosen.arguments.to_mut().shift_remove(name)
-        {
+        if let Some(value) = chosen.arguments.shift_remove(name) {
             chosen.given.insert(name.clone(), value);
         }
     }
@@ -111,12 +108,12 @@ fn way(definition: &Definition, scheme: &AuthScheme) -> String {
     let fields: Vec<String> = scheme
         .field_names()
         .map(str::to_owned)
-        .chain(definition.variables.iter().filter(|(_, variable)| variable.default.is_none()).map(|(name, _)| name.clone()))
+        .chain(definition.variables_of(scheme).filter(|(_, variable)| variable.is_required()).map(|(name, _)| name.to_owned()))
         .collect();
     format!("authenticationType \"{}\" with fields {{{}}}", scheme.kind.as_str(), fields.join(", "))
 }
 
-impl Chosen<'_> {
+impl Chosen {
     /// The arguments of the action itself.
     pub fn arguments(&self) -> &Map<String, Value> {
         &self.arguments
@@ -146,7 +143,8 @@ impl Chosen<'_> {
         let secret = app.store.open_credential(scope, credential)?;
         let opened: Opened =
             serde_json::from_str(secret.expose()).map_err(|_| Error::internal("a credential holds something else than JSON"))?;
-        if opened.origin != definition.origin() {
+        let scheme = definition.auth.iter().find(|scheme| scheme.kind == credential.kind);
+        if opened.origin != definition.origin(scheme) {
             let sentence = format!(
                 "Credential not found: the address of {} has changed since this credential was entered, so it is not sent there. Create a new \
                  one with create_credential_alloy.",

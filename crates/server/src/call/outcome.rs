@@ -1,16 +1,19 @@
 //! What a platform's answer means: JSON to pass on, or an error whose sentence says what to do.
 
-use amalgam_connector::{ArgumentError, Connector, definition::Method, plan::Plan, shape::failure};
+use std::{borrow::Cow, cmp::Reverse, fmt::Display};
+
+use amalgam_connector::{ArgumentError, CompiledAction, Connector, definition::Method, failure, plan::Plan, shape::Extent};
 use amalgam_protocol::strict::parse_answer;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
+    header::{CACHE_CONTROL, CONTENT_TYPE, LINK, RETRY_AFTER},
 };
 use serde_json::{Value, json};
 
 use crate::{
+    clock::now_ms,
     egress::{EgressError, EgressErrorKind, Incoming},
     error::{Error, Kind, Result},
 };
@@ -28,8 +31,10 @@ pub struct Read {
     pub status: u16,
     /// JSON text.
     pub body: Bytes,
-    /// The same, parsed.
-    pub value: Value,
+    /// How large it is.
+    pub extent: Extent,
+    /// The header `Link`, which names the next page.
+    pub link: Option<String>,
     /// Whether the platform lets it be kept.
     pub keep: bool,
 }
@@ -81,7 +86,7 @@ pub fn headers(plan: &Plan) -> Result<HeaderMap> {
         let key = HeaderName::try_from(name.as_str()).map_err(|_| bad(name))?;
         let mut value = HeaderValue::try_from(value.as_str()).map_err(|_| bad(name))?;
         value.set_sensitive(true);
-        headers.append(key, value);
+        headers.try_append(key, value).map_err(|_| Error::new(Kind::InvalidRequest, "The call has too many headers to be sent."))?;
     }
     if let Some(body) = &plan.body {
         headers.insert(CONTENT_TYPE, HeaderValue::try_from(body.content_type.as_str()).map_err(|_| bad("content-type"))?);
@@ -89,33 +94,85 @@ pub fn headers(plan: &Plan) -> Result<HeaderMap> {
     Ok(headers)
 }
 
-/// Takes the secret out of an answer that repeats it (an echo, an error message): no model may see it.
-pub fn scrub(incoming: &mut Incoming, secrets: &[(&str, &str)]) {
-    let field = |wanted: &str| secrets.iter().find(|(name, _)| *name == wanted).map(|(_, value)| *value);
-    let password = field("password").unwrap_or_default();
-    // As the header of basic authentication says them.
-    let pair = field("username").map(|user| STANDARD.encode(format!("{user}:{password}")));
-    // A user name is no secret, unless it is a key that stands there alone.
-    let fields = secrets.iter().filter(|(name, _)| *name != "username" || password.is_empty()).map(|(_, secret)| *secret);
-    for secret in fields.chain(pair.as_deref()).filter(|secret| secret.len() >= MIN_SECRET) {
-        if memchr::memmem::find(&incoming.body, secret.as_bytes()).is_some() {
-            let text = String::from_utf8_lossy(&incoming.body).replace(secret, REMOVED);
-            incoming.body = Bytes::from(text);
-        }
-        // Writers of JSON escape quotes, slashes, ampersands; letters and digits stay as they are.
-        if !secret.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~+=:".contains(&b))
-            && memchr::memchr(b'\\', &incoming.body).is_some()
-            && let Ok(mut value) = parse_answer(&incoming.body)
-        {
-            // Once more as JSON inside of a string has it: error messages quote requests.
-            let quoted = Value::from(secret).to_string();
-            let quoted = quoted.get(1..quoted.len() - 1).unwrap_or(secret);
-            let found = [secret, quoted].map(|form| remove(&mut value, form));
-            if found.contains(&true) {
-                incoming.body = Bytes::from(value.to_string());
+/// Takes the secrets out of an answer that repeats them (an echo, an error message): no model may see one.
+///
+/// # Errors
+/// An answer in which a secret may be hidden and that is too odd to be searched.
+pub fn scrub(incoming: &mut Incoming, secrets: &[String]) -> Result<()> {
+    let mut secrets: Vec<&str> = secrets.iter().map(String::as_str).filter(|secret| secret.len() >= MIN_SECRET).collect();
+    // The longest first, because one may begin with another.
+    secrets.sort_unstable_by_key(|secret| Reverse(secret.len()));
+    for secret in secrets {
+        let forms = written(secret);
+        for form in &forms {
+            if memchr::memmem::find(&incoming.body, form.as_bytes()).is_some() {
+                let text = String::from_utf8_lossy(&incoming.body).replace(&**form, REMOVED);
+                incoming.body = Bytes::from(text);
             }
         }
+        // JSON may write any character as an escape, and an error message may hold JSON that quotes the request.
+        if is_plain(secret) || memchr::memchr(b'\\', &incoming.body).is_none() {
+            continue;
+        }
+        match parse_answer(&incoming.body) {
+            Ok(mut value) => {
+                // Every form is looked for, so that no `any`.
+                let found = forms.iter().filter(|form| remove(&mut value, form)).count();
+                if found > 0 {
+                    incoming.body = Bytes::from(value.to_string());
+                }
+            }
+            // JSON all the same for somebody who is less strict.
+            Err(_) if std::str::from_utf8(&incoming.body).is_ok_and(|text| Extent::of(text).is_ok()) => {
+                return Err(Error::new(
+                    Kind::PlatformFailed,
+                    "The platform answered with JSON that cannot be searched for the credential.",
+                ));
+            }
+            Err(_) => {}
+        }
     }
+    Ok(())
+}
+
+/// Writers of JSON, HTML and URLs leave these characters as they are.
+fn is_plain(secret: &str) -> bool {
+    secret.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~+=:".contains(&b))
+}
+
+/// A secret as it may stand in a text: as it is, inside of JSON once or twice, in HTML, with hexadecimal digits in lower case.
+fn written(secret: &str) -> Vec<Cow<'_, str>> {
+    let mut forms = vec![Cow::Borrowed(secret)];
+    if secret.contains('%') {
+        forms.push(lower_percent(secret).into());
+    }
+    if !is_plain(secret) {
+        let quoted = quoted(secret);
+        forms.push(quoted.replace('/', "\\/").into());
+        forms.push(self::quoted(&quoted).into());
+        forms.push(quoted.into());
+        let html = secret.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
+        forms.extend(["&#39;", "&#x27;", "&apos;"].map(|quote| html.replace('\'', quote).into()));
+    }
+    forms.dedup();
+    forms
+}
+
+/// `%2F` becomes `%2f`.
+fn lower_percent(text: &str) -> String {
+    let mut digits = 0_u8;
+    let lower = |c: char| {
+        let digit = digits > 0;
+        digits = if c == '%' { 2 } else { digits.saturating_sub(1) };
+        if digit { c.to_ascii_lowercase() } else { c }
+    };
+    text.chars().map(lower).collect()
+}
+
+/// As JSON has it inside of a string.
+fn quoted(text: &str) -> String {
+    let quoted = Value::from(text).to_string();
+    quoted.get(1..quoted.len() - 1).unwrap_or(text).to_owned()
 }
 
 /// Takes the secret out of every string and member name; tells whether it was there. The parser has bounded the depth.
@@ -140,11 +197,15 @@ fn remove(value: &mut Value, secret: &str) -> bool {
 }
 
 /// Reads an answer.
-pub fn read(connector: &Connector, incoming: Incoming) -> Result<Read> {
+pub fn read(connector: &Connector, action: &CompiledAction, mut incoming: Incoming) -> Result<Read> {
+    // RFC 8259 section 8.1 lets readers ignore a byte order mark.
+    if incoming.body.starts_with(b"\xef\xbb\xbf") {
+        incoming.body.advance(3);
+    }
     let name = &connector.definition().name;
     let status = incoming.status;
     if !status.is_success() {
-        return Err(refused(name, &incoming));
+        return Err(refused(connector, action, &incoming));
     }
     let keep = !incoming
         .headers
@@ -154,17 +215,22 @@ pub fn read(connector: &Connector, incoming: Incoming) -> Result<Read> {
     let kind = incoming.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
     if is_json(&kind) || (kind.is_empty() && matches!(incoming.body.first(), Some(b'{' | b'['))) {
         if incoming.body.is_empty() {
-            return Ok(described(status, json!({ "status": status.as_u16(), "message": "The platform answered without content." }), keep));
+            return described(status, &json!({ "status": status.as_u16(), "message": "The platform answered without content." }), keep);
         }
-        let value = parse_answer(&incoming.body)
-            .map_err(|e| Error::new(Kind::PlatformFailed, format!("{name} answered {status} with JSON that cannot be read: {e}.")))?;
-        if let Some(reason) = failure(connector, &value) {
-            let sentence = format!("{name} refused the call: {}", cut(&reason));
-            return Err(
-                Error::new(Kind::PlatformRefused, sentence).with_details(json!({ "status": status.as_u16(), "responseData": value }))
-            );
+        if failure::may_succeed_in_name(connector, action) {
+            let value = value(connector, &incoming.body)?;
+            if let Some(reason) = failure::in_success(connector, action, &value) {
+                let advice = failure::advice(connector, action, status.as_u16(), Some(&value), "");
+                let sentence = format!("{name} refused the call: {}. {advice}", cut(&reason));
+                let details = json!({ "status": status.as_u16(), "responseData": value });
+                return Err(Error::new(Kind::PlatformRefused, sentence.trim_end().to_owned()).with_details(details));
+            }
         }
-        return Ok(Read { status: status.as_u16(), body: incoming.body, value, keep });
+        let text = std::str::from_utf8(&incoming.body).map_err(|e| unreadable(connector, e))?;
+        let extent = Extent::of(text).map_err(|e| unreadable(connector, e))?;
+        let links: Vec<&str> = incoming.headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok()).collect();
+        let link = (!links.is_empty()).then(|| links.join(", "));
+        return Ok(Read { status: status.as_u16(), body: incoming.body, extent, link, keep });
     }
     let value = if incoming.body.is_empty() {
         json!({ "status": status.as_u16(), "message": "The platform answered without content." })
@@ -174,11 +240,23 @@ pub fn read(connector: &Connector, incoming: Incoming) -> Result<Read> {
         let data = STANDARD.encode(&incoming.body);
         json!({ "status": status.as_u16(), "contentType": kind, "size": incoming.body.len(), "encoding": "base64", "data": data })
     };
-    Ok(described(status, value, keep))
+    described(status, &value, keep)
 }
 
-fn described(status: StatusCode, value: Value, keep: bool) -> Read {
-    Read { status: status.as_u16(), body: Bytes::from(value.to_string()), value, keep }
+fn described(status: StatusCode, value: &Value, keep: bool) -> Result<Read> {
+    let text = value.to_string();
+    let extent = Extent::of(&text).map_err(Error::internal)?;
+    Ok(Read { status: status.as_u16(), body: Bytes::from(text), extent, link: None, keep })
+}
+
+/// The value of an answer's text, for those who need more than its bytes.
+pub fn value(connector: &Connector, body: &[u8]) -> Result<Value> {
+    parse_answer(body).map_err(|e| unreadable(connector, e))
+}
+
+fn unreadable(connector: &Connector, error: impl Display) -> Error {
+    let name = &connector.definition().name;
+    Error::new(Kind::PlatformFailed, format!("{name} answered with JSON that cannot be read: {error}"))
 }
 
 fn is_json(content_type: &str) -> bool {
@@ -186,23 +264,26 @@ fn is_json(content_type: &str) -> bool {
     essence == "application/json" || essence == "text/json" || essence.ends_with("+json")
 }
 
-fn refused(name: &str, incoming: &Incoming) -> Error {
+fn refused(connector: &Connector, action: &CompiledAction, incoming: &Incoming) -> Error {
     let status = incoming.status;
     let body = parse_answer(&incoming.body).ok();
-    let reason = body.as_ref().and_then(reason).map(|reason| format!(": {}", cut(&reason))).unwrap_or_default();
-    let retry_after = incoming.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-    let advice = match status {
-        StatusCode::UNAUTHORIZED => {
-            " The credential is wrong or no longer valid: create a new one with create_credential_alloy.".to_owned()
-        }
-        StatusCode::FORBIDDEN => " The credential does not permit this: it may lack a scope or a role on the platform.".to_owned(),
-        StatusCode::NOT_FOUND => " What the parameters name does not exist there, or this credential cannot see it.".to_owned(),
-        StatusCode::TOO_MANY_REQUESTS => match retry_after {
-            Some(seconds) => format!(" The platform asks to wait {seconds} seconds."),
-            None => " The platform asks to wait before the next call.".to_owned(),
-        },
-        _ => String::new(),
+    let reason = body.as_ref().and_then(|body| failure::reason(connector, body));
+    let reason = reason.map(|reason| format!(": {}", cut(&reason))).unwrap_or_default();
+    let header = |name: &str| incoming.headers.get(name).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let limit = action.action.rate_limit.as_ref().or(connector.definition().rate_limit.as_ref());
+    let now = u64::try_from(now_ms() / 1_000).unwrap_or_default();
+    let told =
+        || limit.filter(|_| status == StatusCode::TOO_MANY_REQUESTS).and_then(|limit| failure::wait(limit, body.as_ref(), header, now));
+    let retry_after = header(RETRY_AFTER.as_str()).or_else(told).and_then(|seconds| u32::try_from(seconds).ok());
+    let usual = match status {
+        StatusCode::UNAUTHORIZED => "The credential is wrong or no longer valid: create a new one with create_credential_alloy.",
+        StatusCode::FORBIDDEN => "The credential does not permit this: it may lack a scope or a role on the platform.",
+        StatusCode::NOT_FOUND => "What the parameters name does not exist there, or this credential cannot see it.",
+        StatusCode::TOO_MANY_REQUESTS if retry_after.is_none() => "The platform asks to wait before the next call.",
+        _ => "",
     };
+    let wait = retry_after.map(|seconds| format!(" The platform asks to wait {seconds} seconds.")).unwrap_or_default();
+    let advice = failure::advice(connector, action, status.as_u16(), body.as_ref(), usual);
     let kind = match status.as_u16() {
         429 => Kind::RateLimited,
         400..=499 => Kind::PlatformRefused,
@@ -212,27 +293,10 @@ fn refused(name: &str, incoming: &Incoming) -> Error {
     if let Some(body) = body {
         details["responseData"] = body;
     }
-    let mut error = Error::new(kind, format!("{name} answered {status}{reason}.{advice}")).with_details(details);
+    let sentence = format!("{} answered {status}{reason}.{wait} {advice}", connector.definition().name);
+    let mut error = Error::new(kind, sentence.trim_end().to_owned()).with_details(details);
     error.headers.extend(retry_after.map(|seconds| ("retry-after", seconds)));
     error
-}
-
-/// The platform's own words, from where platforms usually put them.
-fn reason(body: &Value) -> Option<String> {
-    [
-        "/error/message",
-        "/message",
-        "/error_description",
-        "/error",
-        "/detail",
-        "/errors/0/message",
-        "/errors/0/detail",
-        "/errors/0",
-        "/title",
-    ]
-    .iter()
-    .find_map(|pointer| body.pointer(pointer)?.as_str())
-    .map(str::to_owned)
 }
 
 fn cut(text: &str) -> String {

@@ -15,10 +15,10 @@ use super::{
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  amalgam call github list_repos
+  amalgam call slack conversations_list
   amalgam call slack chat_postMessage --param channel=C0123 --param text=\"Hello there\"
   amalgam call slack chat_postMessage --params '{\"channel\": \"C0123\", \"text\": \"Hello\"}'
-  amalgam call notion query_database --params - --user ann < query.json
+  amalgam call notion post-database-query --params - --user ann < query.json
 
 A --param is JSON where it reads as JSON, else text; text that looks like a number: --param id='\"123\"'.
 `amalgam connectors action CONNECTOR ACTION` shows what an action takes.")]

@@ -2,7 +2,7 @@
 
 use std::{
     fmt::Display,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     ops::RangeInclusive,
     path::{Path, PathBuf},
     time::Duration,
@@ -14,12 +14,22 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use url::Url;
 
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "give an IP address and a port, such as 127.0.0.1:3000, or 0.0.0.0:3000 for all interfaces".to_owned())
+}
+
+/// A range, or one address.
+fn range(text: &str) -> Result<IpNet, String> {
+    let one = || text.parse::<IpAddr>().map(IpNet::from);
+    text.parse().or_else(|_| one()).map_err(|_| "give a range such as 10.0.0.0/8, or an address such as 127.0.0.1".to_owned())
+}
+
 /// What an operator may set. Every field is optional; `Config` has the defaults.
 #[derive(Debug, Clone, Default, Args, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Settings {
     /// Address to listen on [default: 127.0.0.1:3000]
-    #[arg(long, env = "AMALGAM_LISTEN", value_name = "ADDRESS")]
+    #[arg(long, env = "AMALGAM_LISTEN", value_name = "ADDRESS", value_parser = address)]
     pub listen: Option<SocketAddr>,
 
     /// Where the database, the master key and the lock live [default: ./amalgam-data]
@@ -35,7 +45,7 @@ pub struct Settings {
     pub database_url: Option<String>,
 
     /// Private or loopback ranges that connectors may reach: `10.0.0.0/8,127.0.0.1/32` [default: none]
-    #[arg(long, env = "AMALGAM_EGRESS_ALLOW", value_name = "CIDR", value_delimiter = ',')]
+    #[arg(long, env = "AMALGAM_EGRESS_ALLOW", value_name = "CIDR", value_delimiter = ',', value_parser = range)]
     pub egress_allow: Option<Vec<IpNet>>,
 
     /// Further host names that requests may be addressed to, beside --public-url's, localhost and IP addresses

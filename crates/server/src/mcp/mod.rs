@@ -59,7 +59,7 @@ impl Context<'_> {
 
     /// `serverInfo` as JSON; modern answers carry it.
     pub fn server_info(&self) -> String {
-        if self.era.is_modern() { self.identity().info().to_string() } else { String::new() }
+        if self.era.is_modern() { self.identity().info() } else { String::new() }
     }
 }
 

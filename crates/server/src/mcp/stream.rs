@@ -76,7 +76,7 @@ pub fn legacy(context: &Context<'_>, headers: &HeaderMap) -> Result<Response> {
 pub fn listen(context: &Context<'_>, headers: &HeaderMap, filter: Filter, id: Box<RawValue>) -> Result<Response> {
     let filter = filter.granted(&offer());
     let first = sse_event(&filter.acknowledged(&id));
-    let last = sse_event(&listen::ended(&id, context.identity().info().to_string().as_bytes()));
+    let last = sse_event(&listen::ended(&id, context.identity().info().as_bytes()));
     let listener = Listener::of(context, headers)?;
     let (sender, receiver) = mpsc::channel(QUEUE);
     let say = move |news: &News| filter.wants(news).then(|| news.message(&id));

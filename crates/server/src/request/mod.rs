@@ -60,12 +60,22 @@ impl FromRequestParts<App> for Twin {
     }
 }
 
-impl Twin {
-    /// Counts a call against the caller's rate limit.
-    pub fn count(&self, app: &App) -> Result<Limited> {
-        let limit = self.caller.server.as_ref().and_then(|server| server.settings.rate_limit_per_minute);
-        let limited = app.limits.check(self.caller.rate_key(), limit.unwrap_or(app.config.rate_limit_per_minute));
-        if limited.outcome.allowed { Ok(limited) } else { Err(limited.error()) }
+/// A caller of the REST twin whose request is counted against its rate limit, before its body is looked at.
+pub struct Counted {
+    /// The caller.
+    pub twin: Twin,
+    /// What it did to the caller's window.
+    pub limited: Limited,
+}
+
+impl FromRequestParts<App> for Counted {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
+        let twin = Twin::from_request_parts(parts, app).await?;
+        let limit = twin.caller.server.as_ref().and_then(|server| server.settings.rate_limit_per_minute);
+        let limited = app.limits.check(twin.caller.rate_key(), limit.unwrap_or(app.config.rate_limit_per_minute));
+        if limited.outcome.allowed { Ok(Self { twin, limited }) } else { Err(limited.error()) }
     }
 }
 

@@ -6,7 +6,7 @@ use http::StatusCode;
 
 use super::{
     Page, Scope, Store,
-    db::{Value, execute, execute_rows, fetch_all, fetch_optional},
+    db::{InsertRows, Value, execute, fetch_all, fetch_optional},
 };
 use crate::error::Result;
 
@@ -47,43 +47,33 @@ pub struct Entry {
     pub arguments_digest: Option<String>,
 }
 
-/// Rows of one statement: enough to make its overhead small, few enough for the databases' limits of parameters.
-const ROWS: usize = 32;
-/// Columns of a row.
-const COLUMNS: usize = 16;
-
-static INSERT_ONE: LazyLock<String> = LazyLock::new(|| insert(1));
-static INSERT_MANY: LazyLock<String> = LazyLock::new(|| insert(ROWS));
-
-fn insert(rows: usize) -> String {
-    let row = |n: usize| (1..=COLUMNS).map(|column| format!("${}", n * COLUMNS + column)).collect::<Vec<_>>().join(", ");
-    let rows = (0..rows).map(|n| format!("({})", row(n))).collect::<Vec<_>>().join(", ");
-    format!(
-        "insert into audit (id, account_id, at, caller, user_id, door, server_id, connector_id, action_id, operation, decision, status, \
-         duration_us, request_id, arguments_digest, target_id) values {rows}"
+static INSERT: LazyLock<InsertRows> = LazyLock::new(|| {
+    InsertRows::new(
+        "audit (id, account_id, at, caller, user_id, door, server_id, connector_id, action_id, operation, decision, status, duration_us, \
+         request_id, arguments_digest, target_id)",
     )
-}
+});
 
 impl Entry {
-    /// In the order of the columns of `insert`.
-    fn values(&self) -> [Value<'_>; COLUMNS] {
+    /// In the order of the columns of `INSERT`.
+    fn values(self) -> [Value; 16] {
         [
-            Value::Text(Some(&self.id)),
-            Value::Text(Some(&self.account_id)),
+            Value::Text(Some(self.id)),
+            Value::Text(Some(self.account_id)),
             Value::Number(self.at),
-            Value::Text(Some(&self.caller)),
-            Value::Text(Some(&self.user_id)),
-            Value::Text(Some(&self.door)),
-            Value::Text(self.server_id.as_deref()),
-            Value::Text(self.connector_id.as_deref()),
-            Value::Text(self.action_id.as_deref()),
-            Value::Text(Some(&self.operation)),
-            Value::Text(Some(&self.decision)),
+            Value::Text(Some(self.caller)),
+            Value::Text(Some(self.user_id)),
+            Value::Text(Some(self.door)),
+            Value::Text(self.server_id),
+            Value::Text(self.connector_id),
+            Value::Text(self.action_id),
+            Value::Text(Some(self.operation)),
+            Value::Text(Some(self.decision)),
             Value::Number(self.status),
             Value::Number(self.duration_us),
-            Value::Text(Some(&self.request_id)),
-            Value::Text(self.arguments_digest.as_deref()),
-            Value::Text(self.target_id.as_deref()),
+            Value::Text(Some(self.request_id)),
+            Value::Text(self.arguments_digest),
+            Value::Text(self.target_id),
         ]
     }
 
@@ -99,6 +89,11 @@ impl Entry {
 /// An id as somebody sent it, in a form that every database keeps.
 pub fn shown(id: &str) -> String {
     id.chars().filter(|c| *c != '\0').take(200).collect()
+}
+
+/// What the ids of entries from this time on do not sort before.
+pub fn id_from(ms: i64) -> String {
+    format!("{:012x}", ms.clamp(0, (1 << 48) - 1))
 }
 
 /// Which entries are asked for; the fields are those of `Entry`.
@@ -122,13 +117,7 @@ impl Store {
     /// Writes a batch in one transaction, many rows to a statement. No scope: entries carry the one they were made under.
     pub async fn write_audit(&self, entries: &[Entry]) -> Result<()> {
         let mut tx = self.db.begin().await?;
-        let (many, rest) = entries.as_chunks::<ROWS>();
-        for chunk in many {
-            execute_rows(&mut tx, &INSERT_MANY, chunk.iter().flat_map(Entry::values)).await?;
-        }
-        for entry in rest {
-            execute_rows(&mut tx, &INSERT_ONE, entry.values().into_iter()).await?;
-        }
+        INSERT.run(&mut tx, entries.iter().cloned().map(Entry::values)).await?;
         tx.commit().await
     }
 
@@ -139,6 +128,7 @@ impl Store {
             return Ok((Vec::new(), 0));
         }
         let user = if own_only { Some(&*scope.user) } else { filter.user_id.as_deref() };
+        let (since, until) = (id_from(filter.since), id_from(filter.until));
         macro_rules! matching {
             ($fetch:ident, $row:ty, $select:literal, $then:literal $(, $arg:expr)*) => {
                 $fetch!(
@@ -147,15 +137,15 @@ impl Store {
                     concat!(
                         $select,
                         " from audit
-                          where account_id = $1 and at >= $2 and at < $3
+                          where account_id = $1 and id >= $2 and id < $3
                             and ($4 is null or user_id = $4) and ($5 is null or server_id = $5) and ($6 is null or connector_id = $6)
                             and ($7 is null or action_id = $7) and ($8 is null or target_id = $8) and ($9 is null or operation = $9)
                             and ($10 is null or decision = $10) and ($11 is null or request_id = $11) ",
                         $then
                     ),
                     &*scope.account,
-                    filter.since,
-                    filter.until,
+                    since.as_str(),
+                    until.as_str(),
                     user,
                     filter.server_id.as_deref(),
                     filter.connector_id.as_deref(),
@@ -173,7 +163,7 @@ impl Store {
             Entry,
             "select id, account_id, at, caller, user_id, door, server_id, connector_id, action_id, target_id, operation, decision, status,
                     duration_us, request_id, arguments_digest",
-            "order by at desc, id desc limit $12 offset $13",
+            "order by id desc limit $12 offset $13",
             page.limit,
             page.offset
         )?;
@@ -183,7 +173,7 @@ impl Store {
 
     /// Removes entries older than this.
     pub async fn purge_audit(&self, before_ms: i64) -> Result<u64> {
-        // Account by account, as the index has them.
-        Ok(execute!(&self.db, "delete from audit where account_id in (select id from accounts) and at < $1", before_ms)?)
+        let before = id_from(before_ms);
+        Ok(execute!(&self.db, "delete from audit where account_id in (select id from accounts) and id < $1", before.as_str())?)
     }
 }

@@ -170,34 +170,66 @@ impl Tx {
     }
 }
 
-/// A value of a row, for statements over many rows.
-pub enum Value<'a> {
+/// A value of a row that is inserted among many.
+pub enum Value {
     /// text, or null.
-    Text(Option<&'a str>),
+    Text(Option<String>),
     /// bigint.
     Number(i64),
 }
 
-/// Runs a statement of ours whose number of parameters is known only when it is built.
-pub async fn execute_rows(tx: &mut Tx, sql: &'static str, values: impl Iterator<Item = Value<'_>>) -> Result<()> {
-    macro_rules! run {
-        ($database:ty, $tx:expr) => {{
-            // The text is built from numbers alone, never from what somebody sent.
-            let mut query = sqlx::query::<$database>(sqlx::AssertSqlSafe(sql));
-            for value in values {
-                query = match value {
-                    Value::Text(text) => query.bind(text),
-                    Value::Number(number) => query.bind(number),
-                };
-            }
-            query.execute(&mut **$tx).await?;
-        }};
+/// An insert into one table that takes many rows at once.
+pub struct InsertRows {
+    sqlite: [String; 2],
+    postgres: [String; 2],
+}
+
+impl InsertRows {
+    /// Rows of one statement: enough to make its overhead small, few enough for the databases' limits of parameters.
+    const MANY: usize = 32;
+
+    /// `into` is a table and its columns: `audit (id, account_id)`.
+    pub fn new(into: &str) -> Self {
+        let columns = into.split(',').count();
+        let statement = |rows: usize, parameter: &dyn Fn(usize) -> String| {
+            let row = |n: usize| (1..=columns).map(|column| parameter(n * columns + column)).collect::<Vec<_>>().join(", ");
+            let rows = (0..rows).map(|n| format!("({})", row(n))).collect::<Vec<_>>().join(", ");
+            format!("insert into {into} values {rows}")
+        };
+        // SQLite looks a numbered parameter up by walking through all of them, so that there it takes the next one by its place.
+        let (next, numbered) = (|_| "?".to_owned(), |n| format!("${n}"));
+        Self {
+            sqlite: [statement(1, &next), statement(Self::MANY, &next)],
+            postgres: [statement(1, &numbered), statement(Self::MANY, &numbered)],
+        }
     }
-    match tx {
-        Tx::Sqlite(tx) => run!(Sqlite, tx),
-        Tx::Postgres(tx) => run!(Postgres, tx),
+
+    /// Inserts all rows.
+    pub async fn run<const N: usize>(&'static self, tx: &mut Tx, rows: impl ExactSizeIterator<Item = [Value; N]>) -> Result<()> {
+        macro_rules! run {
+            ($database:ty, $tx:expr, $statements:expr) => {{
+                let [one, many] = $statements;
+                let mut rows = rows;
+                while rows.len() > 0 {
+                    let (sql, count) = if rows.len() < Self::MANY { (one, 1) } else { (many, Self::MANY) };
+                    // The text is built from a constant and numbers, never from what somebody sent.
+                    let mut query = sqlx::query::<$database>(sqlx::AssertSqlSafe(sql.as_str()));
+                    for value in rows.by_ref().take(count).flatten() {
+                        query = match value {
+                            Value::Text(text) => query.bind(text),
+                            Value::Number(number) => query.bind(number),
+                        };
+                    }
+                    query.execute(&mut **$tx).await?;
+                }
+            }};
+        }
+        match tx {
+            Tx::Sqlite(tx) => run!(Sqlite, tx, &self.sqlite),
+            Tx::Postgres(tx) => run!(Postgres, tx, &self.postgres),
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// True for a violation of a unique constraint.

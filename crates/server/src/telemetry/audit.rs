@@ -12,7 +12,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     clock::{hex, now_ms, random},
-    store::{Store, audit::Entry},
+    store::{
+        Store,
+        audit::{Entry, id_from},
+    },
 };
 
 const QUEUE: usize = 8_192;
@@ -42,7 +45,7 @@ impl AuditLog {
     /// Leaves an entry; waits when the queue is full. The entry's `id` is given here.
     pub async fn record(&self, mut entry: Entry) {
         let n = self.sequence.fetch_add(1, Ordering::Relaxed);
-        entry.id = format!("{:012x}-{}-{n:08x}", entry.at, self.node);
+        entry.id = format!("{}-{}-{n:08x}", id_from(entry.at), self.node);
         if self.queue.send(Message::Entry(Box::new(entry))).await.is_err() {
             tracing::error!("the audit writer has stopped; an entry was lost");
         }

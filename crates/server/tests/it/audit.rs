@@ -75,6 +75,29 @@ async fn calls_leave_entries_with_their_decision() {
     assert_eq!(seen.len(), 9);
 }
 
+/// Arguments by their places are put together only after the call was judged, so that what is refused before leaves its entry too.
+#[tokio::test]
+async fn executions_by_place_leave_entries_whatever_comes_of_them() {
+    let node = TestNode::start().await;
+    let _platform = shop::shop(&node).await;
+    let restrictions = json!({ "actions": { "mode": "blocklist", "blockedActions": ["deleteItem"] } });
+    let server = node.server(json!({ "name": "S", "restrictions": restrictions })).await;
+    let execute = async |action: &str, body: Value| {
+        let ask = node.ask("POST", &format!("/connectors/open/actions/{action}/execute"));
+        ask.header("x-mcp-server-id", &server.id).json(&body).send().await.status
+    };
+    let by_place = json!({ "pathParams": { "id": "1" } });
+    assert_eq!(execute("getItem", by_place.clone()).await, 200);
+    assert_eq!(execute("deleteItem", by_place.clone()).await, 403);
+    assert_eq!(execute("noSuchAction", by_place).await, 404);
+    assert_eq!(execute("getItem", json!({ "pathParams": { "id": "1" }, "parameters": { "id": "2" } })).await, 400);
+    assert_eq!(execute("createItem", json!({ "requestBody": 7 })).await, 400);
+    let all = node.get("/api/audit?operation=execute").await.expect(200);
+    let mut seen: Vec<_> = all.body["entries"].as_array().unwrap().iter().map(|entry| entry["status"].as_i64().unwrap()).collect();
+    seen.sort_unstable();
+    assert_eq!(seen, [200, 400, 400, 403, 404], "{}", all.text);
+}
+
 #[tokio::test]
 async fn members_see_their_own_entries() {
     let node = TestNode::start().await;

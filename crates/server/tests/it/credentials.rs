@@ -183,6 +183,26 @@ async fn echoed_secrets_are_removed() {
     }
 }
 
+/// A platform may write a secret as URLs, HTML and JSON inside of JSON do.
+#[tokio::test]
+async fn echoed_secrets_are_removed_however_they_are_written() {
+    let node = TestNode::start().await;
+    let platform = shop::shop(&node).await;
+    shop::credential(&node, "a", "apiKey", json!({ "apiKey": "ab/cd&ef'gh\"ij-1" })).await;
+    for written in [
+        "ab%2Fcd%26ef%27gh%22ij-1",
+        "ab%2fcd%26ef%27gh%22ij-1",
+        "ab/cd&amp;ef&#39;gh&quot;ij-1",
+        "ab\\/cd&ef'gh\\\"ij-1",
+        "ab/cd&ef'gh\\\\\\\"ij-1",
+    ] {
+        platform.prepare(200, &[], &json!({ "message": format!("you sent {written}.") }));
+        let execute = node.ask("POST", "/connectors/shop/actions/createItem/execute").user("a");
+        let answer = execute.json(&json!({ "parameters": { "name": "x" } })).send().await.expect(200);
+        assert_eq!(answer.body["responseData"]["message"], "you sent [credential removed].", "{written}: {}", answer.text);
+    }
+}
+
 #[tokio::test]
 async fn a_deleted_user_leaves_nothing_that_works() {
     let node = TestNode::start().await;

@@ -108,3 +108,19 @@ async fn an_absent_platform_is_named_without_our_details() {
     assert!(!request_id.is_empty(), "every error can be found in the log");
     assert_ne!(Value::Null, twin.body["error"]["details"]);
 }
+
+/// One caller must not keep the node busy with headers.
+#[tokio::test]
+async fn additional_headers_are_limited() {
+    let node = TestNode::start().await;
+    let platform = shop::shop(&node).await;
+    let headers = |count: usize| (0..count).map(|n| (format!("x-{n}"), json!("v"))).collect::<serde_json::Map<_, _>>();
+    let execute = async |count: usize| {
+        let body = json!({ "additionalHeaders": headers(count) });
+        node.post("/connectors/open/actions/listItems/execute", body).await
+    };
+    execute(50).await.expect(200);
+    execute(51).await.refuses(400, "additionalHeaders");
+    execute(100_000).await.refuses(400, "additionalHeaders");
+    assert_eq!(platform.count(), 1);
+}

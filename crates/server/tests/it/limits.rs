@@ -74,6 +74,12 @@ async fn executions_by_rest_are_limited_too() {
     assert!(refused.header("retry-after").parse::<u32>().unwrap() > 0);
     execute("bob").send().await.expect(200);
     assert_eq!(platform.count(), 4);
+    // What cannot be read counts as well: guessing has to cost.
+    let broken = || node.ask("POST", "/connectors/open/actions/createItem/execute").user("eve").json(&json!({ "parameters": 7 }));
+    for _ in 0..3 {
+        broken().send().await.refuses(400, "parameters");
+    }
+    broken().send().await.refuses(429, "Rate limit exceeded");
 }
 
 /// Nothing grows without bound: one more than the setting allows is refused with its name, and a place that was given up is free again.

@@ -7,6 +7,7 @@ mod audit;
 mod bodies;
 mod cli;
 mod credentials;
+mod definitions;
 mod egress;
 mod execution;
 mod failures;

@@ -60,13 +60,13 @@ pub enum Servers {
     #[command(after_help = "\
 Examples:
   amalgam servers create \"My server\"
-  amalgam servers create Support --allow-connectors slack,zendesk --block-actions 'slack/delete_*'
-  amalgam servers create Direct --exposure direct --connectors github --expires-in-days never")]
+  amalgam servers create Support --allow-connectors slack,hubspot --block-actions 'slack/chat_delete,slack/files_*'
+  amalgam servers create Direct --exposure direct --connectors notion --expires-in-days never")]
     Create(Create),
     /// Change the settings that are given; the others stay as they are
     #[command(after_help = "\
 Examples:
-  amalgam servers update \"My server\" --allow-connectors slack,github
+  amalgam servers update \"My server\" --allow-connectors slack,notion
   amalgam servers update \"My server\" --restrictions '{}'
   amalgam servers update \"My server\" --rate-limit default --public=false")]
     Update(Update),

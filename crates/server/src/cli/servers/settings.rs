@@ -26,10 +26,10 @@ pub struct ServerSettings {
     /// All connectors but these
     #[arg(long, value_name = "IDS", value_delimiter = ',')]
     block_connectors: Option<Vec<String>>,
-    /// Only these actions: `id`, `connector/id`, or either with a trailing `*`
+    /// Only these actions: `id`, `connector/id`, or either with a trailing `*`. Replaces the rule for actions that there was
     #[arg(long, value_name = "IDS", value_delimiter = ',', conflicts_with = "block_actions")]
     allow_actions: Option<Vec<String>>,
-    /// All actions but these
+    /// All actions but these. Replaces the rule for actions that there was
     #[arg(long, value_name = "IDS", value_delimiter = ',')]
     block_actions: Option<Vec<String>>,
     /// Only these users (those with a comma or outer spaces: --restrictions)

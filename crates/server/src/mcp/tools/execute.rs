@@ -2,16 +2,19 @@
 
 use std::time::Duration;
 
-use amalgam_connector::shape::shape;
+use amalgam_connector::shape::{Wanted, is_shown_as_is, shape};
 use serde_json::{Map, Value, json};
 
 use super::{Outcome, optional, required};
 use crate::{
     call::{self, Answer, Call, Door},
     direct::Tool,
-    error::{Error, Result},
+    error::{Error, Kind, Result},
     mcp::Context,
 };
+
+/// More members than this are not asked for one by one.
+const MAX_FIELDS: usize = 100;
 
 /// Runs an action that the arguments name.
 pub async fn dynamic(context: &Context<'_>, mut arguments: Map<String, Value>, text: &str) -> Result<Outcome> {
@@ -22,6 +25,7 @@ pub async fn dynamic(context: &Context<'_>, mut arguments: Map<String, Value>, t
             return Err(Error::invalid("parameters", "The argument `parameters` must be an object with the action's parameters by name."));
         }
     };
+    let wanted = wanted(&mut arguments)?;
     let connector_id = required(&arguments, "connectorId", "the id of a connector, as list_connectors_alloy shows it")?;
     let action_id = required(&arguments, "actionId", "the id of an action, as get_connector_resources_alloy shows it")?;
     let credential_id = optional(&arguments, "credentialId")?.or(context.credential_id);
@@ -30,31 +34,30 @@ pub async fn dynamic(context: &Context<'_>, mut arguments: Map<String, Value>, t
         door: Door::Mcp,
         connector_id,
         action_id,
-        arguments: parameters,
         arguments_text: text.as_bytes(),
         credential_id,
         extra_headers: &[],
         timeout: timeout(&arguments)?,
         request_id: context.request_id,
     };
-    outcome(context, call::run(context.app, call).await?, action_id).map(|(outcome, _)| outcome)
+    outcome(context, call::run(context.app, call, parameters).await?, action_id, &wanted).map(|(outcome, _)| outcome)
 }
 
 /// Runs the action that a tool of direct exposure stands for.
-pub async fn direct(context: &Context<'_>, tool: &Tool, arguments: Map<String, Value>, text: &str) -> Result<Outcome> {
+pub async fn direct(context: &Context<'_>, tool: &Tool, mut arguments: Map<String, Value>, text: &str) -> Result<Outcome> {
+    let wanted = if tool.selects { wanted(&mut arguments)? } else { Wanted::default() };
     let call = Call {
         caller: context.caller,
         door: Door::Mcp,
         connector_id: &tool.connector_id,
         action_id: &tool.action_id,
-        arguments,
         arguments_text: text.as_bytes(),
         credential_id: context.credential_id,
         extra_headers: &[],
         timeout: None,
         request_id: context.request_id,
     };
-    let (mut outcome, is_object) = outcome(context, call::run(context.app, call).await?, &tool.action_id)?;
+    let (mut outcome, is_object) = outcome(context, call::run(context.app, call, arguments).await?, &tool.action_id, &wanted)?;
     if tool.has_output_schema {
         if !is_object {
             outcome.text = format!("{{\"data\":{}}}", outcome.text);
@@ -74,10 +77,39 @@ fn timeout(arguments: &Map<String, Value>) -> Result<Option<Duration>> {
     }
 }
 
+/// What of the answer the model asks for; takes it out of the arguments.
+fn wanted(arguments: &mut Map<String, Value>) -> Result<Wanted> {
+    let fields = match arguments.shift_remove("fields") {
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::Array(names)) if names.len() <= MAX_FIELDS && names.iter().all(Value::is_string) => {
+            names.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+        }
+        Some(_) => {
+            return Err(Error::invalid(
+                "fields",
+                format!("The argument `fields` must be a list of at most {MAX_FIELDS} names of members."),
+            ));
+        }
+    };
+    let raw = match arguments.shift_remove("raw") {
+        None | Some(Value::Null) => false,
+        Some(Value::Bool(raw)) => raw,
+        Some(_) => return Err(Error::invalid("raw", "The argument `raw` must be true or false.")),
+    };
+    Ok(Wanted { fields, raw })
+}
+
 /// Shapes an answer for a model; the second part tells whether it is an object.
-fn outcome(context: &Context<'_>, answer: Answer, action_id: &str) -> Result<(Outcome, bool)> {
+fn outcome(context: &Context<'_>, answer: Answer, action_id: &str, wanted: &Wanted) -> Result<(Outcome, bool)> {
     let Some(action) = answer.connector.connector.action(action_id) else { return Err(Error::internal("the action of an answer is gone")) };
-    let shaped = shape(action, answer.value, &context.app.config.shape);
+    let limits = &context.app.config.shape;
+    if answer.picked_credential.is_none() && is_shown_as_is(action, &answer.extent, wanted, answer.next.as_ref(), limits) {
+        let text = String::from_utf8(answer.body.into()).map_err(Error::internal)?;
+        return Ok((Outcome { text, structured: false, cached: answer.cached }, answer.extent.is_object));
+    }
+    let value = amalgam_protocol::strict::parse_answer(&answer.body)
+        .map_err(|e| Error::new(Kind::PlatformFailed, format!("The platform's answer cannot be shortened: {e}")))?;
+    let shaped = shape(action, value, wanted, answer.next, limits);
     let is_object = answer.picked_credential.is_some() || shaped.value.is_object();
     let text = match answer.picked_credential {
         None if !shaped.changed => String::from_utf8(answer.body.into()).map_err(Error::internal)?,

@@ -67,6 +67,8 @@ fn about_actions() -> Vec<Value> {
                 "actionId": action,
                 "parameters": { "type": "object", "description": "The action's parameters by name, all in one flat object, as get_action_details_alloy describes them.", "additionalProperties": true },
                 "credentialId": { "type": "string", "description": "Optional: which of several credentials to use (get_credentials_alloy lists them). Without it the newest is used." },
+                "fields": { "type": "array", "items": { "type": "string" }, "description": "Optional: the members of the answer (of each item of a list) that you need, dotted for inner ones, for example [\"id\", \"owner.name\"]. Without it you get those that matter most." },
+                "raw": { "type": "boolean", "description": "Optional: true for the whole answer of the platform." },
                 "timeout": { "type": "integer", "minimum": 1000, "maximum": 300_000, "description": "Optional: milliseconds to wait for the platform. Default 30000." },
             }),
             &["connectorId", "actionId", "parameters"],

@@ -1,6 +1,7 @@
 //! A platform on loopback that remembers what reached it and misbehaves when a path asks for it.
 
 use std::{
+    collections::VecDeque,
     net::SocketAddr,
     sync::{Arc, Mutex},
 };
@@ -12,6 +13,7 @@ use axum::{
     response::Response,
 };
 use futures_util::{StreamExt as _, stream};
+use http::HeaderName;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::Notify, task::JoinHandle};
 
@@ -42,6 +44,8 @@ impl Seen {
 
 struct Shared {
     seen: Mutex<Vec<Seen>>,
+    /// What is answered to the next requests, first come first served.
+    prepared: Mutex<VecDeque<Response>>,
     /// Lets `/slow` answer.
     release: Notify,
 }
@@ -63,7 +67,7 @@ impl Drop for Platform {
 impl Platform {
     /// Starts one.
     pub async fn start() -> Self {
-        let shared = Arc::new(Shared { seen: Mutex::default(), release: Notify::new() });
+        let shared = Arc::new(Shared { seen: Mutex::default(), prepared: Mutex::default(), release: Notify::new() });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = Router::new().fallback(answer).with_state(shared.clone());
@@ -92,6 +96,13 @@ impl Platform {
         self.seen().pop().expect("a request has reached the platform")
     }
 
+    /// Has the next request answered so, whatever it asks for.
+    pub fn prepare(&self, status: u16, headers: &[(&'static str, &str)], body: &Value) {
+        let mut response = json_answer(status, body);
+        response.headers_mut().extend(headers.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())));
+        self.shared.prepared.lock().unwrap().push_back(response);
+    }
+
     /// Lets one waiting request to `/do/slow` answer.
     pub fn release(&self) {
         self.shared.release.notify_one();
@@ -112,6 +123,10 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
         body: String::from_utf8_lossy(&body).into_owned(),
     };
     shared.seen.lock().unwrap().push(seen.clone());
+    let prepared = shared.prepared.lock().unwrap().pop_front();
+    if let Some(prepared) = prepared {
+        return prepared;
+    }
     match parts.uri.path().strip_prefix("/do/") {
         Some(what) => misbehave(&shared, what, &seen).await,
         None => json_answer(200, &json!({ "method": seen.method, "target": seen.target, "body": seen.body })),

@@ -1,0 +1,95 @@
+//! How the next page of an answer is asked for, the same for every way in which platforms page.
+
+use serde_json::{Map, Value, json};
+
+use crate::definition::{Action, Pagination, Paging};
+use crate::failure::says_yes;
+use crate::shape::list_pointer;
+
+/// A longer cursor is none.
+const LONGEST: usize = 4096;
+
+/// The argument and value that ask for the next page, `{parameter, value}`, when there is one. `link` is the answer's header `Link`.
+#[must_use]
+pub fn next(action: &Action, args: &Map<String, Value>, link: Option<&str>, body: &Value) -> Option<Value> {
+    let pagination = action.pagination.as_ref()?;
+    if pagination.more.as_deref().is_some_and(|pointer| !body.pointer(pointer).is_some_and(says_yes)) {
+        return None;
+    }
+    let pointer = pagination.next.as_deref();
+    let value = match pagination.kind {
+        Paging::Cursor => usable(body.pointer(pointer?)?)?.clone(),
+        Paging::Url => of_url(action, pagination, body.pointer(pointer?)?.as_str()?)?,
+        Paging::Link => of_url(action, pagination, next_link(link?)?)?,
+        Paging::Last => usable(items(action, body)?.last()?.pointer(pointer?)?)?.clone(),
+        Paging::Page if goes_on(action, pagination, args, body)? => json!(counted(pagination, args).checked_add(1)?),
+        Paging::Offset if goes_on(action, pagination, args, body)? => {
+            json!(counted(pagination, args).checked_add(u64::try_from(items(action, body)?.len()).ok()?)?)
+        }
+        Paging::Page | Paging::Offset => return None,
+    };
+    Some(match &pagination.cursor {
+        Some(parameter) => json!({"parameter": parameter, "value": value}),
+        None => json!({"value": value}),
+    })
+}
+
+fn usable(value: &Value) -> Option<&Value> {
+    let fits = match value {
+        Value::String(text) => !text.is_empty() && text.len() <= LONGEST,
+        Value::Number(_) => true,
+        _ => false,
+    };
+    fits.then_some(value)
+}
+
+/// The cursor's query parameter in the URL of the next page, as a number where the argument is one.
+fn of_url(action: &Action, pagination: &Pagination, url: &str) -> Option<Value> {
+    let name = pagination.cursor.as_deref()?;
+    let param = action.params.get(name)?;
+    let query = url.split_once('?')?.1.split('#').next()?;
+    let (_, text) = url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == param.wire_name(name))?;
+    let number = matches!(param.json_schema().get("type").and_then(Value::as_str), Some("integer" | "number"));
+    let value = text.parse::<u64>().ok().filter(|_| number).map_or_else(|| Value::from(text.as_ref()), Value::from);
+    usable(&value).cloned()
+}
+
+/// The target of the link with the relation `next` (RFC 8288 section 3).
+fn next_link(header: &str) -> Option<&str> {
+    header.split('<').skip(1).find_map(|part| {
+        let (url, parameters) = part.split_once('>')?;
+        let mut is_next = false;
+        for parameter in parameters.split([';', ',']) {
+            let (name, value) = parameter.trim().split_once('=').unwrap_or_default();
+            let value = value.trim_matches('"');
+            is_next |= name.eq_ignore_ascii_case("rel") && value.split(' ').any(|relation| relation.eq_ignore_ascii_case("next"));
+            // Sentry names a next page that it knows to be empty.
+            if name == "results" && value == "false" {
+                return None;
+            }
+        }
+        is_next.then_some(url)
+    })
+}
+
+/// The list of the whole answer.
+fn items<'b>(action: &Action, body: &'b Value) -> Option<&'b Vec<Value>> {
+    let response = action.response.as_ref();
+    let part = response.and_then(|response| body.pointer(response.select.as_deref()?)).unwrap_or(body);
+    part.pointer(&list_pointer(response.and_then(|response| response.items.as_deref()), part)?)?.as_array()
+}
+
+/// The page or offset that was asked for.
+fn counted(pagination: &Pagination, args: &Map<String, Value>) -> u64 {
+    let given = pagination.cursor.as_deref().and_then(|name| args.get(name));
+    let given = given.and_then(|value| value.as_u64().or_else(|| value.as_str()?.parse().ok()));
+    given.unwrap_or(if pagination.kind == Paging::Page { pagination.first.unwrap_or(1) } else { 0 })
+}
+
+/// Whether there may be a further page where the answer does not say: this one is as long as was asked for, or not empty.
+fn goes_on(action: &Action, pagination: &Pagination, args: &Map<String, Value>, body: &Value) -> Option<bool> {
+    let count = u64::try_from(items(action, body)?.len()).ok()?;
+    let limit = pagination.limit.as_deref().and_then(|name| args.get(name).or_else(|| action.params.get(name)?.default.as_ref()));
+    let limit = limit.and_then(|value| value.as_u64().or_else(|| value.as_str()?.parse().ok()));
+    Some(count > 0 && (pagination.more.is_some() || count >= limit.unwrap_or(1)))
+}

@@ -1,0 +1,113 @@
+// What the suite starts for each of its client scenarios: `node conformance/wrapper.mjs URL`, where URL is a server of the suite.
+//
+// It makes that server an upstream of the gateway at AMALGAM_CONFORMANCE_GATEWAY and does through the gateway what the scenario wants to
+// see: the suite judges what the gateway sends. Without that variable it goes to the suite's server straight, which judges this file.
+// AMALGAM_CONFORMANCE_CLIENT (`legacy` or `modern`) is the era in front of the gateway; without it, the one behind it.
+
+import { randomBytes } from 'node:crypto';
+import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
+import { SkillsClient } from '@modelcontextprotocol/client/ext/skills';
+import { manage } from '../lib/amalgam.mjs';
+import { REVISIONS } from './suite.mjs';
+
+const [LEGACY, MODERN] = REVISIONS;
+const { AMALGAM_CONFORMANCE_GATEWAY: gateway, AMALGAM_CONFORMANCE_CLIENT: era } = process.env;
+const { MCP_CONFORMANCE_SCENARIO: scenario, MCP_CONFORMANCE_PROTOCOL_VERSION: revision = LEGACY } = process.env;
+const context = JSON.parse(process.env.MCP_CONFORMANCE_CONTEXT ?? '{}');
+
+/** A server of the gateway that offers what the upstream has, under the upstream's own names. */
+async function throughGateway(upstream) {
+  const name = `Conformance ${randomBytes(6).toString('hex')}`;
+  const registration = { name, url: upstream, transport_type: 'streamable_http', auth_type: 'none' };
+  const { connectorId } = await manage(gateway, 'POST', '/api/v1/user-mcp-servers', registration);
+  const settings = { name, connectors: [connectorId], exposure: 'direct', toolPrefix: 'never', rateLimitPerMinute: 10_000 };
+  return (await manage(gateway, 'POST', '/api/servers', settings)).accessUrl;
+}
+
+async function connected(url) {
+  const modern = era ? era === 'modern' : revision >= MODERN;
+  const versionNegotiation = { mode: modern ? { pin: MODERN } : 'legacy' };
+  const capabilities = { elicitation: {}, sampling: {}, roots: {} };
+  const client = new Client({ name: 'conformance', version: '1' }, { capabilities, versionNegotiation });
+  const answer = ({ params }) => ({ action: 'accept', content: answers(params.requestedSchema.properties) });
+  client.setRequestHandler('elicitation/create', answer);
+  await client.connect(new StreamableHTTPClientTransport(new URL(url)));
+  return client;
+}
+
+/** What a user answers who accepts every default, and says yes where there is none. */
+function answers(properties) {
+  const value = property => property.default ?? (property.type === 'boolean' ? true : undefined);
+  const values = Object.entries(properties).map(([name, property]) => [name, value(property)]);
+  return Object.fromEntries(values.filter(([, value]) => value !== undefined));
+}
+
+const callAll = async (client, names) => {
+  for (const name of names) await client.callTool({ name, arguments: {} });
+};
+
+/** Reads the first skill and, when it is sound, its other files. */
+async function readSkill(client) {
+  const skills = new SkillsClient(client);
+  const { skills: [first] } = await skills.list();
+  for (const { uri } of first.resources) await skills.read(first, uri);
+}
+
+const SCENARIOS = {
+  initialize: client => client.listTools(),
+  'request-metadata': client => client.listTools(),
+  'json-schema-ref-no-deref': client => client.listTools(),
+  tools_call: async client => {
+    await client.listTools();
+    await client.callTool({ name: 'add_numbers', arguments: { a: 5, b: 3 } });
+  },
+  'elicitation-sep1034-client-defaults': client => callAll(client, ['test_client_elicitation_defaults']),
+  'sse-retry': client => callAll(client, ['test_reconnection']),
+  'http-standard-headers': async client => {
+    await callAll(client, (await client.listTools()).tools.map(tool => tool.name));
+    for (const { uri } of (await client.listResources()).resources) await client.readResource({ uri });
+    for (const { name } of (await client.listPrompts()).prompts) await client.getPrompt({ name });
+  },
+  'http-custom-headers': async client => {
+    await client.listTools();
+    for (const call of context.toolCalls) await client.callTool(call);
+  },
+  'http-invalid-tool-headers': async client => {
+    // Every tool that is left is called: one that had to be left out is noticed when its call arrives.
+    const { tools } = await client.listTools();
+    for (const { name } of tools) await client.callTool({ name, arguments: { region: 'north', value: 'x' } }).catch(() => {});
+  },
+  'sep-2322-client-request-state': async client => {
+    await client.listTools();
+    await Promise.all([callAll(client, ['test_mrtr_echo_state']), callAll(client, ['test_mrtr_unrelated'])]);
+    await callAll(client, ['test_mrtr_no_state']);
+    // A client may refuse this answer, which lacks a member; the gateway has to add it.
+    await callAll(client, ['test_mrtr_no_result_type']).catch(() => {});
+  },
+  'json-schema-2020-12-preservation': async client => {
+    const { tools } = await client.listTools();
+    const schema = tools.find(tool => tool.name === 'json_schema_2020_12_tool').inputSchema;
+    await client.callTool({ name: 'json_schema_echo', arguments: { schema } });
+  },
+  'sep-2640-client-no-prefetch': client => new SkillsClient(client).list(),
+  'sep-2640-client-verify-digest': readSkill,
+  'sep-2640-client-verify-size': readSkill,
+  'sep-2640-client-verify-frontmatter': readSkill,
+};
+
+// In the other scenarios the gateway has to get itself a token; what is done then is the same everywhere.
+const otherwise = async client => callAll(client, (await client.listTools()).tools.map(tool => tool.name));
+
+async function main(upstream) {
+  const client = await connected(gateway ? await throughGateway(upstream) : upstream);
+  try {
+    await (SCENARIOS[scenario] ?? otherwise)(client);
+  } finally {
+    await client.close();
+  }
+}
+
+await main(process.argv[2]).catch(error => {
+  console.error(error.message);
+  process.exitCode = 1;
+});

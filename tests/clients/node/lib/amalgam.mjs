@@ -1,0 +1,82 @@
+// The program under test as a child of ours: started with an empty directory, asked over REST, ended with everything it started.
+
+import { spawn } from 'node:child_process';
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+
+export const ADMIN_KEY = 'client-suite-admin-key-0123456789';
+
+/** Calls the management API of the program at `base`; throws when the answer is not 2xx. */
+export async function manage(base, method, path, body) {
+  const headers = { Authorization: `Bearer ${ADMIN_KEY}`, 'Content-Type': 'application/json' };
+  const answer = await fetch(`${base}${path}`, { method, headers, body: body && JSON.stringify(body) });
+  if (!answer.ok) throw new Error(`${method} ${path} answered ${answer.status}: ${await answer.text()}`);
+  return answer.json();
+}
+
+/** Starts the program and waits until it is ready. `more` are further arguments of `serve`. */
+export async function start(more = []) {
+  const binary = process.env.AMALGAM_BIN ?? join(import.meta.dirname, '../../../../target/release/amalgam');
+  if (!existsSync(binary)) throw new Error('The program under test is missing: build it, or name it with AMALGAM_BIN.');
+  const directory = mkdtempSync(join(tmpdir(), 'amalgam-node-suite-'));
+  const port = await freePort();
+  const base = `http://127.0.0.1:${port}`;
+  const args = ['serve', '--listen', `127.0.0.1:${port}`, '--data-dir', join(directory, 'data'), '--egress-allow', '127.0.0.0/8,::1/128', ...more];
+  const logFile = join(directory, 'amalgam.log');
+  const log = openSync(logFile, 'a');
+  const { PATH, HOME, LANG } = process.env;
+  const env = { PATH, HOME, LANG, AMALGAM_ADMIN_KEY: ADMIN_KEY };
+  const child = spawn(binary, args, { stdio: ['ignore', log, log], detached: true, cwd: directory, env });
+  closeSync(log);
+  const program = {
+    base,
+    /** The last lines of what the program logged. */
+    log: () => readFileSync(logFile, 'utf8').split('\n').slice(-60).join('\n'),
+    stop: async () => {
+      await stop(child);
+      rmSync(directory, { recursive: true });
+    },
+  };
+  try {
+    await waitReady(base, child);
+  } catch (error) {
+    error.message += `\nThe end of the program's log:\n${program.log()}`;
+    await program.stop();
+    throw error;
+  }
+  return program;
+}
+
+function freePort() {
+  return new Promise((resolve, reject) => {
+    const probe = createServer().once('error', reject);
+    probe.listen(0, '127.0.0.1', () => {
+      const { port } = probe.address();
+      probe.close(() => resolve(port));
+    });
+  });
+}
+
+async function waitReady(base, child) {
+  const deadline = Date.now() + 60_000;
+  while (Date.now() < deadline) {
+    if (child.exitCode !== null) throw new Error(`the program ended with status ${child.exitCode} before it was ready`);
+    const ready = await fetch(`${base}/ready`).then(answer => answer.status === 200, () => false);
+    if (ready) return;
+    await delay(50);
+  }
+  throw new Error('the program did not answer 200 on /ready within 60 s');
+}
+
+async function stop(child) {
+  if (child.exitCode !== null || child.pid === undefined) return;
+  const ended = new Promise(resolve => child.once('exit', resolve));
+  process.kill(-child.pid, 'SIGTERM');
+  if ((await Promise.race([ended.then(() => true), delay(10_000, false, { ref: false })])) === false) {
+    process.kill(-child.pid, 'SIGKILL');
+    await ended;
+  }
+}
