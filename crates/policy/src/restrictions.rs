@@ -95,6 +95,12 @@ impl Restrictions {
         Value::Object(self.wire.clone())
     }
 
+    /// What it takes in memory, about, in bytes: an entry stands in the wire form and in the compiled one.
+    pub fn weight(&self) -> usize {
+        let lists = self.wire.values().filter_map(Value::as_object).flat_map(Map::values).filter_map(Value::as_array);
+        lists.flatten().filter_map(Value::as_str).map(|entry| 2 * (64 + entry.len())).sum()
+    }
+
     /// Whether anything at all could be denied (`hasRestrictions`). A blocklist that blocks nothing is not active.
     pub fn is_active(&self) -> bool {
         [&self.connectors, &self.actions, &self.users].into_iter().flatten().any(Rule::is_active)

@@ -77,6 +77,15 @@ fn a_hostile_name_makes_a_short_plain_sentence() {
 }
 
 #[test]
+fn long_lists_weigh_more_than_their_text() {
+    let ids: Vec<String> = (0..1_000).map(|n| format!("{n:0>100}")).collect();
+    let restrictions =
+        parse(json!({ "users": { "mode": "allowlist", "allowedIds": ids }, "connectors": { "mode": "blocklist", "blockedIds": ["x"] } }));
+    assert!((200_000..400_000).contains(&restrictions.weight()), "{}", restrictions.weight());
+    assert_eq!(Restrictions::default().weight(), 0);
+}
+
+#[test]
 fn users_are_opaque_and_exact() {
     let users = parse(json!({"users": {"mode": "allowlist", "allowedIds": ["*", "a/b", "Ann*"]}}));
     assert!(users.user("*").is_allowed() && users.user("a/b").is_allowed() && users.user("Ann*").is_allowed());

@@ -22,6 +22,9 @@ use crate::{
     },
 };
 
+/// The tools of all servers together, in bytes, about.
+const MAX_TOTAL: u64 = 64 * 1024 * 1024;
+
 /// A tool and the action that it stands for.
 pub struct Tool {
     /// Which platform.
@@ -72,7 +75,9 @@ pub struct DirectCache {
 impl DirectCache {
     /// Holds the tools of the servers that were used last.
     pub fn new() -> Self {
-        Self { tools: Cache::new(1_000) }
+        // Names and descriptions stand in the text and in the map.
+        let weigh = |_: &String, (_, tools): &(MadeOf, Arc<DirectTools>)| u32::try_from(1_024 + 2 * tools.list.len()).unwrap_or(u32::MAX);
+        Self { tools: Cache::builder().max_capacity(MAX_TOTAL).weigher(weigh).build() }
     }
 
     /// The tools of a server; built again when its settings or one of its connectors have changed.

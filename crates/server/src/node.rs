@@ -171,6 +171,9 @@ async fn first_key(store: &Store, chosen: Option<String>) -> Result<Option<Secre
             if key.starts_with(crate::auth::TOKEN_PREFIX) {
                 return Err(format!("AMALGAM_ADMIN_KEY must not start with {}", crate::auth::TOKEN_PREFIX));
             }
+            if crate::auth::is_user_token(&key) {
+                return Err("AMALGAM_ADMIN_KEY must not be a user token (JWT); choose random characters".to_owned());
+            }
             Made::from_text(key)
         }
         None => Made::new(),

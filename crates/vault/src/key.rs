@@ -6,7 +6,7 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD_INDIFFERENT, URL_SAFE_NO_P
 use zeroize::Zeroizing;
 
 use crate::seal::{Cipher, Domain, VERSION, open, seal};
-use crate::token::{hex, keyed_hash};
+use crate::token::{hex, keyed_hash, read_hex};
 use crate::{Secret, VaultError};
 
 const KEY_BYTES: usize = 32;
@@ -172,11 +172,7 @@ fn extract(bytes: &[u8; KEY_BYTES]) -> hkdf::Prk {
 
 fn from_hex(text: &str) -> Option<Zeroizing<[u8; KEY_BYTES]>> {
     let mut bytes = Zeroizing::new([0; KEY_BYTES]);
-    let (pairs, _) = text.as_bytes().as_chunks::<2>();
-    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
-        let digit = |c: u8| char::from(c).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        *byte = digit(*high)? << 4 | digit(*low)?;
-    }
+    read_hex(text, &mut *bytes)?;
     Some(bytes)
 }
 

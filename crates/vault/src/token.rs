@@ -37,6 +37,19 @@ pub fn hex(bytes: &[u8]) -> String {
     text
 }
 
+/// Reads hexadecimal digits, two for each byte of `into`; `None` for anything else.
+pub fn read_hex(text: &str, into: &mut [u8]) -> Option<()> {
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    if pairs.len() != into.len() || !rest.is_empty() {
+        return None;
+    }
+    let digit = |c: u8| char::from(c).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    for (byte, [high, low]) in into.iter_mut().zip(pairs) {
+        *byte = digit(*high)? << 4 | digit(*low)?;
+    }
+    Some(())
+}
+
 /// Both algorithms give 32 bytes; the library hands them out as a slice.
 fn array(bytes: &[u8]) -> [u8; 32] {
     let mut array = [0; 32];

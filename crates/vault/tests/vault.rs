@@ -2,8 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use amalgam_vault::{
-    DataKey, MAX_ID_CHARS, MAX_PAYLOAD, MasterKey, VaultError, hash_token, hex, keyed_hash, open, open_id, same, seal, seal_id, sealed_by,
-    url_safe,
+    DataKey, MAX_ID_CHARS, MAX_PAYLOAD, MasterKey, VaultError, hash_token, hex, keyed_hash, open, open_id, read_hex, same, seal, seal_id,
+    sealed_by, url_safe,
 };
 use proptest::prelude::*;
 
@@ -16,6 +16,16 @@ fn error<T>(result: Result<T, VaultError>) -> VaultError {
 }
 
 const OWNER: [&str; 4] = ["account", "user", "slack", "0123456789abcdef01234567"];
+
+#[test]
+fn hexadecimal_digits_are_read_back() {
+    let mut bytes = [0; 32];
+    assert!(read_hex(&hex(&hash_token("abc")), &mut bytes).is_some());
+    assert_eq!(bytes, hash_token("abc"));
+    for wrong in ["", "0", "0102", "zz", "+1", "0é", "010"] {
+        assert!(read_hex(wrong, &mut [0; 1]).is_none(), "{wrong}");
+    }
+}
 
 #[test]
 fn a_row_opens_for_its_owner_only() {

@@ -33,6 +33,7 @@ pub struct AccountView {
 
 /// What may be sent to make an account.
 #[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct NewAccount {
     /// 1 to 64 of `a-z`, `0-9`, `-`.
     id: Option<String>,

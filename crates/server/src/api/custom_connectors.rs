@@ -173,6 +173,9 @@ async fn update(
             import.definition.id.clone_from(&known.id);
             *import
         }
+        Sent::Settings { name: None, base_url: None } => {
+            return Err(Error::invalid("spec", "Nothing to change: send a new document, `name` or `baseUrl`."));
+        }
         Sent::Settings { name, base_url } => {
             let mut definition = stored.loaded.connector.to_definition();
             definition.name = name.unwrap_or(definition.name);
@@ -234,11 +237,25 @@ fn understand(bytes: &[u8], query: ImportQuery) -> Result<Sent> {
     for (name, place) in [("id", &mut options.id), ("name", &mut options.name), ("baseUrl", &mut options.base_url)] {
         match members.shift_remove(name) {
             None | Some(Value::Null) => {}
-            Some(Value::String(text)) => *place = place.take().or(Some(text)),
+            Some(Value::String(text)) => {
+                if place.as_ref().is_some_and(|given| *given != text) {
+                    return Err(Error::invalid(name, format!("`{name}` in the body is not the one in the address; send it once.")));
+                }
+                *place = Some(text);
+            }
             Some(_) => return Err(Error::invalid(name, format!("`{name}` must be a string."))),
         }
     }
-    match members.shift_remove("spec") {
+    let spec = members.shift_remove("spec");
+    if let Some(unknown) = members.keys().next() {
+        let name: String = unknown.chars().take(80).collect();
+        let sentence = format!(
+            "`{name}` is not known here: send `id`, `name`, `baseUrl` and `spec`, or a document itself, which has `openapi`, `swagger` or \
+             `discoveryVersion`."
+        );
+        return Err(Error::invalid(&name, sentence));
+    }
+    match spec {
         None | Some(Value::Null) => Ok(Sent::Settings { name: options.name, base_url: options.base_url }),
         Some(Value::String(text)) => import(text.as_bytes(), &options).map(|import| Sent::Document(Box::new(import))).map_err(bad_document),
         Some(value) => document(value, &options),

@@ -10,7 +10,7 @@ use crate::{
     clock::{random_slug, rfc3339},
     error::{Error, Kind, Result},
     request::{Json, Management, Path},
-    store::issuers::{Issuer, NewIssuer},
+    store::issuers::{Issuer, MAX_NAME, NewIssuer},
 };
 
 /// A shorter HS256 secret than its hash is not accepted (RFC 7518 section 3.2), in bytes.
@@ -46,7 +46,7 @@ impl From<&Issuer> for IssuerView {
 
 /// What may be sent to make an issuer.
 #[derive(Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct IssuerBody {
     /// Must equal the token's `iss`; absent or null matches only tokens without one.
     issuer: Option<String>,
@@ -82,7 +82,7 @@ async fn create(State(app): State<App>, Management(caller): Management, Json(new
         return Err(Error::invalid("secret", "`secret` must be the HS256 secret that signs your users' tokens: 32 bytes or more."));
     };
     for (field, value) in [("issuer", &new.issuer), ("audience", &new.audience), ("userClaim", &new.user_claim)] {
-        if value.as_ref().is_some_and(|value| value.is_empty() || value.len() > 1_000) {
+        if value.as_ref().is_some_and(|value| value.is_empty() || value.len() > MAX_NAME) {
             return Err(Error::invalid(field, format!("`{field}` must have 1 to 1,000 bytes, or be absent.")));
         }
     }

@@ -58,7 +58,7 @@ impl From<ApiKey> for KeyView {
 
 /// What may be sent to make a key.
 #[derive(Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewKey {
     /// 1 to 100 characters.
     name: Option<String>,

@@ -25,7 +25,7 @@ pub fn routes() -> OpenApiRouter<App> {
 
 /// One action call of a recipe.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Step {
     connector_id: String,
     action_id: String,
@@ -38,7 +38,7 @@ pub struct Step {
     note: String,
 }
 
-/// What may be sent to keep a workflow.
+/// What may be sent to keep a workflow. Other members are ignored, so that an answer may be sent back.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 pub struct WorkflowBody {
     /// For people and models.

@@ -28,9 +28,11 @@ pub struct Verified {
     pub issuer: String,
 }
 
-/// True for three dot-separated parts.
+/// True for three dot-separated parts of which the first is a JSON object in base64url. No API key is.
 pub fn looks_like(token: &str) -> bool {
-    token.len() <= MAX_LENGTH && token.split('.').count() == 3
+    let mut parts = token.split('.');
+    let head = parts.next().filter(|_| token.len() <= MAX_LENGTH && parts.count() == 2);
+    head.and_then(|head| URL_SAFE_NO_PAD.decode(head).ok()).is_some_and(|head| serde_json::from_slice::<Map<String, Value>>(&head).is_ok())
 }
 
 /// Verifies a token against the issuers of one account.

@@ -10,7 +10,10 @@ use std::{
 
 use amalgam_policy::Decision;
 
-pub use self::identity::{Identity, check_user_id};
+pub use self::{
+    identity::{Identity, check_user_id},
+    jwt::looks_like as is_user_token,
+};
 use crate::{
     app::App,
     clock::now_ms,
@@ -244,19 +247,18 @@ async fn by_bearer(app: &App, token: &str) -> Result<Proof> {
     if token.starts_with(TOKEN_PREFIX) {
         return by_token(app, token).await;
     }
-    if let Some(key) = app.store.api_key(amalgam_vault::hash_token(token)).await? {
-        if key.expires_at.is_some_and(|at| at <= now_ms()) {
-            return Err(Error::unauthorized());
-        }
-        return Ok(Proof {
-            account: key.account.clone(),
-            user: key.user.clone(),
-            principal: Principal::Key(key.id.clone()),
-            role: key.role,
-            server: None,
-        });
+    if is_user_token(token) {
+        return by_jwt(app, token).await;
     }
-    if jwt::looks_like(token) { by_jwt(app, token).await } else { Err(Error::unauthorized()) }
+    let key = app.store.api_key(amalgam_vault::hash_token(token)).await?;
+    let key = key.filter(|key| key.expires_at.is_none_or(|at| at > now_ms())).ok_or_else(Error::unauthorized)?;
+    Ok(Proof {
+        account: key.account.clone(),
+        user: key.user.clone(),
+        principal: Principal::Key(key.id.clone()),
+        role: key.role,
+        server: None,
+    })
 }
 
 async fn by_user_token(app: &App, identity: &Identity<'_>) -> Result<Proof> {

@@ -118,6 +118,9 @@ pub fn from_value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T> {
         // The sentence says what is expected and never what came: a secret may stand in the wrong place.
         let reason = e.into_inner().to_string();
         let reason = match reason.split_once("expected ") {
+            Some((start, known)) if start.starts_with("unknown field") => {
+                format!("is not known here; there are {}", known.trim_start_matches("one of ").replace(" or ", ", "))
+            }
             Some((_, expected)) => format!("must be {expected}"),
             None if reason.starts_with("missing field") => reason,
             None => "is not acceptable".to_owned(),

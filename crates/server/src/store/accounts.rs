@@ -63,12 +63,14 @@ impl Store {
         execute_in!(&mut tx, "delete from audit where account_id = $1", id)?;
         let gone = execute_in!(&mut tx, "delete from accounts where id = $1", id)?;
         tx.commit().await?;
+        // So rare that finding out what each cache holds of it is not worth the code.
         self.api_keys.forget_all();
         self.tokens.forget_all();
         self.servers.forget_all();
         self.connectors.forget_all();
         self.credentials.forget_all();
         self.issuers.forget_all();
+        self.issuers_named.forget_all();
         Ok(gone > 0)
     }
 }

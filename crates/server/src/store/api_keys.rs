@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::{
     Scope, Store, TokenHash,
-    db::{Tx, execute, execute_in, fetch_all, fetch_optional},
-    room,
+    db::{Tx, execute, execute_in, fetch_all, fetch_all_in, fetch_optional},
+    forget_hashes, room,
 };
 use crate::{
     clock::{hex, now_ms},
@@ -172,14 +172,16 @@ impl Store {
         let mut tx = self.db.begin().await?;
         // Two revocations at once must not take the last two admin keys: the second waits here for the first.
         execute_in!(&mut tx, "update accounts set id = id where id = $1", &*scope.account)?;
-        let done = execute_in!(
+        let done = fetch_all_in!(
             &mut tx,
+            (String,),
             "update api_keys set revoked_at = $1
              where id = $2 and account_id = $3 and ($4 = 1 or (user_id = $5 and role <> 'admin')) and revoked_at is null
                and (role <> 'admin' or exists (
                  select 1 from api_keys other
                  where other.account_id = $3 and other.role = 'admin' and other.id <> $2 and other.revoked_at is null
-                   and (other.expires_at is null or other.expires_at > $1)))",
+                   and (other.expires_at is null or other.expires_at > $1)))
+             returning hash",
             now_ms(),
             id,
             &*scope.account,
@@ -187,9 +189,8 @@ impl Store {
             &*scope.user
         )?;
         tx.commit().await?;
-        // The cache is keyed by hash, which we do not have here; keys are few and revocations rare.
-        self.api_keys.forget_all();
-        Ok(done > 0)
+        forget_hashes(&self.api_keys, &done);
+        Ok(!done.is_empty())
     }
 
     /// Removes keys that were revoked or expired before this time.

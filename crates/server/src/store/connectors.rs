@@ -7,8 +7,8 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::{
-    Store,
-    db::{execute, execute_in, fetch_all, fetch_optional, is_duplicate},
+    Scope, Store,
+    db::{execute, execute_in, fetch_all, fetch_all_in, fetch_optional, is_duplicate},
     room,
 };
 use crate::{
@@ -155,13 +155,23 @@ impl Store {
     pub async fn delete_connector(&self, account: &Arc<str>, id: &str) -> Result<bool> {
         let mut tx = self.db.begin().await?;
         let done = execute_in!(&mut tx, "delete from connectors where account_id = $1 and id = $2", &**account, id)?;
-        if done > 0 {
-            execute_in!(&mut tx, "delete from credentials where account_id = $1 and connector_id = $2", &**account, id)?;
-        }
+        let users = if done > 0 {
+            fetch_all_in!(
+                &mut tx,
+                (String,),
+                "delete from credentials where account_id = $1 and connector_id = $2 returning user_id",
+                &**account,
+                id
+            )?
+        } else {
+            Vec::new()
+        };
         tx.commit().await?;
         self.compiled.invalidate(&(account.clone(), id.to_owned()));
         self.connectors.forget(account);
-        self.credentials.forget_all();
+        for (user,) in users {
+            self.credentials.forget(&(Scope { account: account.clone(), user: user.into() }, id.to_owned()));
+        }
         Ok(done > 0)
     }
 }

@@ -82,7 +82,19 @@ macro_rules! execute_in {
     };
 }
 
-pub(crate) use {execute, execute_in, fetch_all, fetch_optional};
+/// Runs a statement in a transaction; the rows that it returns, as `Vec<$row>`.
+macro_rules! fetch_all_in {
+    ($tx:expr, $row:ty, $sql:expr $(, $arg:expr)* $(,)?) => {
+        match $tx {
+            $crate::store::db::Tx::Sqlite(tx) =>
+                sqlx::query_as::<sqlx::Sqlite, $row>($sql)$(.bind($arg))*.fetch_all(&mut **tx).await,
+            $crate::store::db::Tx::Postgres(tx) =>
+                sqlx::query_as::<sqlx::Postgres, $row>($sql)$(.bind($arg))*.fetch_all(&mut **tx).await,
+        }
+    };
+}
+
+pub(crate) use {execute, execute_in, fetch_all, fetch_all_in, fetch_optional};
 
 impl Db {
     /// Opens SQLite in this file and brings its schema up to date.

@@ -6,9 +6,12 @@ use amalgam_vault::Secret;
 
 use super::{
     Store,
-    db::{execute, fetch_all},
+    db::{execute, fetch_all, fetch_all_in},
 };
 use crate::{clock::now_ms, error::Result};
+
+/// Longest name of an issuer, in bytes.
+pub const MAX_NAME: usize = 1_000;
 
 /// An issuer as the database knows it: its secret is sealed.
 #[derive(Debug, Clone, sqlx::FromRow)]
@@ -26,6 +29,14 @@ pub struct Issuer {
     sealed: String,
     /// Milliseconds.
     pub created_at: i64,
+}
+
+impl Issuer {
+    /// What it takes in memory, about, in bytes.
+    pub(super) fn weight(&self) -> usize {
+        let texts = [&self.issuer, &self.audience, &self.user_claim].into_iter().flatten().map(String::len).sum::<usize>();
+        256 + texts + self.sealed.len()
+    }
 }
 
 /// An issuer about to be made.
@@ -60,6 +71,7 @@ impl Store {
             created_at
         )?;
         self.issuers.forget(&account.into());
+        self.issuers_named.forget(&new.issuer.map(str::to_owned));
         Ok(Issuer {
             id: new.id.to_owned(),
             account_id: account.to_owned(),
@@ -87,14 +99,22 @@ impl Store {
     }
 
     /// Issuers of any account that a token with this `iss` may come from; for a caller who shows nothing but a token.
-    pub async fn issuers_named(&self, issuer: Option<&str>) -> Result<Vec<Issuer>> {
-        Ok(fetch_all!(
-            &self.db,
-            Issuer,
-            "select id, account_id, issuer, audience, user_claim, sealed, created_at
+    pub async fn issuers_named(&self, issuer: Option<&str>) -> Result<Arc<[Issuer]>> {
+        // What no issuer can be called is not looked for, and takes no room in the cache.
+        if issuer.is_some_and(|name| name.len() > MAX_NAME || name.contains('\0')) {
+            return Ok(Arc::default());
+        }
+        let load = async {
+            let rows = fetch_all!(
+                &self.db,
+                Issuer,
+                "select id, account_id, issuer, audience, user_claim, sealed, created_at
              from jwt_issuers where issuer = $1 or ($1 is null and issuer is null) order by created_at, id limit 10000",
-            issuer
-        )?)
+                issuer
+            )?;
+            Ok(rows.into())
+        };
+        self.issuers_named.get_or_load(issuer.map(str::to_owned), load).await
     }
 
     /// The HS256 secret in the clear.
@@ -104,8 +124,19 @@ impl Store {
 
     /// Removes an issuer: tokens that it signed stop working at once. False when the account has none with this id.
     pub async fn delete_issuer(&self, account: &str, id: &str) -> Result<bool> {
-        let done = execute!(&self.db, "delete from jwt_issuers where id = $1 and account_id = $2", id, account)?;
+        let mut tx = self.db.begin().await?;
+        let gone = fetch_all_in!(
+            &mut tx,
+            (Option<String>,),
+            "delete from jwt_issuers where id = $1 and account_id = $2 returning issuer",
+            id,
+            account
+        )?;
+        tx.commit().await?;
         self.issuers.forget(&account.into());
-        Ok(done > 0)
+        for (name,) in &gone {
+            self.issuers_named.forget(name);
+        }
+        Ok(!gone.is_empty())
     }
 }

@@ -50,6 +50,7 @@ pub struct Store {
     compiled: Cache<(Arc<str>, String), Arc<connectors::Stored>>,
     credentials: Cached<(Scope, String), Arc<[credentials::Credential]>>,
     issuers: Cached<Arc<str>, Arc<[issuers::Issuer]>>,
+    issuers_named: Cached<Option<String>, Arc<[issuers::Issuer]>>,
     ended_sessions: Cached<String, bool>,
     upstreams: Cached<Arc<str>, Arc<upstreams::AccountUpstreams>>,
 }
@@ -65,7 +66,9 @@ impl Store {
         Self {
             api_keys: Cached::new(10_000, life),
             tokens: Cached::new(50_000, life),
-            servers: Cached::new(20_000, life),
+            servers: Cached::weighed(32 * 1024 * 1024, life, |id: &String, server: &Option<Arc<servers::Server>>| {
+                128 + id.len() + server.as_ref().map_or(0, |server| server.weight())
+            }),
             connectors: Cached::new(1_000, life),
             compiled: Cache::new(1_000),
             credentials: Cached::weighed(
@@ -76,6 +79,9 @@ impl Store {
                 },
             ),
             issuers: Cached::new(10_000, life),
+            issuers_named: Cached::weighed(4 * 1024 * 1024, life, |name: &Option<String>, issuers: &Arc<[issuers::Issuer]>| {
+                issuers.iter().fold(128 + name.as_ref().map_or(0, String::len), |sum, issuer| sum + issuer.weight())
+            }),
             ended_sessions: Cached::new(50_000, life),
             upstreams: Cached::new(1_000, life),
             db,
@@ -97,6 +103,17 @@ impl Store {
     /// Writes everything down and lets go of the files.
     pub async fn close(&self) {
         self.db.close().await;
+    }
+}
+
+/// Forgets what is cached under these hashes, which are as the database has them.
+fn forget_hashes<V: Clone + Send + Sync + 'static>(cache: &Cached<TokenHash, V>, rows: &[(String,)]) {
+    for (hex,) in rows {
+        let mut hash = TokenHash::default();
+        // Nothing is kept under anything else than a hash.
+        if amalgam_vault::read_hex(hex, &mut hash).is_some() {
+            cache.forget(&hash);
+        }
     }
 }
 

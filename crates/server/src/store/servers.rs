@@ -273,8 +273,8 @@ impl Store {
             &*scope.account,
             &*scope.user
         )?;
+        // Its tokens may stay in their cache: what they name is gone.
         self.servers.forget(&id.to_owned());
-        self.tokens.forget_all();
         Ok(done > 0)
     }
 }
@@ -284,6 +284,13 @@ fn settings_json(settings: &Settings) -> Result<String> {
 }
 
 impl Server {
+    /// What it takes in memory, about, in bytes.
+    pub(super) fn weight(&self) -> usize {
+        let texts = [&self.id, &self.name, &self.description, &self.instructions];
+        let texts = texts.into_iter().chain(&self.settings.connectors).map(|text| 24 + text.len()).sum::<usize>();
+        512 + self.owner.user.len() + texts + self.restrictions.weight()
+    }
+
     /// A new `updated_at` that differs from the old one even within the same millisecond.
     pub fn touch(&mut self) {
         self.updated_at = now_ms().max(self.updated_at + 1);

@@ -6,7 +6,8 @@ use amalgam_vault::Secret;
 
 use super::{
     Scope, Store, TokenHash,
-    db::{Tx, execute, execute_in, fetch_optional},
+    db::{Tx, execute, execute_in, fetch_all_in, fetch_optional},
+    forget_hashes,
     servers::Server,
 };
 use crate::{
@@ -74,29 +75,32 @@ impl Store {
         let mut tx = self.db.begin().await?;
         // Two rotations at once must not leave two current tokens: the second waits here for the first.
         execute_in!(&mut tx, "update servers set id = id where id = $1", &server.id)?;
-        if grace_ms > 0 {
+        let touched = if grace_ms > 0 {
             let until = now_ms() + grace_ms;
-            execute_in!(
+            fetch_all_in!(
                 &mut tx,
+                (String,),
                 "update tokens set is_current = 0, expires_at = case when expires_at is null or expires_at > $1 then $1 else expires_at end
-                 where server_id = $2",
+                 where server_id = $2 returning hash",
                 until,
                 &server.id
-            )?;
+            )?
         } else {
-            execute_in!(&mut tx, "delete from tokens where server_id = $1", &server.id)?;
-        }
+            fetch_all_in!(&mut tx, (String,), "delete from tokens where server_id = $1 returning hash", &server.id)?
+        };
         insert(&mut tx, &server.id, new).await?;
         tx.commit().await?;
-        self.tokens.forget_all();
+        forget_hashes(&self.tokens, &touched);
         Ok(())
     }
 
     /// Ends every token of the server at once. False when it had none.
     pub async fn revoke_tokens(&self, server: &Server) -> Result<bool> {
-        let done = execute!(&self.db, "delete from tokens where server_id = $1", &server.id)?;
-        self.tokens.forget_all();
-        Ok(done > 0)
+        let mut tx = self.db.begin().await?;
+        let gone = fetch_all_in!(&mut tx, (String,), "delete from tokens where server_id = $1 returning hash", &server.id)?;
+        tx.commit().await?;
+        forget_hashes(&self.tokens, &gone);
+        Ok(!gone.is_empty())
     }
 
     /// Removes tokens that opened something last before this time, and superseded ones as soon as they open nothing.

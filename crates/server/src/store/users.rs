@@ -1,9 +1,11 @@
 //! Users: end users that the account has registered. Any other string works as a user id too; registering one gives it a name.
 
+use std::sync::Arc;
+
 use super::{
-    Page, Store,
-    db::{execute_in, fetch_all, fetch_optional, is_duplicate},
-    room,
+    Page, Scope, Store,
+    db::{execute_in, fetch_all, fetch_all_in, fetch_optional, is_duplicate},
+    forget_hashes, room,
 };
 use crate::{
     clock::{now_ms, random_hex24},
@@ -80,23 +82,37 @@ impl Store {
     }
 
     /// Removes a user with its credentials and servers, and revokes its member keys. False when nothing was there.
-    pub async fn delete_user(&self, account: &str, id: &str) -> Result<bool> {
+    pub async fn delete_user(&self, account: &Arc<str>, id: &str) -> Result<bool> {
         let mut tx = self.db.begin().await?;
-        let credentials = execute_in!(&mut tx, "delete from credentials where account_id = $1 and user_id = $2", account, id)?;
-        let users = execute_in!(&mut tx, "delete from users where account_id = $1 and id = $2", account, id)?;
-        let servers = execute_in!(&mut tx, "delete from servers where account_id = $1 and user_id = $2", account, id)?;
-        let keys = execute_in!(
+        let credentials = fetch_all_in!(
             &mut tx,
-            "update api_keys set revoked_at = $1 where account_id = $2 and user_id = $3 and revoked_at is null and role <> 'admin'",
+            (String,),
+            "delete from credentials where account_id = $1 and user_id = $2 returning connector_id",
+            &**account,
+            id
+        )?;
+        let users = execute_in!(&mut tx, "delete from users where account_id = $1 and id = $2", &**account, id)?;
+        let servers =
+            fetch_all_in!(&mut tx, (String,), "delete from servers where account_id = $1 and user_id = $2 returning id", &**account, id)?;
+        let keys = fetch_all_in!(
+            &mut tx,
+            (String,),
+            "update api_keys set revoked_at = $1
+             where account_id = $2 and user_id = $3 and revoked_at is null and role <> 'admin' returning hash",
             now_ms(),
-            account,
+            &**account,
             id
         )?;
         tx.commit().await?;
-        self.credentials.forget_all();
-        self.servers.forget_all();
-        self.tokens.forget_all();
-        self.api_keys.forget_all();
-        Ok(credentials + users + servers + keys > 0)
+        let there_was = users > 0 || !(credentials.is_empty() && servers.is_empty() && keys.is_empty());
+        let scope = Scope { account: account.clone(), user: id.into() };
+        for (connector,) in credentials {
+            self.credentials.forget(&(scope.clone(), connector));
+        }
+        for (server,) in &servers {
+            self.servers.forget(server);
+        }
+        forget_hashes(&self.api_keys, &keys);
+        Ok(there_was)
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{TestNode, mcp::call, mcp::tool, shop};
+use crate::support::{Server, TestNode, mcp::call, mcp::tool, shop};
 
 #[tokio::test]
 async fn each_kind_is_sent_where_it_belongs() {
@@ -204,7 +204,7 @@ async fn echoed_secrets_are_removed_however_they_are_written() {
 }
 
 #[tokio::test]
-async fn a_deleted_user_leaves_no_credentials() {
+async fn a_deleted_user_leaves_nothing_that_works() {
     let node = TestNode::start().await;
     let _platform = shop::shop(&node).await;
     let user = node.post("/users", json!({ "username": "ann", "fullName": "Ann" })).await.expect(201);
@@ -212,7 +212,35 @@ async fn a_deleted_user_leaves_no_credentials() {
     node.post("/users", json!({ "username": "ann" })).await.refuses(409, "");
     shop::credential(&node, &id, "apiKey", json!({ "apiKey": "key-of-ann" })).await;
     assert_eq!(node.get(&format!("/users/{id}/credentials")).await.body["data"].as_array().unwrap().len(), 1);
+    // Everything is used once before, so that the node has it in mind.
+    let server = Server::of(&node.ask("POST", "/api/servers").user(&id).json(&json!({ "name": "S" })).send().await.expect(201));
+    server.execute("shop", "listItems", json!({})).await.ok();
+    let (key, others) = (node.key(&id, "member").await, node.key("bob", "member").await);
+    let with = async |key: &str| node.ask("GET", "/api/servers").key(key).send().await.status;
+    assert_eq!((with(&key).await, with(&others).await), (200, 200));
     node.delete(&format!("/users/{id}")).await.expect(200);
     assert_eq!(node.get(&format!("/users/{id}/credentials")).await.body["data"], json!([]));
     node.get(&format!("/users/{id}")).await.refuses(404, "user");
+    assert_eq!((with(&key).await, with(&others).await), (401, 200));
+    server.rpc("ping", json!({})).await.expect(401);
+    let own = node.server(json!({ "name": "Own" })).await;
+    tool(own.ask().user(&id), "execute_action_alloy", call("shop", "listItems", json!({}))).await.refuses("Credential not found");
+}
+
+/// A connector that comes back under the same id is another one.
+#[tokio::test]
+async fn a_deleted_connector_leaves_no_credentials() {
+    let node = TestNode::start().await;
+    let platform = shop::shop(&node).await;
+    for user in ["ann", "bob"] {
+        shop::credential(&node, user, "apiKey", json!({ "apiKey": "key-of-somebody" })).await;
+        let execute = node.ask("POST", "/connectors/shop/actions/listItems/execute").user(user).json(&json!({}));
+        execute.send().await.expect(200);
+    }
+    node.delete("/api/connectors/shop").await.expect(200);
+    shop::import(&node, "shop", &platform, shop::document()).await;
+    for user in ["ann", "bob"] {
+        let execute = node.ask("POST", "/connectors/shop/actions/listItems/execute").user(user).json(&json!({}));
+        execute.send().await.refuses(400, "Credential not found");
+    }
 }

@@ -87,6 +87,26 @@ async fn admins_act_for_anybody_and_members_only_for_themselves() {
     node.ask("POST", "/connectors/shop/credentials").key(&member).json(&body).send().await.refuses(404, "No such user");
 }
 
+/// What a node remembers of issuers follows every change at once.
+#[tokio::test]
+async fn issuers_count_from_their_creation_to_their_end() {
+    let node = TestNode::start().await;
+    let other = node.account("other").await;
+    let token = jwt(json!({ "iss": "https://id.example", "sub": "ann" }));
+    let status = async || node.ask("GET", "/api/servers").key(&token).send().await.status;
+    assert_eq!(status().await, 401);
+    issuer(&node, json!({ "issuer": "https://id.example" })).await;
+    assert_eq!(status().await, 200);
+    let id = node.get("/api/jwt-issuers").await.body["issuers"][0]["id"].as_str().unwrap().to_owned();
+    node.delete(&format!("/api/jwt-issuers/{id}")).await.expect(200);
+    assert_eq!(status().await, 401);
+    let theirs = json!({ "issuer": "https://id.example", "secret": SECRET });
+    node.ask("POST", "/api/jwt-issuers").key(&other).json(&theirs).send().await.expect(201);
+    assert_eq!(status().await, 200);
+    node.delete("/api/accounts/other").await.expect(200);
+    assert_eq!(status().await, 401);
+}
+
 /// Incident 3: a forged identity is refused, never ignored.
 #[tokio::test]
 async fn only_a_good_token_names_a_user() {

@@ -58,7 +58,12 @@ async fn the_first_key_is_made_and_shown_once() {
 
 #[tokio::test]
 async fn bad_admin_keys_are_refused() {
-    for (key, words) in [("short", "16 characters"), ("has spaces in it, long", "visible ASCII"), ("mcp_token_0123456789", "mcp_token_")] {
+    for (key, words) in [
+        ("short", "16 characters"),
+        ("has spaces in it, long", "visible ASCII"),
+        ("mcp_token_0123456789", "mcp_token_"),
+        ("eyJhbGciOiJIUzI1NiJ9.e30.c2ln", "user token"),
+    ] {
         let (_home, data) = home();
         refused(&run(&data, &[("AMALGAM_ADMIN_KEY", key)]), words);
         // The refusal leaves nothing behind that a second try would stumble over.

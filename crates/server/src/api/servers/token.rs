@@ -14,7 +14,7 @@ use crate::{
 
 /// How the new token and the old one live.
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Rotation {
     /// 1 to 365; absent = 90; null = never.
     #[serde(default, deserialize_with = "present")]

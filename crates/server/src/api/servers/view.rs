@@ -108,7 +108,8 @@ impl ServerView {
     }
 }
 
-/// What may be sent to create or change a server. On a change, absent fields stay as they are.
+/// What may be sent to create or change a server. On a change, absent fields stay as they are. Other members are ignored, so that an
+/// answer may be sent back.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ServerBody {
