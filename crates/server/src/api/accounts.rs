@@ -54,7 +54,7 @@ pub struct AccountList {
 async fn create(
     State(app): State<App>,
     Management(caller): Management,
-    Json(new): Json<NewAccount>,
+    Json(new, ..): Json<NewAccount>,
 ) -> Result<(StatusCode, axum::Json<AccountView>)> {
     caller.require_operator()?;
     let id = new.id.unwrap_or_default();

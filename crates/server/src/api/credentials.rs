@@ -80,7 +80,7 @@ async fn create(
     State(app): State<App>,
     twin: Twin,
     Path(connector_id): Path<String>,
-    Json(body): Json<CredentialBody>,
+    Json(body, ..): Json<CredentialBody>,
 ) -> Result<axum::Json<CredentialView>> {
     let scope = match &body.user_id {
         Some(user) => scope_of(&twin, user)?,

@@ -62,7 +62,7 @@ async fn execute(
     State(app): State<App>,
     Counted { twin, limited }: Counted,
     Path((connector_id, action_id)): Path<(String, String)>,
-    Json(body): Json<ExecuteBody>,
+    Json(body, ..): Json<ExecuteBody>,
 ) -> Result<Response> {
     let extra: Vec<(String, String)> = body.additional_headers.iter().map(|(name, value)| header(name, value)).collect::<Result<_>>()?;
     let extra: Vec<(&str, &str)> = extra.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();

@@ -75,7 +75,7 @@ pub struct IssuerList {
 async fn create(
     State(app): State<App>,
     Management(caller): Management,
-    Json(new): Json<IssuerBody>,
+    Json(new, ..): Json<IssuerBody>,
 ) -> Result<(StatusCode, axum::Json<IssuerView>)> {
     caller.require_admin()?;
     if new.jwks_url.is_some() {

@@ -86,7 +86,7 @@ pub struct KeyList {
 async fn create(
     State(app): State<App>,
     Management(caller): Management,
-    Json(new): Json<NewKey>,
+    Json(new, ..): Json<NewKey>,
 ) -> Result<(StatusCode, axum::Json<KeyView>)> {
     caller.require_key()?;
     let name = new.name.unwrap_or_else(|| "API key".to_owned());

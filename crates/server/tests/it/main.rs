@@ -4,6 +4,7 @@
 mod support;
 
 mod audit;
+mod bodies;
 mod cli;
 mod credentials;
 mod definitions;

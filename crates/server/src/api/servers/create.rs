@@ -24,7 +24,7 @@ use crate::{
 pub async fn create(
     State(app): State<App>,
     Management(caller): Management,
-    Json(body): Json<ServerBody>,
+    Json(body, ..): Json<ServerBody>,
 ) -> Result<(StatusCode, axum::Json<ServerView>)> {
     let Some(name) = &body.name else {
         return Err(Error::invalid("name", "`name` is missing: give the server a name of 1 to 100 characters."));
