@@ -8,7 +8,7 @@ use crate::{
     config::Config,
     direct::DirectCache,
     egress::Egress,
-    limits::{Limits, Streams},
+    limits::{Limits, Streams, bodies::Bodies},
     read_cache::ReadCache,
     store::{Change, Store},
     telemetry::audit::AuditLog,
@@ -38,10 +38,10 @@ pub struct AppState {
     pub direct: DirectCache,
     /// The client of other MCP servers.
     pub upstreams: Upstreams,
-    /// Room for large bodies, in KiB: together they take no more memory than this.
-    pub bodies: Semaphore,
+    /// Room for large bodies.
+    pub bodies: Bodies,
     /// One document is made into a connector at a time: it takes many times its size.
-    pub imports: Semaphore,
+    pub imports: Arc<Semaphore>,
     /// How many streams each principal holds open.
     pub streams: Streams,
     /// What changed, for open streams.

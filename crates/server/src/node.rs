@@ -28,7 +28,7 @@ use crate::{
     direct::DirectCache,
     egress::{Egress, EgressConfig},
     http, jobs,
-    limits::{Limits, Streams},
+    limits::{Limits, Streams, bodies::Bodies},
     read_cache::ReadCache,
     store::{Store, accounts::DEFAULT_ACCOUNT, api_keys::Role, db::Db, sealer::Sealer},
     telemetry::audit::AuditLog,
@@ -41,9 +41,6 @@ const GRACE: Duration = Duration::from_secs(10);
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
 /// Connections at once; further ones wait to be accepted.
 const MAX_CONNECTIONS: usize = 10_000;
-
-/// Large bodies of all requests together, in KiB.
-const BODIES_KIB: usize = 256 * 1024;
 
 /// A running node.
 pub struct Node {
@@ -199,8 +196,8 @@ fn assemble(config: Config, store: Arc<Store>, address: SocketAddr) -> Result<Ap
         reads: ReadCache::new(config.read_cache),
         direct: DirectCache::new(),
         streams: Streams::default(),
-        bodies: Semaphore::new(BODIES_KIB),
-        imports: Semaphore::new(1),
+        bodies: Bodies::new(),
+        imports: Arc::new(Semaphore::new(1)),
         changes: broadcast::channel(256).0,
         stopping: watch::channel(false).0,
         store,

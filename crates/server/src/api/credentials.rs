@@ -80,7 +80,7 @@ async fn create(
     State(app): State<App>,
     twin: Twin,
     Path(connector_id): Path<String>,
-    Json(body): Json<CredentialBody>,
+    Json(body, ..): Json<CredentialBody>,
 ) -> Result<axum::Json<CredentialView>> {
     let values = match (body.data, body.fields) {
         (Some(_), Some(_)) => return Err(Error::invalid("data", "Send the fields as `data` or as `fields`, not both.")),

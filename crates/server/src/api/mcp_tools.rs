@@ -57,8 +57,8 @@ pub struct ExecuteBody {
     responses((status = 200, description = "`{result, is_error}`", body = Object), (status = 400, description = "Missing or wrong input"),
         (status = 401, description = "Not authenticated"), (status = 404, description = "No such MCP server"), (status = 429, description = "More than 30 a minute"),
         (status = 502, description = "The MCP server is not reachable or failed"), (status = 504, description = "The MCP server was too slow")))]
-async fn execute(State(app): State<App>, Management(caller): Management, id: RequestId, JsonText(body): JsonText) -> Result<Response> {
-    run(&app, &caller, &id, &body).await
+async fn execute(State(app): State<App>, Management(caller): Management, id: RequestId, body: JsonText) -> Result<Response> {
+    run(&app, &caller, &id, body.text()).await
 }
 
 /// The same under the path that current clients of the vendor use.
@@ -66,13 +66,8 @@ async fn execute(State(app): State<App>, Management(caller): Management, id: Req
     responses((status = 200, description = "`{result, is_error}`", body = Object), (status = 400, description = "Missing or wrong input"),
         (status = 401, description = "Not authenticated"), (status = 404, description = "No such MCP server"), (status = 429, description = "More than 30 a minute"),
         (status = 502, description = "The MCP server is not reachable or failed"), (status = 504, description = "The MCP server was too slow")))]
-async fn execute_runtime(
-    State(app): State<App>,
-    Management(caller): Management,
-    id: RequestId,
-    JsonText(body): JsonText,
-) -> Result<Response> {
-    run(&app, &caller, &id, &body).await
+async fn execute_runtime(State(app): State<App>, Management(caller): Management, id: RequestId, body: JsonText) -> Result<Response> {
+    run(&app, &caller, &id, body.text()).await
 }
 
 fn count(app: &App, caller: &Caller) -> Result<Limited> {
@@ -147,7 +142,7 @@ pub struct SearchBody {
 #[utoipa::path(post, path = "/api/v1/mcp-tools/search", tag = "MCP Servers", operation_id = "search-mcp-servers", request_body = SearchBody,
     responses((status = 200, description = "`{results: [{name, description, is_user_connected, connect_link, mcp_url}], total, limit, offset}`", body = Object),
         (status = 400, description = "A field is wrong"), (status = 401, description = "Not authenticated"), (status = 429, description = "More than 30 a minute")))]
-async fn search(State(app): State<App>, Management(caller): Management, Json(body): Json<SearchBody>) -> Result<axum::Json<Value>> {
+async fn search(State(app): State<App>, Management(caller): Management, Json(body, ..): Json<SearchBody>) -> Result<axum::Json<Value>> {
     count(&app, &caller)?;
     let (limit, offset) = (body.limit.unwrap_or(10), body.offset.unwrap_or(0));
     if !(1..=100).contains(&limit) {
@@ -183,7 +178,7 @@ async fn search(State(app): State<App>, Management(caller): Management, Json(bod
 async fn connections(
     State(app): State<App>,
     Management(caller): Management,
-    Json(_body): Json<serde_json::Map<String, Value>>,
+    Json(_body, ..): Json<serde_json::Map<String, Value>>,
 ) -> Result<axum::Json<Value>> {
     count(&app, &caller)?;
     app.upstreams.freshen(&caller.scope, None).await?;

@@ -120,6 +120,15 @@ impl Caller {
         HASHER.hash_one((name, &self.scope))
     }
 
+    /// Whose large bodies are counted together: those of a key, of a server's token, of a user who shows a user token.
+    pub fn holder(&self) -> String {
+        match self.principal {
+            Principal::Key(_) | Principal::Token(_) => self.principal.label(),
+            // One issuer signs for many, who choose nothing about it.
+            Principal::Jwt(_) => format!("{}:{}", self.principal.label(), self.scope.user),
+        }
+    }
+
     /// Refuses callers who show a user token alone: what they make must not outlive it.
     pub fn require_key(&self) -> Result<()> {
         match self.principal {

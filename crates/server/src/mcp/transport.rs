@@ -107,7 +107,7 @@ async fn post(context: &Context<'_>, headers: &HeaderMap, body: Body, limit: u32
         return Err(Fault::unsupported_media().into());
     }
     let max = context.app.config.max_body_bytes;
-    let bytes = match read_body(body, max).await {
+    let bytes = match read_body(context.app, &context.caller.holder(), body, max).await {
         Err(error) if error.kind == Kind::TooLarge => return Err(Fault::too_large(max).into()),
         bytes => bytes?,
     };

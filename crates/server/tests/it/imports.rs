@@ -110,6 +110,9 @@ async fn ids_belong_to_one_connector() {
     for id in ["slack", "notion", "shop"] {
         let body = json!({ "id": id, "baseUrl": platform.url(), "spec": shop::open_document() });
         node.post("/api/connectors", body).await.refuses(409, "");
+        // Said before the document is looked at, wherever the id stands.
+        node.post("/api/connectors", json!({ "id": id, "spec": "no document" })).await.refuses(409, "");
+        node.post(&format!("/api/connectors?id={id}"), json!({ "spec": "no document" })).await.refuses(409, "");
     }
     node.put("/api/connectors/slack", json!({ "baseUrl": platform.url() })).await.refuses(404, "connector");
     node.delete("/api/connectors/slack").await.refuses(404, "connector");

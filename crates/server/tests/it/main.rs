@@ -18,6 +18,7 @@ mod identity;
 mod imports;
 mod isolation;
 mod keys;
+mod large_bodies;
 mod limits;
 mod logs;
 mod modern;

@@ -34,7 +34,7 @@ pub struct Imported {
 pub async fn import(
     State(app): State<App>,
     Management(caller): Management,
-    Json(document): Json<Value>,
+    Json(document, ..): Json<Value>,
 ) -> Result<(StatusCode, axum::Json<Imported>)> {
     caller.require_key()?;
     let entries = entries(&document)?;

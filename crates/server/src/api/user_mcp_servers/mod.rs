@@ -54,7 +54,7 @@ pub struct UpstreamList {
 async fn create(
     State(app): State<App>,
     Management(caller): Management,
-    Json(body): Json<UpstreamBody>,
+    Json(body, ..): Json<UpstreamBody>,
 ) -> Result<(StatusCode, axum::Json<UpstreamView>)> {
     let registered = register(&app, &caller, body).await?;
     Ok((StatusCode::CREATED, axum::Json(UpstreamView::of(&app, &registered))))
@@ -152,7 +152,7 @@ async fn update(
     State(app): State<App>,
     Management(caller): Management,
     Path(id): Path<String>,
-    Json(body): Json<UpstreamBody>,
+    Json(body, ..): Json<UpstreamBody>,
 ) -> Result<axum::Json<UpstreamView>> {
     caller.require_key()?;
     let before = app.store.upstream(&caller.scope, &id).await?;
