@@ -20,7 +20,7 @@ const MAX_NAME: usize = 200;
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Lists {
-    /// Which eras it speaks: `modern`, `legacy` or `dual`.
+    /// The newest era that it speaks: `modern` or `legacy`.
     pub era: String,
     /// Its `ServerCapabilities`.
     pub capabilities: Option<Box<RawValue>>,

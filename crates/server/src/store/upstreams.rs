@@ -126,7 +126,7 @@ pub struct Registered {
     pub upstream: Arc<Upstream>,
     /// Its tools as actions.
     pub loaded: Arc<Loaded>,
-    /// Which eras it was found to speak; empty before it was asked.
+    /// The newest era that it was found to speak; empty before it was asked.
     pub era: String,
 }
 

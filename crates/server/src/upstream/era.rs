@@ -132,26 +132,46 @@ impl Shared {
         }
     }
 
-    /// Asks `server/discover`; its result, or that the upstream does not know it.
+    /// Asks `server/discover`; its result, or that the upstream does not know it. One that refuses our revision and names it among those
+    /// that it has is asked once more.
     pub async fn discover(self: &Arc<Self>, upstream: &Arc<Upstream>, until: Instant) -> Result<Result<String, NotSpoken>> {
+        let mut outcome = self.discover_once(upstream, until).await?;
+        if outcome.as_ref().is_err_and(|NotSpoken(words)| words == SAME_REVISION) {
+            outcome = self.discover_once(upstream, until).await?;
+        }
+        self.remember(upstream, |eras| eras.modern = Some(outcome.is_ok()));
+        Ok(outcome)
+    }
+
+    async fn discover_once(self: &Arc<Self>, upstream: &Arc<Upstream>, until: Instant) -> Result<Result<String, NotSpoken>> {
         let envelope = Envelope { version: LATEST.as_str(), capabilities: "{}", info: super::OUR_INFO, log_level: None };
         let params = bridge::outgoing("{}", &Outgoing { envelope: Some(envelope), ..Outgoing::default() }).map_err(Error::internal)?;
-        let message = bridge::request("1", "server/discover", &params);
+        let id = self.next_id();
+        let message = bridge::request(&id, "server/discover", &params);
         let answer = self.post(upstream, &upstream.url, modern_headers("server/discover", None)?, message, until).await?;
-        let outcome = match NotSpoken::of_status(answer.status, &answer.body) {
+        Ok(match NotSpoken::of_status(answer.status, &answer.body) {
+            Some(_) if names_our_revision(text_of(&answer.body)) => Err(NotSpoken(SAME_REVISION.to_owned())),
             Some(not_spoken) => Err(not_spoken),
             None => {
-                let mut exchange = Exchange::of_answer(self, upstream, "1", answer, until)?;
+                let mut exchange = Exchange::of_answer(self, upstream, &id, answer, until)?;
                 exchange
                     .done()
                     .await?
                     .map_err(|error| NotSpoken::by_error(&error))
                     .and_then(|result| speaks_modern(&result).map(|()| result))
             }
-        };
-        self.remember(upstream, |eras| eras.modern = Some(outcome.is_ok()));
-        Ok(outcome)
+        })
     }
+}
+
+/// What is said of an upstream that refuses the revision that it names.
+const SAME_REVISION: &str = "it refuses the revision that it names";
+
+/// Whether an error refuses a revision and names ours among those that are served.
+fn names_our_revision(body: &[u8]) -> bool {
+    let error = std::str::from_utf8(body).ok().and_then(|text| message::read(text).ok()).and_then(|mut all| all.pop());
+    let Some(Heard::Done(Err(error))) = error.map(|message| message.heard) else { return false };
+    is_version_refused(&error) && error.contains(&amalgam_protocol::splice::quoted(LATEST.as_str()))
 }
 
 fn speaks_modern(result: &str) -> Result<(), NotSpoken> {

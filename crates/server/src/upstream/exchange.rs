@@ -123,7 +123,7 @@ impl Shared {
             let (session, answer, call) = match chosen {
                 Chosen::Pipe(pipe) => return self.through(demand, pipe, until).await,
                 Chosen::Modern => {
-                    let call = self.running(demand.upstream, Link::Own, "1".to_owned());
+                    let call = self.running(demand.upstream, Link::Own, self.next_id());
                     let (headers, message) = modern_request(demand, &call.id)?;
                     (None, self.post(demand.upstream, &demand.upstream.url, headers, message, until).await?, call)
                 }

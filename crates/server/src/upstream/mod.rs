@@ -18,7 +18,14 @@ mod stdio;
 mod waiting;
 mod watch;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use amalgam_protocol::param_header::ParamHeader;
 use moka::sync::Cache;
@@ -121,6 +128,7 @@ pub struct Shared {
     stderr: Cache<String, Arc<Stderr>>,
     freshening: Cache<String, Arc<tokio::sync::Mutex<Option<Instant>>>>,
     waiting: Arc<Waiting>,
+    next: AtomicU64,
 }
 
 /// What something open is kept under: nothing that differs here is ever shared.
@@ -155,6 +163,7 @@ impl Upstreams {
             stderr: Cache::new(1_000),
             freshening: Cache::new(10_000),
             waiting: Arc::new(Waiting::new()),
+            next: AtomicU64::new(1),
         }))
     }
 
@@ -279,6 +288,11 @@ impl Shared {
             }
         }
         Err(message::failed(upstream, "closes its connection at once"))
+    }
+
+    /// The next id of a request outside of any session: a call that is repeated is another request.
+    fn next_id(&self) -> String {
+        self.next.fetch_add(1, Ordering::Relaxed).to_string()
     }
 
     fn health(&self, upstream: &Upstream) -> Arc<Health> {

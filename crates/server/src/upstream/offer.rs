@@ -139,17 +139,17 @@ impl Shared {
             return Ok((if greeting.is_modern { "modern" } else { "legacy" }, greeting.result));
         }
         self.forget_eras(upstream);
-        let modern = self.discover(upstream, until).await?;
-        let legacy = self.greeting(upstream, client, until).await;
-        match (modern, legacy) {
-            (Ok(found), Ok(Ok(_))) => Ok(("dual", found)),
-            (Ok(found), _) => Ok(("modern", found)),
-            (Err(_), Ok(Ok(greeting))) => Ok(("legacy", greeting)),
-            (Err(NotSpoken(new)), Ok(Err(NotSpoken(old)))) => {
+        // Whether one of the modern era has a handshake too is found out when a client wants it: its first request must be a modern one.
+        let NotSpoken(new) = match self.discover(upstream, until).await? {
+            Ok(found) => return Ok(("modern", found)),
+            Err(not_spoken) => not_spoken,
+        };
+        match self.greeting(upstream, client, until).await? {
+            Ok(greeting) => Ok(("legacy", greeting)),
+            Err(NotSpoken(old)) => {
                 let what = format_args!("does not answer as an MCP server at its address (server/discover: {new}; initialize: {old})");
                 Err(super::message::failed(upstream, what))
             }
-            (Err(_), Err(error)) => Err(error),
         }
     }
 

@@ -38,7 +38,7 @@ pub struct UpstreamView {
     problem: Option<Value>,
     /// When it last answered.
     answered_at: Option<String>,
-    /// Which eras it speaks: `modern`, `legacy`, `dual`; null before it was asked.
+    /// The newest era that it speaks: `modern` or `legacy`; null before it was asked.
     era: Option<String>,
     /// How many tools, resources, templates and prompts it offers.
     #[schema(value_type = Object)]
