@@ -24,7 +24,7 @@ use crate::{
 /// Longest value of a field, in bytes.
 const MAX_VALUE: usize = 64 * 1024;
 /// Most credentials that one user may have for one connector.
-const MAX_CREDENTIALS: usize = 100;
+const MAX_CREDENTIALS: i64 = 100;
 
 /// A wish for a credential.
 pub struct NewCredential<'a> {
@@ -59,10 +59,6 @@ pub async fn create(app: &App, caller: &Caller, new: NewCredential<'_>) -> Resul
     let definition = loaded.connector.definition();
     let scheme = scheme(definition, new.kind)?;
     let opened = sort(definition, scheme, new.values)?;
-    if app.store.credentials(new.scope, &definition.id).await?.len() >= MAX_CREDENTIALS {
-        let sentence = format!("This user has {MAX_CREDENTIALS} credentials for {} already; delete one first.", definition.name);
-        return Err(Error::new(Kind::Conflict, sentence));
-    }
     let name = match new.name {
         Some(name) if name.trim().is_empty() || name.chars().count() > 200 => {
             return Err(Error::invalid("name", "`name` must have 1 to 200 characters."));
@@ -71,7 +67,11 @@ pub async fn create(app: &App, caller: &Caller, new: NewCredential<'_>) -> Resul
         None => format!("{} credential", definition.name),
     };
     let secret = Secret::new(serde_json::to_string(&opened).map_err(Error::internal)?);
-    let credential = app.store.create_credential(new.scope, &definition.id, scheme.kind, &name, &secret).await?;
+    let made = app.store.create_credential(new.scope, &definition.id, scheme.kind, &name, &secret, MAX_CREDENTIALS).await?;
+    let Some(credential) = made else {
+        let sentence = format!("This user has {MAX_CREDENTIALS} credentials for {} already; delete one first.", definition.name);
+        return Err(Error::new(Kind::Conflict, sentence));
+    };
     // What was read without this credential, or with an older one, is another person's view now.
     app.reads.invalidate(new.scope, &definition.id);
     record(app, caller, &new.door, new.scope, &definition.id, "credential.create", new.request_id).await;

@@ -16,7 +16,7 @@ use crate::{
 };
 
 const MAX_STEPS: usize = 100;
-const MAX_WORKFLOWS: usize = 200;
+const MAX_WORKFLOWS: i64 = 200;
 /// Description and steps of one workflow, as JSON, in bytes.
 const MAX_BYTES: usize = 64 * 1024;
 
@@ -117,11 +117,9 @@ async fn put(
     if steps.to_string().len() + body.description.len() > MAX_BYTES {
         return Err(Error::invalid("steps", "`steps` and `description` may have at most 65,536 bytes of JSON together."));
     }
-    let known = app.store.workflows(&server).await?;
-    if known.len() >= MAX_WORKFLOWS && known.iter().all(|workflow| workflow.name != name) {
+    let Some(new) = app.store.put_workflow(&server, &name, &body.description, &steps, MAX_WORKFLOWS).await? else {
         return Err(Error::new(Kind::Conflict, "A server may have at most 200 workflows; delete one first."));
-    }
-    let new = app.store.put_workflow(&server, &name, &body.description, &steps).await?;
+    };
     app.announce(Change::Workflows(server.id.clone()));
     let workflow = app.store.workflow(&server, &name).await?.ok_or_else(|| Error::not_found("workflow"))?;
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };

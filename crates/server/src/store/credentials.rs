@@ -7,7 +7,7 @@ use amalgam_vault::Secret;
 
 use super::{
     Scope, Store,
-    db::{execute, fetch_all},
+    db::{execute, execute_in, fetch_all},
 };
 use crate::{
     clock::now_ms,
@@ -65,7 +65,7 @@ fn owner<'a>(scope: &'a Scope, connector: &'a str, id: &'a str) -> [&'a str; 5] 
 }
 
 impl Store {
-    /// Keeps a secret (a JSON object) for the scope's user.
+    /// Keeps a secret (a JSON object) for the scope's user; `None` when the user has as many as `most` for the connector.
     pub async fn create_credential(
         &self,
         scope: &Scope,
@@ -73,14 +73,17 @@ impl Store {
         kind: AuthKind,
         name: &str,
         secret: &Secret,
-    ) -> Result<Credential> {
+        most: i64,
+    ) -> Result<Option<Credential>> {
         let id = crate::clock::random_hex24();
         let now = now_ms();
         let sealed = self.sealer.seal(&owner(scope, connector, &id), secret.expose())?;
-        execute!(
-            &self.db,
+        let mut tx = self.db.begin_alone(&format!("credentials {} {} {connector}", scope.account, scope.user)).await?;
+        let done = execute_in!(
+            &mut tx,
             "insert into credentials (id, account_id, user_id, connector_id, kind, name, sealed, created_at, updated_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+             select $1, $2, $3, $4, $5, $6, $7, $8, $9
+             where (select count(*) from credentials where account_id = $2 and user_id = $3 and connector_id = $4) < $10",
             &id,
             &*scope.account,
             &*scope.user,
@@ -89,10 +92,14 @@ impl Store {
             name,
             &sealed,
             now,
-            now
+            now,
+            most
         )?;
+        tx.commit().await?;
         self.credentials.forget(&(scope.clone(), connector.to_owned()));
-        Ok(Credential { id, connector: connector.to_owned(), kind, name: name.to_owned(), sealed, created_at: now, updated_at: now })
+        let credential =
+            Credential { id, connector: connector.to_owned(), kind, name: name.to_owned(), sealed, created_at: now, updated_at: now };
+        Ok((done > 0).then_some(credential))
     }
 
     /// The user's credentials for a connector, newest first.

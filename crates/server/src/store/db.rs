@@ -129,6 +129,16 @@ impl Db {
         })
     }
 
+    /// Begins a transaction for writing that waits for others with the same words to end: what it counts stays true until then.
+    pub async fn begin_alone(&self, words: &str) -> Result<Tx> {
+        let mut tx = self.begin().await?;
+        // SQLite has one writer as it is.
+        if let Tx::Postgres(tx) = &mut tx {
+            sqlx::query("select pg_advisory_xact_lock(hashtextextended($1, 0))").bind(words).execute(&mut **tx).await?;
+        }
+        Ok(tx)
+    }
+
     /// True when the database answers.
     pub async fn ping(&self) -> Result<()> {
         fetch_optional!(self, (i64,), "select cast(1 as bigint)")?;

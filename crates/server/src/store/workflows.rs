@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{
     Store,
-    db::{execute, fetch_all, fetch_optional},
+    db::{execute, execute_in, fetch_all, fetch_optional},
     servers::Server,
 };
 use crate::{
@@ -52,13 +52,15 @@ impl TryFrom<Row> for Workflow {
 
 // These take a `&Server`, which only its owner's scope or its own token can have found.
 impl Store {
-    /// Keeps a workflow under its name, new or changed. True when it is new.
-    pub async fn put_workflow(&self, server: &Server, name: &str, description: &str, steps: &Value) -> Result<bool> {
+    /// Keeps a workflow under its name, new or changed. True when it is new; `None` when the server has as many others as `most`.
+    pub async fn put_workflow(&self, server: &Server, name: &str, description: &str, steps: &Value, most: i64) -> Result<Option<bool>> {
         let known = self.workflow(server, name).await?.is_some();
         let now = now_ms();
-        execute!(
-            &self.db,
-            "insert into workflows (server_id, name, description, steps, created_at, updated_at) values ($1, $2, $3, $4, $5, $6)
+        let mut tx = self.db.begin_alone(&format!("workflows {}", server.id)).await?;
+        let done = execute_in!(
+            &mut tx,
+            "insert into workflows (server_id, name, description, steps, created_at, updated_at)
+             select $1, $2, $3, $4, $5, $6 where (select count(*) from workflows where server_id = $1 and name <> $2) < $7
              on conflict (server_id, name)
              do update set description = excluded.description, steps = excluded.steps, updated_at = excluded.updated_at",
             &server.id,
@@ -66,9 +68,11 @@ impl Store {
             description,
             steps.to_string(),
             now,
-            now
+            now,
+            most
         )?;
-        Ok(!known)
+        tx.commit().await?;
+        Ok((done > 0).then_some(!known))
     }
 
     /// The server's workflows by name.

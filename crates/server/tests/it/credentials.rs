@@ -1,8 +1,9 @@
 //! Credentials: entered, chosen, sent where they belong, never shown. Incident 10.
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::support::{TestNode, mcp::call, mcp::tool, shop};
+use crate::support::{Answer, TestNode, mcp::call, mcp::tool, shop};
 
 #[tokio::test]
 async fn each_kind_is_sent_where_it_belongs() {
@@ -195,4 +196,25 @@ async fn a_deleted_user_leaves_no_credentials() {
     node.delete(&format!("/users/{id}")).await.expect(200);
     assert_eq!(node.get(&format!("/users/{id}/credentials")).await.body["data"], json!([]));
     node.get(&format!("/users/{id}")).await.refuses(404, "user");
+}
+
+/// Requests that come at the same time do not get past the limits together.
+#[tokio::test]
+async fn limits_of_number_hold_for_parallel_requests() {
+    let node = TestNode::start().await;
+    let _platform = shop::shop(&node).await;
+    let server = node.server(json!({ "name": "S" })).await;
+    let body = json!({ "authenticationType": "apiKey", "data": { "apiKey": "12345678" } });
+    let credentials = (0..130).map(|_| node.post("/connectors/shop/credentials", body.clone()));
+    let workflow = json!({ "steps": [{ "connectorId": "shop", "actionId": "listItems" }] });
+    let path = |n: usize| format!("/api/servers/{}/workflows/w{n}", server.id);
+    let paths: Vec<String> = (0..230).map(path).collect();
+    let workflows = paths.iter().map(|path| node.put(path, workflow.clone()));
+    let (credentials, workflows) = tokio::join!(join_all(credentials), join_all(workflows));
+    let count = |answers: &[Answer], status: u16| answers.iter().filter(|answer| answer.status == status).count();
+    assert_eq!((count(&credentials, 200), count(&credentials, 409)), (100, 30));
+    assert_eq!((count(&workflows, 201), count(&workflows, 409)), (200, 30));
+    assert_eq!(node.get("/connectors/shop/credentials").await.body["credentials"].as_array().unwrap().len(), 100);
+    let kept = workflows.iter().position(|answer| answer.status == 201).unwrap();
+    node.put(&path(kept), workflow.clone()).await.expect(200);
 }
