@@ -5,6 +5,7 @@ use serde_json::{Map, Value, value::RawValue};
 
 use super::Reply;
 use crate::{
+    error::{Error, over_rest},
     mcp::{Context, tools, tools::Outcome},
     store::servers::Exposure,
 };
@@ -42,7 +43,9 @@ pub async fn call(context: &Context<'_>, id: &RawValue, params: Option<&Params<'
         Exposure::Direct => {
             let direct = context.app.direct.tools(&context.app.store, context.server).await.map_err(|e| context.fault(&e))?;
             let Some(tool) = direct.get(name) else { return Err(unknown(name, direct.closest(name))) };
-            tools::execute::direct(context, tool, arguments, text).await
+            let outcome = tools::execute::direct(context, tool, arguments, text).await;
+            // Nothing but the actions is a tool here.
+            outcome.map_err(|error| Error { message: over_rest(&error.message).into_owned().into(), ..error })
         }
     };
     Ok(reply(context, id, outcome))
