@@ -9,6 +9,7 @@ mod headers;
 pub(crate) mod path;
 mod query;
 
+pub use credential::judge as judge_credential;
 use serde_json::{Map, Value};
 
 use crate::arguments::ArgumentError;

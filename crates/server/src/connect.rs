@@ -4,6 +4,7 @@ use amalgam_connector::{
     Connector,
     definition::{AuthKind, AuthScheme, Definition, Variable},
     describe,
+    plan::judge_credential,
     variables::judge,
 };
 use amalgam_policy::Decision;
@@ -69,6 +70,8 @@ async fn keep(app: &App, caller: &Caller, scope: &Scope, new: NewCredential<'_>)
     let definition = loaded.connector.definition();
     let scheme = scheme(definition, new.kind)?;
     let opened = sort(definition, scheme, new.values)?;
+    judge_credential(definition, scheme, &opened.fields(), &opened.variables())
+        .map_err(|error| Error::invalid(&format!("fields.{}", error.field.unwrap_or_default()), error.message))?;
     let name = match new.name {
         Some(name) if name.trim().is_empty() || name.chars().count() > 200 => {
             return Err(Error::invalid("name", "`name` must have 1 to 200 characters."));

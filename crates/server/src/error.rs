@@ -77,6 +77,27 @@ impl Kind {
     }
 }
 
+/// The tools, and what does the same over REST.
+const WAYS: [(&str, &str); 8] = [
+    ("list_connectors_alloy", "`GET /connectors`"),
+    ("discover_action_path_alloy", "`GET /connectors/search`"),
+    ("get_connector_resources_alloy", "`GET /connectors/{connectorId}/resources`"),
+    ("get_action_details_alloy", "`GET /connectors/{connectorId}/actions/{actionId}`"),
+    ("execute_action_alloy", "`POST /connectors/{connectorId}/actions/{actionId}/execute`"),
+    ("get_credentials_alloy", "`GET /connectors/{connectorId}/credentials`"),
+    ("get_credential_metadata_alloy", "`GET /connectors/{connectorId}/credentials/metadata`"),
+    ("create_credential_alloy", "`POST /connectors/{connectorId}/credentials`"),
+];
+
+/// A sentence for somebody who has no tools: sentences name the way out as models know it, and this is the same way over REST.
+#[must_use]
+pub fn over_rest(sentence: &str) -> Cow<'_, str> {
+    if !sentence.contains("_alloy") {
+        return Cow::Borrowed(sentence);
+    }
+    WAYS.iter().fold(sentence.to_owned(), |sentence, (tool, way)| sentence.replace(tool, way)).into()
+}
+
 /// A failure with a public sentence and a private cause.
 #[derive(Debug)]
 pub struct Error {

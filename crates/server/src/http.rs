@@ -24,7 +24,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::{
     api,
     app::App,
-    error::{Error, Kind},
+    error::{Error, Kind, over_rest},
     mcp,
     request::{REQUEST_ID, RequestId},
 };
@@ -207,18 +207,18 @@ impl Family {
 }
 
 fn shaped(error: &Error, family: Family, status: StatusCode, from: &HeaderMap) -> Response {
-    let code = error.kind.code();
+    let (code, message) = (error.kind.code(), over_rest(&error.message));
     let body = match family {
-        Family::Splox => json!({ "error": error.message, "code": code }),
+        Family::Splox => json!({ "error": message, "code": code }),
         Family::Twin => {
             let details = error.details.as_deref().cloned().unwrap_or_else(|| json!({}));
-            json!({ "error": { "code": code, "message": error.message, "details": details } })
+            json!({ "error": { "code": code, "message": message, "details": details } })
         }
         Family::Mcp => {
-            json!({ "jsonrpc": "2.0", "id": Value::Null, "error": { "code": amalgam_protocol::fault::TRANSPORT, "message": error.message } })
+            json!({ "jsonrpc": "2.0", "id": Value::Null, "error": { "code": amalgam_protocol::fault::TRANSPORT, "message": message } })
         }
         Family::Management => {
-            let mut body = json!({ "error": error.message, "code": code });
+            let mut body = json!({ "error": message, "code": code });
             if let Some(details) = &error.details {
                 body["details"] = (**details).clone();
             }

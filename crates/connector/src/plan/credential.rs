@@ -27,33 +27,24 @@ pub(super) struct Placed<'a> {
 /// # Errors
 /// A field that is missing or cannot be sent; the value is never shown.
 pub(super) fn place<'a>(definition: &'a Definition, action: &CompiledAction, account: &Account<'a>) -> Result<Placed<'a>, ArgumentError> {
-    let mut placed = Placed::default();
-    let Some((scheme, fields)) = account.auth.filter(|_| action.action.auth) else {
-        return Ok(placed);
-    };
-    let source = Source { definition, scheme, fields, variables: account.variables };
-    placed.secrets = source.secrets();
-    for sent in scheme.placements() {
-        let list = match sent.place {
-            SecretPlace::Header => &mut placed.headers,
-            SecretPlace::Query => &mut placed.query,
-            SecretPlace::Path => &mut placed.path,
-            SecretPlace::Body => &mut placed.body,
-            SecretPlace::Basic => {
-                let encoded = source.basic(sent)?;
-                placed.headers.push(("Authorization", format!("Basic {encoded}")));
-                placed.secrets.push(encoded);
-                continue;
-            }
-        };
-        let Some(value) = source.text(&sent.value)? else { continue };
-        if !is_header_value(&value) {
-            // One rule for all places, so that a field moves between them without surprise.
-            return Err(unusable(&source.names(sent), "holds a line break or another character that cannot be sent"));
-        }
-        list.push((sent.name.as_str(), value));
+    match account.auth.filter(|_| action.action.auth) {
+        Some((scheme, fields)) => Source { definition, scheme, fields, variables: account.variables }.place(),
+        None => Ok(Placed::default()),
     }
-    Ok(placed)
+}
+
+/// Whether a credential with these fields and variables can be sent where the scheme places it; judged when it is entered.
+///
+/// # Errors
+/// As `plan`.
+pub fn judge(
+    definition: &Definition,
+    scheme: &AuthScheme,
+    fields: &[(&str, &str)],
+    variables: &[(&str, &str)],
+) -> Result<(), ArgumentError> {
+    let placed = Source { definition, scheme, fields, variables }.place()?;
+    placed.path.iter().try_for_each(|(name, secret)| path::write_secret(&mut String::new(), name, Some(secret)))
 }
 
 /// What templates of placements are filled from.
@@ -65,6 +56,31 @@ struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
+    fn place(&self) -> Result<Placed<'a>, ArgumentError> {
+        let mut placed = Placed { secrets: self.secrets(), ..Placed::default() };
+        for sent in self.scheme.placements() {
+            if sent.place == SecretPlace::Basic {
+                let encoded = self.basic(sent)?;
+                placed.headers.push(("Authorization", format!("Basic {encoded}")));
+                placed.secrets.push(encoded);
+                continue;
+            }
+            let Some(value) = self.text(&sent.value)? else { continue };
+            if !is_header_value(&value) {
+                // One rule for all places, so that a field moves between them without surprise.
+                return Err(unusable(&self.names(&sent.value), "holds a line break or another character that cannot be sent"));
+            }
+            let list = match sent.place {
+                SecretPlace::Header | SecretPlace::Basic => &mut placed.headers,
+                SecretPlace::Query => &mut placed.query,
+                SecretPlace::Path => &mut placed.path,
+                SecretPlace::Body => &mut placed.body,
+            };
+            list.push((sent.name.as_str(), value));
+        }
+        Ok(placed)
+    }
+
     fn is_field(&self, name: &str) -> bool {
         self.scheme.field_names().any(|field| field == name)
     }
@@ -94,16 +110,16 @@ impl<'a> Source<'a> {
     /// RFC 7617 section 2: the first colon ends the user name, so that it holds none itself. A password may be empty.
     fn basic(&self, sent: &Placement) -> Result<String, ArgumentError> {
         let (user, password) = sent.value.split_once(':').unwrap_or((&sent.value, ""));
-        let (user, password) = (self.text(user)?.unwrap_or_default(), self.text(password)?.unwrap_or_default());
-        if user.contains(':') {
-            return Err(unusable(&self.names(sent), "holds a colon in the user name"));
+        let (name, password) = (self.text(user)?.unwrap_or_default(), self.text(password)?.unwrap_or_default());
+        if name.contains(':') {
+            return Err(unusable(&self.names(user), "holds a colon, which no user name may"));
         }
-        Ok(STANDARD.encode(format!("{user}:{password}")))
+        Ok(STANDARD.encode(format!("{name}:{password}")))
     }
 
     /// What a template is made of, for sentences.
-    fn names(&self, sent: &Placement) -> String {
-        let names = pieces(&sent.value).unwrap_or_default();
+    fn names(&self, template: &str) -> String {
+        let names = pieces(template).unwrap_or_default();
         let names = names.into_iter().filter_map(|piece| if let Piece::Name(name) = piece { Some(name) } else { None });
         names.collect::<Vec<_>>().join("`, `")
     }
@@ -130,5 +146,5 @@ impl<'a> Source<'a> {
 }
 
 fn unusable(fields: &str, why: &str) -> ArgumentError {
-    ArgumentError::field(fields, format!("In the stored credential `{fields}` {why}; create the credential again."))
+    ArgumentError::field(fields, format!("In the credential, `{fields}` {why}; create the credential with another value."))
 }

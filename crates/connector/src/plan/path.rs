@@ -49,12 +49,7 @@ pub(super) fn write(
             }
             PathPart::Secret(name) => {
                 let secret = secrets.iter().find(|(secret, _)| *secret == &**name).map(|(_, value)| value.as_str());
-                // Why it cannot stand there would say something of it.
-                encode_segment(url, secret.unwrap_or_default()).map_err(|_| {
-                    let sentence =
-                        format!("The stored credential is missing or cannot stand in a path as `{name}`; create the credential again.");
-                    ArgumentError::field(name, sentence)
-                })?;
+                write_secret(url, name, secret)?;
                 continue;
             }
             PathPart::Param(index) => *index,
@@ -74,6 +69,19 @@ pub(super) fn write(
         encode_segment(url, &text).map_err(|why| ArgumentError::field(key, format!("The path parameter `{}` {why}.", name(key))))?;
     }
     Ok(())
+}
+
+/// Appends a secret.
+///
+/// # Errors
+/// One that is missing or could be read as another path.
+pub(super) fn write_secret(url: &mut String, name: &str, secret: Option<&str>) -> Result<(), ArgumentError> {
+    // Why it cannot stand there would say something of it.
+    encode_segment(url, secret.unwrap_or_default()).map_err(|_| {
+        let sentence =
+            format!("The credential is missing or cannot stand in a path as `{name}`; create the credential with another value.");
+        ArgumentError::field(name, sentence)
+    })
 }
 
 /// A scalar, or the scalars of an array joined by commas.

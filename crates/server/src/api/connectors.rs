@@ -9,7 +9,7 @@ use crate::{
     app::App,
     catalogue::{self, discover, visible_action},
     connectors::Loaded,
-    error::{Error, Result},
+    error::{Error, Result, over_rest},
     request::{Path, Query, Twin},
 };
 
@@ -99,9 +99,11 @@ async fn search(State(app): State<App>, twin: Twin, Query(query): Query<SearchQu
         return Err(Error::invalid("goal", "`goal` is missing: say in plain words what should be done."));
     };
     freshen(&app, &twin).await?;
-    discover::discover(&app.store, &twin.caller.scope, twin.caller.server.as_deref(), &goal, query.connector_id.as_deref())
-        .await
-        .map(axum::Json)
+    let (scope, server) = (&twin.caller.scope, twin.caller.server.as_deref());
+    let mut found = discover::discover(&app.store, scope, server, &goal, query.connector_id.as_deref()).await?;
+    let message = over_rest(found["message"].as_str().unwrap_or_default()).into_owned();
+    found["message"] = message.into();
+    Ok(axum::Json(found))
 }
 
 /// Asks the upstreams that the caller reaches what they offer, where that is not known.

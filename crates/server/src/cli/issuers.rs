@@ -15,20 +15,14 @@ pub enum Issuers {
     #[command(after_help = "Example:\n  amalgam issuers list")]
     List,
     /// Believe an issuer's user tokens (x-alloy-user-token)
-    #[command(after_help = "\
-Examples:
-  amalgam issuers create --issuer https://app.example.com --secret @secret.txt
-  amalgam issuers create --issuer https://login.example.com --jwks-url https://login.example.com/jwks.json --audience mcp")]
+    #[command(after_help = "Example:\n  amalgam issuers create --issuer https://app.example.com --secret @secret.txt --audience mcp")]
     Create {
         /// Must equal the token's `iss`; without it only tokens that have none are meant
         #[arg(long)]
         issuer: Option<String>,
         /// The HS256 secret, 32 bytes or more: itself, `@FILE`, or `-` to be asked for it
-        #[arg(long, conflicts_with = "jwks_url")]
-        secret: Option<String>,
-        /// Where the issuer's public keys are
-        #[arg(long, value_name = "URL")]
-        jwks_url: Option<String>,
+        #[arg(long)]
+        secret: String,
         /// Must be in the token's `aud`
         #[arg(long)]
         audience: Option<String>,
@@ -49,13 +43,9 @@ impl Issuers {
     pub async fn run(self, Session { client, screen }: Session) -> Result {
         match self {
             Self::List => screen.list(&client.get(&["api", "jwt-issuers"], &[]).await?, "issuers", LIST),
-            Self::Create { issuer, secret: given, jwks_url, audience, user_claim } => {
-                let secret = match given {
-                    Some(value) => Some(secret("secret", &value).await?),
-                    None => None,
-                };
-                let fields =
-                    [("issuer", issuer), ("secret", secret), ("jwksUrl", jwks_url), ("audience", audience), ("userClaim", user_claim)];
+            Self::Create { issuer, secret: given, audience, user_claim } => {
+                let secret = Some(secret("secret", &given).await?);
+                let fields = [("issuer", issuer), ("secret", secret), ("audience", audience), ("userClaim", user_claim)];
                 let body: Map<String, Value> =
                     fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))).collect();
                 screen.details(&client.post(&["api", "jwt-issuers"], &body.into()).await?, LIST)

@@ -66,6 +66,66 @@ async fn wrong_fields_are_named_and_never_repeated() {
     assert_eq!(node.get("/connectors/shop/credentials").await.body, json!({ "credentials": [] }));
 }
 
+/// What the connector's way of sending could not carry is refused when it is entered, not at the first call.
+#[tokio::test]
+async fn what_cannot_be_sent_is_refused_at_once() {
+    let node = TestNode::start().await;
+    let platform = shop::shop(&node).await;
+    for (kind, fields, field) in [
+        ("apiKey", json!({ "apiKey": "hüsh-hush-1" }), Some("fields.apiKey")),
+        ("apiKey", json!({ "apiKey": "hush\u{7f}hush-1" }), Some("fields.apiKey")),
+        ("bearer", json!({ "token": "hush\u{1}hush-1" }), Some("fields.token")),
+        ("bearer", json!({ "token": "hush\u{1f4a5}hush-1" }), Some("fields.token")),
+        ("basic", json!({ "username": "hush:hush-1", "password": "x" }), Some("fields.username")),
+        // What is encoded may be anything.
+        ("basic", json!({ "username": "müller", "password": "hüsh:hush-1" }), None),
+    ] {
+        let body = json!({ "authenticationType": kind, "data": fields });
+        let answer = node.post("/connectors/shop/credentials", body).await;
+        match field {
+            Some(field) => {
+                answer.refuses(400, field.strip_prefix("fields.").unwrap());
+                assert_eq!(answer.body["error"]["details"]["field"], field, "{}", answer.text);
+                assert!(!answer.text.contains("hush"), "{}", answer.text);
+            }
+            None => drop(answer.expect(200)),
+        }
+    }
+    assert_eq!(node.get("/connectors/shop/credentials").await.body["credentials"].as_array().unwrap().len(), 1);
+    node.post("/connectors/shop/actions/listItems/execute", json!({})).await.expect(200);
+    assert_eq!(platform.last().header("authorization"), "Basic bcO8bGxlcjpow7xzaDpodXNoLTE=");
+}
+
+/// The way out is a tool for those who have the eight tools, and a request for all others.
+#[tokio::test]
+async fn the_way_out_is_one_that_the_door_has() {
+    let node = TestNode::start().await;
+    let _platform = shop::shop(&node).await;
+    let server = node.server(json!({ "name": "S" })).await;
+    let direct = node.server(json!({ "name": "D", "exposure": "direct", "connectors": ["shop"] })).await;
+    server.execute("shop", "listItems", json!({})).await.refuses("create_credential_alloy (connectorId \"shop\"");
+    let way = "`POST /connectors/{connectorId}/credentials` (connectorId \"shop\"";
+    let refused = direct.tool("listItems", json!({})).await;
+    refused.refuses(way);
+    assert!(!refused.text.contains("_alloy"), "{}", refused.text);
+    for (path, status, words) in [
+        ("/connectors/shop/actions/listItems/execute", 400, way),
+        ("/connectors/shop/actions/nothing/execute", 404, "`GET /connectors/{connectorId}/resources` lists its actions"),
+        ("/connectors/nowhere/actions/listItems/execute", 404, "`GET /connectors` lists them all"),
+        ("/connectors/shop/credentials", 400, "`authenticationType` must be one of"),
+    ] {
+        let refused = node.post(path, json!({})).await;
+        refused.refuses(status, words);
+        assert!(!refused.text.contains("_alloy"), "{}", refused.text);
+    }
+    let body = json!({ "authenticationType": "basic", "data": { "password": "x" } });
+    node.post("/connectors/shop/credentials", body).await.refuses(400, "`GET /connectors/{connectorId}/credentials/metadata` says");
+    for goal in ["list%20items", "zzzzzz"] {
+        let found = node.get(&format!("/connectors/search?goal={goal}")).await.expect(200);
+        assert!(found.body["message"].as_str().unwrap().contains("GET /connectors") && !found.text.contains("_alloy"), "{}", found.text);
+    }
+}
+
 #[tokio::test]
 async fn argument_goes_before_header_and_header_before_the_newest() {
     let node = TestNode::start().await;

@@ -58,9 +58,10 @@ async fn a_secret_in_the_path_is_sent_and_never_shown() {
     assert!(told.is_error && !told.text.contains("secret") && elsewhere.count() == 0, "{}", told.text);
     // A secret that would be another path is refused by its place, not by its value.
     let before = platform.count();
-    connect(&node, "bot", json!({ "apiKey": "secret/../../admin" })).await;
-    let told = server.execute("bot", "send", json!({})).await;
-    assert!(told.is_error && told.text.contains("cannot stand in a path") && !told.text.contains("secret"), "{}", told.text);
+    let body = json!({ "authenticationType": "apiKey", "data": { "apiKey": "secret/../../admin" } });
+    let told = node.post("/connectors/bot/credentials", body).await;
+    told.refuses(400, "cannot stand in a path");
+    assert!(!told.text.contains("secret"), "{}", told.text);
     assert_eq!(platform.count(), before);
     nothing_tells(&node, "bot").await;
 }

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, value::RawValue};
 
 use super::{Reply, upstream};
 use crate::{
+    error::{Error, over_rest},
     mcp::{Context, tools, tools::Outcome},
     store::servers::Exposure,
 };
@@ -51,7 +52,9 @@ pub async fn call(context: &Context<'_>, id: &RawValue, params: Option<&Params<'
             {
                 return upstream::tool(context, id, params, tool, &Value::Object(arguments)).await;
             }
-            tools::execute::direct(context, tool, arguments, text).await
+            let outcome = tools::execute::direct(context, tool, arguments, text).await;
+            // Nothing but the actions is a tool here.
+            outcome.map_err(|error| Error { message: over_rest(&error.message).into_owned().into(), ..error })
         }
     };
     Ok(reply(context, id, outcome))
