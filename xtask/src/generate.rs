@@ -1,4 +1,4 @@
-//! Generated files: each is what a command of the program prints, and is committed, so that a change of it is seen in review.
+//! Generated files: each is made from the code, and is committed, so that a change of it is seen in review.
 
 use std::path::Path;
 use std::process::Command;
@@ -6,8 +6,22 @@ use std::{env, fs};
 
 use crate::{Outcome, root};
 
-/// File and the arguments of `amalgam` that print it.
-const GENERATED: [(&str, &[&str]); 1] = [("openapi.json", &["openapi"])];
+/// Makes the text of a file.
+type Make = fn(&Path) -> Result<String, String>;
+
+/// Every file and what makes it.
+const GENERATED: [(&str, Make); 2] = [("openapi.json", openapi), ("docs/connector.schema.json", connector_schema)];
+
+/// The REST API, as the program prints it.
+fn openapi(root: &Path) -> Result<String, String> {
+    printed_by(root, &["openapi"])
+}
+
+/// What editors know of a `connector.toml`.
+fn connector_schema(_root: &Path) -> Result<String, String> {
+    let schema = amalgam_connector::definition::json_schema();
+    serde_json::to_string_pretty(&schema).map(|text| format!("{text}\n")).map_err(|error| error.to_string())
+}
 
 /// `generate [--check]`. `AMALGAM_BIN` names a program that is built already; without it, one is built.
 pub fn main(arguments: &[String]) -> Outcome {
@@ -18,9 +32,9 @@ pub fn main(arguments: &[String]) -> Outcome {
     };
     let root = root();
     let mut stale = Vec::new();
-    for (file, arguments) in GENERATED {
+    for (file, make) in GENERATED {
         let path = root.join(file);
-        let wanted = printed_by(&root, arguments)?;
+        let wanted = make(&root)?;
         let found = fs::read_to_string(&path).unwrap_or_default();
         if found == wanted {
             println!("{file} is current");

@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "tasks speak to people")]
 
 mod bench;
+mod connectors;
 mod generate;
 mod tidy;
 
@@ -19,9 +20,10 @@ struct Task {
 }
 
 /// All of them. A new task is a module and a line here.
-const TASKS: [Task; 3] = [
+const TASKS: [Task; 4] = [
     Task { name: "tidy", about: "check the house rules (exceptions stand in xtask/tidy.toml)", run: tidy::main },
     Task { name: "generate", about: "write the generated files; with --check, fail when one is not current", run: generate::main },
+    Task { name: "connectors", about: "`check`: hold the curated connectors against their vendors' documents", run: connectors::main },
     Task { name: "bench", about: "measure speed and memory", run: bench::run },
 ];
 
@@ -49,8 +51,8 @@ fn main() -> ExitCode {
 }
 
 fn help() -> String {
-    let tasks: String = TASKS.iter().map(|task| format!("  {:<10}{}\n", task.name, task.about)).collect();
-    format!("Usage: cargo xtask <task>\n\nTasks:\n{tasks}  help      show this list\n")
+    let tasks: String = TASKS.iter().map(|task| format!("  {:<12}{}\n", task.name, task.about)).collect();
+    format!("Usage: cargo xtask <task>\n\nTasks:\n{tasks}  help        show this list\n")
 }
 
 /// The repository's folder.

@@ -29,6 +29,8 @@ pub struct CompiledAction {
     pub id: Arc<str>,
     /// The action as its author wrote it.
     pub action: Action,
+    /// The schema of all arguments together, where its author wrote it so: an MCP tool's.
+    schema: Option<Value>,
     /// The path, split into fixed text and parameters.
     pub(crate) path: Box<[PathPart]>,
     /// By index of `params`, compiled at first use; `None` when the schema cannot be compiled.
@@ -65,6 +67,17 @@ impl Connector {
             (Arc::clone(&id), CompiledAction::new(id, action))
         });
         Ok(Self { actions: actions.collect(), about: definition })
+    }
+
+    /// A connector whose actions are the tools of an MCP server: each with its own schema, which that server alone judges by. Nothing is
+    /// ever planned with it, so that nothing is checked but the id.
+    #[must_use]
+    pub fn of_tools(about: Definition, tools: Vec<(String, Action, Value)>) -> Self {
+        let actions = tools.into_iter().map(|(id, action, schema)| {
+            let id: Arc<str> = id.into();
+            (Arc::clone(&id), CompiledAction { schema: Some(schema), ..CompiledAction::new(id, action) })
+        });
+        Self { actions: actions.collect(), about }
     }
 
     /// The definition without its actions, which `actions` and `action` hold, so that nothing is kept twice.
@@ -115,7 +128,7 @@ impl CompiledAction {
                 None => PathPart::Secret(name.into()),
             },
         });
-        Self { id, path: parts.collect(), validators: OnceLock::new(), action }
+        Self { id, path: parts.collect(), validators: OnceLock::new(), action, schema: None }
     }
 
     /// Whether a plan of it with this connector uses `Account::nonce`.
@@ -129,9 +142,12 @@ impl CompiledAction {
         matches!(self.action.method, Method::Post | Method::Put | Method::Patch) && self.action.effect() != Effect::Read
     }
 
-    /// The JSON Schema of the arguments: one closed object over all parameters. Built on demand.
+    /// The JSON Schema of the arguments: the author's own, else one closed object over all parameters. Built on demand.
     #[must_use]
     pub fn input_schema(&self) -> Value {
+        if let Some(schema) = &self.schema {
+            return schema.clone();
+        }
         object_schema(self.action.params.iter().map(|(name, param)| (name.as_str(), param)))
     }
 }

@@ -184,6 +184,13 @@ pub struct Difference {
     pub why: String,
 }
 
+/// The JSON Schema of a `connector.toml`, in the draft that editors of TOML know.
+#[cfg(feature = "schema")]
+#[must_use]
+pub fn json_schema() -> Value {
+    schemars::generate::SchemaSettings::draft07().into_generator().into_root_schema_for::<Definition>().to_value()
+}
+
 fn yes() -> bool {
     true
 }

@@ -89,14 +89,23 @@ pub fn shape(action: &CompiledAction, mut body: Value, wanted: &Wanted, next: Op
     }
     let mut cutter = Cutter::new(limits, pointer.as_deref());
     cutter.cut(&mut body);
-    if cutter.nothing_done() && count < limits.items && !left_out && !next_is_hidden {
+    let whole = cutter.nothing_done() && count < limits.items;
+    if whole && !left_out && !next_is_hidden {
         return Shaped { value: body, changed: selected };
     }
     let mut metadata = metadata(&action.action, count, &cutter, next, limits);
     if left_out {
         say_left_out(&mut metadata, &fields);
     }
-    Shaped { value: json!({"data": body, "metadata": metadata}), changed: true }
+    let value = match body {
+        // Nothing is cut short, so the platform's own members stay where programs look for them.
+        Value::Object(mut members) if whole && !members.contains_key("metadata") => {
+            members.insert("metadata".into(), metadata.into());
+            Value::Object(members)
+        }
+        body => json!({"data": body, "metadata": metadata}),
+    };
+    Shaped { value, changed: true }
 }
 
 /// The members to keep: those that were asked for, else those that the action shows first.

@@ -41,6 +41,24 @@ fn the_guide_shows_a_connector_that_loads() {
     assert_eq!(connector.actions().len(), 2);
 }
 
+/// Editors judge by the schema, the engine by its types: what one takes the other takes too.
+#[test]
+fn the_schema_for_editors_takes_every_folder() {
+    let read = |path: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)).unwrap();
+    let schema: Value = serde_json::from_str(&read("docs/connector.schema.json")).unwrap();
+    let schema = jsonschema::validator_for(&schema).unwrap();
+    for connector in connectors() {
+        let id = &connector.definition().id;
+        let text = read(&format!("connectors/{id}/connector.toml"));
+        assert!(text.starts_with("#:schema ../../docs/connector.schema.json\n"), "{id}: editors find the schema by the first line");
+        let mut written: Value = toml::from_str(&text).unwrap();
+        let wrong: Vec<String> = schema.iter_errors(&written).map(|error| format!("{} at {}", error, error.instance_path())).collect();
+        assert!(wrong.is_empty(), "{id}: {wrong:?}");
+        written["base_ulr"] = "https://example.org".into();
+        assert!(!schema.is_valid(&written), "a misspelt name is marked");
+    }
+}
+
 /// Names and values.
 type Entered = Vec<(String, String)>;
 

@@ -8,8 +8,12 @@ use crate::restrictions::{Mode, Part, Quoted, Restrictions, Rule};
 
 /// The most entries of one list. Source: the vendor's custom server page ("at most 1,000 items per array").
 const MAX_ENTRIES: usize = 1_000;
-/// The longest entry in characters: as long as a user id may be.
-const MAX_ENTRY_CHARS: usize = 10_000;
+/// The longest user id, in characters.
+const MAX_USER_CHARS: usize = 10_000;
+/// The longest entry for connectors and actions, whose ids are far shorter, in characters.
+const MAX_ENTRY_CHARS: usize = 200;
+/// The most that all restrictions of one server may have, in bytes of JSON.
+const MAX_BYTES: usize = 256 * 1024;
 
 /// What is wrong with restrictions that a client sent (400).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +45,7 @@ impl Restrictions {
     ///
     /// # Errors
     /// The first fault: an unknown member, a wrong type, a list that does not match the mode, more than 1,000 entries in a list,
-    /// an entry that is empty, longer than 10,000 characters, or could never match anything.
+    /// an entry that is empty, longer than 200 characters (10,000 for users), or could never match anything, more than 256 KB in all.
     pub fn parse(value: &Value) -> Result<Self> {
         let given = object("restrictions", value)?;
         let mut this = Self::default();
@@ -66,6 +70,12 @@ impl Restrictions {
             if let Some(actions) = actions {
                 this.set(Part::Actions, &json!({"mode": "allowlist", "allowedActions": actions}))?;
             }
+        }
+        if this.to_wire().to_string().len() > MAX_BYTES {
+            return Err(error(
+                "restrictions",
+                format_args!("may have at most {MAX_BYTES} bytes of JSON in all: name fewer, or use a trailing *"),
+            ));
         }
         Ok(this)
     }
@@ -168,8 +178,9 @@ fn text<'a>(field: &str, value: Option<&'a Value>, part: Part) -> Result<&'a str
         return Err(error(field, "must be a text that is not empty"));
     };
     // Bytes first: they are known, and there are never fewer of them than characters.
-    if text.len() > MAX_ENTRY_CHARS && text.chars().count() > MAX_ENTRY_CHARS {
-        return Err(error(field, format_args!("is longer than {MAX_ENTRY_CHARS} characters")));
+    let most = if part == Part::Users { MAX_USER_CHARS } else { MAX_ENTRY_CHARS };
+    if text.len() > most && text.chars().count() > most {
+        return Err(error(field, format_args!("is longer than {most} characters")));
     }
     let shown = Quoted(None, text, "");
     match part {

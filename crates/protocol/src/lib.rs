@@ -2,9 +2,11 @@
 //!
 //! A POST runs through it in this order: [`accept`] (may we answer?), [`envelope`] (what was sent, borrowed from the
 //! body), [`mod@classify`] (which era, and do headers and body agree?), the method itself, [`respond`] (the answer's bytes).
+//! Towards an upstream: [`sse`] (what it streams), [`bridge`] (its era to the client's), [`splice`] (single members changed).
 //! Every refusal on the way is a [`Fault`]: an HTTP status and a JSON-RPC error in one value.
 
 pub mod accept;
+pub mod bridge;
 pub mod classify;
 pub mod envelope;
 pub mod escape;
@@ -17,6 +19,8 @@ pub mod params;
 pub mod present;
 pub mod respond;
 pub mod revision;
+pub mod splice;
+pub mod sse;
 pub mod strict;
 
 pub use classify::{HeaderView, classify};

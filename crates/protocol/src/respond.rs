@@ -60,6 +60,12 @@ pub fn error(id: Option<&RawValue>, fault: &Fault) -> Vec<u8> {
     out
 }
 
+/// An error response around an error object that is already JSON.
+#[must_use]
+pub fn failure(id: &RawValue, error_json: &str) -> Vec<u8> {
+    format!("{{\"jsonrpc\":\"2.0\",\"id\":{},\"error\":{error_json}}}", id.get()).into_bytes()
+}
+
 /// A notification; `params_json` is a JSON object.
 #[must_use]
 pub fn notification(method: &str, params_json: &[u8]) -> Vec<u8> {

@@ -134,3 +134,23 @@ create table audit (
   target_id text,
   primary key (account_id, id)
 );
+
+-- MCP servers that users have registered. Headers with secrets are sealed; `offer` is what the server offered when it was last asked.
+create table upstreams (
+  id text primary key,
+  account_id text not null references accounts (id) on delete cascade,
+  user_id text not null,
+  slug text not null,
+  name text not null,
+  url text not null,
+  transport text not null,
+  auth text not null,
+  sealed text,
+  settings text not null,
+  offer text,
+  offered_at bigint,
+  created_at bigint not null,
+  updated_at bigint not null,
+  unique (account_id, slug)
+);
+create index upstreams_by_owner on upstreams (account_id, user_id, created_at);

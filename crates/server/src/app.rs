@@ -8,10 +8,11 @@ use crate::{
     config::Config,
     direct::DirectCache,
     egress::Egress,
-    limits::{Limits, Streams},
+    limits::{Limits, Streams, bodies::Bodies},
     read_cache::ReadCache,
     store::{Change, Store},
     telemetry::audit::AuditLog,
+    upstream::Upstreams,
 };
 
 /// A node. Cheap to clone.
@@ -35,10 +36,12 @@ pub struct AppState {
     pub reads: ReadCache,
     /// Tools of servers with direct exposure.
     pub direct: DirectCache,
-    /// Room for large bodies, in KiB: together they take no more memory than this.
-    pub bodies: Semaphore,
+    /// The client of other MCP servers.
+    pub upstreams: Upstreams,
+    /// Room for large bodies.
+    pub bodies: Bodies,
     /// One document is made into a connector at a time: it takes many times its size.
-    pub imports: Semaphore,
+    pub imports: Arc<Semaphore>,
     /// How many streams each principal holds open.
     pub streams: Streams,
     /// What changed, for open streams.

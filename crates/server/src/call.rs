@@ -4,6 +4,7 @@
 mod arguments;
 mod credential;
 mod outcome;
+pub mod upstream;
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,7 +27,7 @@ use crate::{
     app::App,
     auth::Caller,
     catalogue,
-    clock::{hex, now_ms, random},
+    clock::{hex, random},
     connectors::Loaded,
     egress::{Incoming, OutgoingRequest},
     error::{Error, Kind, Result},
@@ -141,24 +142,19 @@ fn micros(since: Instant) -> i64 {
 
 /// The entry of a call that has only begun; its status stays 499 where the caller goes away.
 fn entry(call: &Call<'_>) -> Entry {
-    let digest = digest(&SHA256, call.arguments_text);
     Entry {
-        id: String::new(),
-        account_id: call.caller.scope.account.to_string(),
-        at: now_ms(),
-        caller: call.caller.principal.label(),
-        user_id: call.caller.scope.user.to_string(),
-        door: call.door.as_str().to_owned(),
-        server_id: call.caller.server.as_ref().map(|server| server.id.clone()),
         connector_id: Some(shown(call.connector_id)),
         action_id: Some(shown(call.action_id)),
-        target_id: None,
-        operation: "execute".to_owned(),
-        decision: "allowed".to_owned(),
+        ..entry_of(call.caller, call.door, call.arguments_text, call.request_id)
+    }
+}
+
+fn entry_of(caller: &Caller, door: Door, arguments: &[u8], request_id: &str) -> Entry {
+    let digest = digest(&SHA256, arguments);
+    Entry {
         status: 499,
-        duration_us: 0,
-        request_id: call.request_id.to_owned(),
         arguments_digest: Some(hex(digest.as_ref().get(..16).unwrap_or_default())),
+        ..caller.entry(door.as_str(), "execute", request_id)
     }
 }
 
@@ -171,7 +167,10 @@ async fn execute(app: &App, call: &Call<'_>, arguments: Arguments) -> Result<Ans
     {
         return Err(Error::denied(denial));
     }
-    let loaded = catalogue::resolve(&app.store, &scope.account, server, call.connector_id).await?;
+    let loaded = catalogue::resolve(&app.store, scope, server, call.connector_id).await?;
+    if loaded.upstream.is_some() {
+        return Box::pin(upstream::execute(app, call, arguments, loaded)).await;
+    }
     let action = catalogue::action(&loaded, server, call.action_id)?;
     let arguments = arguments.flatten(action)?;
     let chosen = credential::choose(app, scope, &loaded.connector, action, call.credential_id, arguments).await?;

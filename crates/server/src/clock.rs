@@ -55,6 +55,20 @@ pub fn random_hex24() -> String {
     hex(&random::<12>())
 }
 
+/// A UUID of version 7 (RFC 9562): in the order in which they are made.
+#[must_use]
+pub fn uuid7() -> String {
+    let mut bytes = random::<16>();
+    let time = now_ms().to_be_bytes();
+    for (byte, of_time) in bytes.iter_mut().zip(time.iter().skip(2)) {
+        *byte = *of_time;
+    }
+    bytes[6] = (bytes[6] & 0x0f) | 0x70;
+    bytes[8] = (bytes[8] & 0x3f) | 0x80;
+    let text = hex(&bytes);
+    format!("{}-{}-{}-{}-{}", &text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..])
+}
+
 /// Lower-case hex.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {

@@ -66,7 +66,7 @@ pub async fn create(app: &App, caller: &Caller, new: NewCredential<'_>) -> Resul
 }
 
 async fn keep(app: &App, caller: &Caller, scope: &Scope, new: NewCredential<'_>) -> Result<Credential> {
-    let loaded = catalogue::resolve(&app.store, &scope.account, caller.server.as_deref(), new.connector_id).await?;
+    let loaded = catalogue::resolve(&app.store, scope, caller.server.as_deref(), new.connector_id).await?;
     let definition = loaded.connector.definition();
     let scheme = scheme(definition, new.kind)?;
     let opened = sort(definition, scheme, new.values)?;

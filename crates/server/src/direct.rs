@@ -1,26 +1,26 @@
 //! Direct exposure: every permitted action of the named connectors is a tool of its own.
 
+mod describe;
+pub mod names;
+
 use std::{
     collections::{HashMap, hash_map::Entry},
     sync::Arc,
 };
 
-use amalgam_connector::{CompiledAction, closest, definition::Effect};
+use amalgam_connector::closest;
 use moka::sync::Cache;
-use serde_json::{Map, Value, json};
 
+use self::names::Names;
 use crate::{
     catalogue::{self, visible_action},
     connectors::Loaded,
     error::Result,
     store::{
         Store,
-        servers::{Server, ToolPrefix},
+        servers::{Exposure, Server},
     },
 };
-
-/// Clients cut or refuse longer names.
-const MAX_NAME: usize = 64;
 
 /// The tools of all servers together, in bytes, about.
 const MAX_TOTAL: u64 = 64 * 1024 * 1024;
@@ -35,6 +35,8 @@ pub struct Tool {
     pub has_output_schema: bool,
     /// It takes `fields` and `raw` beside the action's own arguments.
     pub selects: bool,
+    /// It is a tool of an upstream, which answers in its own words.
+    pub is_upstream: bool,
 }
 
 /// The tools of one server.
@@ -42,6 +44,7 @@ pub struct DirectTools {
     /// The `tools` array of `tools/list`, as JSON text.
     pub list: String,
     by_name: HashMap<String, Tool>,
+    names: Names,
 }
 
 impl DirectTools {
@@ -53,6 +56,11 @@ impl DirectTools {
     /// The tool that was probably meant.
     pub fn closest(&self, name: &str) -> Option<&str> {
         closest(name, self.by_name.keys().map(String::as_str))
+    }
+
+    /// The tools that share this bare name, where there are several.
+    pub fn candidates(&self, name: &str) -> Option<&[String]> {
+        self.names.candidates(name)
     }
 }
 
@@ -89,104 +97,53 @@ impl DirectCache {
 
 /// The connectors of the setting that the server permits, in its order, so that the list stays the same from call to call.
 async fn named(store: &Store, server: &Server) -> Result<Vec<Arc<Loaded>>> {
-    let all = catalogue::visible(store, &server.owner.account, Some(server)).await?;
+    let all = catalogue::visible(store, &server.owner, Some(server)).await?;
     Ok(server.settings.connectors.iter().filter_map(|id| all.iter().find(|loaded| loaded.id() == id).cloned()).collect())
 }
 
-fn build(named: &[Arc<Loaded>], server: &Server) -> DirectTools {
-    let actions: Vec<(&str, &CompiledAction)> = named
-        .iter()
-        .flat_map(|loaded| loaded.connector.actions().map(|action| (loaded.id(), action)))
-        .filter(|(connector, action)| visible_action(Some(server), connector, &action.id))
-        .collect();
-    let mut seen: HashMap<String, usize> = HashMap::new();
-    for (_, action) in &actions {
-        *seen.entry(fit(&action.id)).or_default() += 1;
+/// The upstreams that a server exposes directly; none where it exposes the eight tools.
+pub async fn upstreams(store: &Store, server: &Server) -> Result<Vec<Arc<Loaded>>> {
+    match server.settings.exposure {
+        Exposure::Dynamic => Ok(Vec::new()),
+        Exposure::Direct => Ok(named(store, server).await?.into_iter().filter(|loaded| loaded.upstream.is_some()).collect()),
     }
+}
+
+fn build(named: &[Arc<Loaded>], server: &Server) -> DirectTools {
+    let actions: Vec<(&Loaded, _)> = named
+        .iter()
+        .flat_map(|loaded| loaded.connector.actions().map(move |action| (loaded.as_ref(), action)))
+        .filter(|(loaded, action)| visible_action(Some(server), loaded.id(), &action.id))
+        .collect();
+    let names = Names::of(server.settings.tool_prefix, actions.iter().map(|(loaded, action)| (loaded.id(), &*action.id)));
     let mut list = Vec::with_capacity(actions.len());
     let mut by_name = HashMap::with_capacity(actions.len());
-    for (connector, action) in actions {
-        let bare = fit(&action.id);
-        let name = match server.settings.tool_prefix {
-            ToolPrefix::Always => fit(&format!("{connector}_{}", action.id)),
-            ToolPrefix::Conflict if seen.get(&bare).is_some_and(|n| *n > 1) => fit(&format!("{connector}_{}", action.id)),
-            ToolPrefix::Conflict | ToolPrefix::Never => bare,
-        };
-        let output = action.action.response.as_ref().and_then(|response| response.schema.as_ref()).and_then(|schema| outline(schema, 3));
+    for (loaded, action) in actions {
         // Two tools never share a name; the one that was named first keeps it.
-        let Entry::Vacant(place) = by_name.entry(name) else {
-            tracing::warn!(server = server.id, connector, action = &*action.id, "left out of the tools: its name is taken");
+        let Entry::Vacant(place) = by_name.entry(names.name(loaded.id(), &action.id)) else {
+            tracing::warn!(server = server.id, connector = loaded.id(), action = &*action.id, "left out of the tools: its name is taken");
             continue;
         };
-        let selects = selects(action);
-        list.push(describe(place.key(), connector, action, output.as_ref(), selects));
-        let (connector_id, action_id) = (connector.to_owned(), action.id.to_string());
-        place.insert(Tool { connector_id, action_id, has_output_schema: output.is_some(), selects });
+        let offered = loaded.upstream.as_ref().and_then(|offering| offering.tools.get(&*action.id));
+        let (has_output_schema, selects) = match offered {
+            Some(tool) => {
+                list.push(describe::upstream(place.key(), &action.id, &tool.raw));
+                (false, false)
+            }
+            None => {
+                let output = describe::output(action);
+                let selects = describe::selects(action);
+                list.push(describe::platform(place.key(), loaded.id(), action, output.as_ref(), selects).to_string());
+                (output.is_some(), selects)
+            }
+        };
+        place.insert(Tool {
+            connector_id: loaded.id().to_owned(),
+            action_id: action.id.to_string(),
+            has_output_schema,
+            selects,
+            is_upstream: offered.is_some(),
+        });
     }
-    DirectTools { list: Value::Array(list).to_string(), by_name }
-}
-
-/// Whether only a part of its answers is shown unless more is asked for, and its own arguments leave room for asking.
-fn selects(action: &CompiledAction) -> bool {
-    let partial = action.action.response.as_ref().is_some_and(|response| !response.fields.is_empty() || response.select.is_some());
-    partial && !["fields", "raw"].iter().any(|name| action.action.params.contains_key(*name))
-}
-
-fn describe(name: &str, connector: &str, action: &CompiledAction, output: Option<&Value>, selects: bool) -> Value {
-    let effect = action.action.effect();
-    let mut tool = json!({
-        "name": name,
-        "description": if action.action.description.is_empty() { format!("{} ({connector})", action.action.name) } else { action.action.description.clone() },
-        "inputSchema": action.input_schema(),
-        "annotations": {
-            "readOnlyHint": effect == Effect::Read,
-            "destructiveHint": effect == Effect::Destructive,
-            "openWorldHint": true,
-        },
-    });
-    if !action.action.name.is_empty() {
-        tool["title"] = action.action.name.clone().into();
-    }
-    if let Some(output) = output {
-        tool["outputSchema"] = output.clone();
-    }
-    if selects {
-        let about = "Members of the answer that you need, dotted for inner ones. Without it you get those that matter most.";
-        tool["inputSchema"]["properties"]["fields"] = json!({ "type": "array", "items": { "type": "string" }, "description": about });
-        tool["inputSchema"]["properties"]["raw"] =
-            json!({ "type": "boolean", "description": "True for the whole answer of the platform." });
-    }
-    tool
-}
-
-/// What of a declared answer can be promised to clients, which refuse answers that break the promise: the names and descriptions of
-/// members, not their types. Vendors' documents are wrong about those too often, and shaping may cut any of them.
-fn outline(schema: &Value, depth: usize) -> Option<Value> {
-    let properties = schema.get("properties")?.as_object()?;
-    let mut members = Map::new();
-    for (name, property) in properties {
-        let mut member = Map::new();
-        if let Some(description) = property.get("description").filter(|description| description.is_string()) {
-            member.insert("description".to_owned(), description.clone());
-        }
-        if depth > 1
-            && let Some(inner) = outline(property, depth - 1)
-            && let Some(inner) = inner.get("properties")
-        {
-            // Without `type`, `properties` says nothing about values that are not objects.
-            member.insert("properties".to_owned(), inner.clone());
-        }
-        members.insert(name.clone(), Value::Object(member));
-    }
-    Some(json!({ "type": "object", "properties": members }))
-}
-
-/// At most 64 characters that all clients take; what is cut ends in a digest of the whole, so that names stay apart.
-fn fit(name: &str) -> String {
-    let clean: String = name.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.') { c } else { '_' }).collect();
-    if clean.len() <= MAX_NAME {
-        return clean;
-    }
-    let digest = crate::clock::hex(&amalgam_vault::hash_token(name));
-    format!("{}_{}", &clean[..MAX_NAME - 9], &digest[..8])
+    DirectTools { list: format!("[{}]", list.join(",")), by_name, names }
 }

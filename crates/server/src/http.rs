@@ -12,11 +12,10 @@ use axum::{
 use futures_util::{FutureExt as _, future::BoxFuture};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_LENGTH, HOST, ORIGIN, RETRY_AFTER, TRANSFER_ENCODING, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS},
+    header::{CACHE_CONTROL, HOST, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS},
 };
 use hyper::{body::Incoming, service::Service};
 use serde_json::{Value, json};
-use tokio::sync::SemaphorePermit;
 use tower::{Layer as _, Service as _};
 use tower_http::cors::{AllowHeaders, AllowOrigin, Cors, CorsLayer};
 use url::Url;
@@ -29,15 +28,6 @@ use crate::{
     mcp,
     request::{REQUEST_ID, RequestId},
 };
-
-/// Bodies up to this size are not counted, in bytes.
-const SMALL_BODY: u64 = 64 * 1024;
-/// The largest body that any route takes, in bytes.
-const LARGEST_BODY: u64 = 64 * 1024 * 1024;
-/// What a body of unknown length counts as, in bytes.
-const UNKNOWN_BODY: u64 = 1024 * 1024;
-/// A large request waits this long for room.
-const ROOM_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// All routes with their documentation.
 pub fn routes() -> OpenApiRouter<App> {
@@ -68,20 +58,15 @@ impl Front {
         Self { cross_origin: cors(app.clone()).layer(routes.clone()), routes, app }
     }
 
-    /// Request id, Host and Origin, room for large bodies, and the shape of errors.
+    /// Request id, Host and Origin, and the shape of errors.
     async fn answer(mut self, mut request: Request) -> Response {
         let id = RequestId::new(request.headers());
         let family = Family::of(request.uri().path());
-        let weight = body_kib(request.headers());
         let mut response = match foreign(&self.app, request.headers()) {
             Some(error) => error.into_response(),
             None => {
                 request.extensions_mut().insert(id.clone());
-                let app = self.app.clone();
-                match room(&app, weight).await {
-                    Ok(_room) => self.route(request).await,
-                    Err(error) => error.into_response(),
-                }
+                self.route(request).await
             }
         };
         if let Some(error) = response.extensions_mut().remove::<Arc<Error>>() {
@@ -116,17 +101,6 @@ impl Service<http::Request<Incoming>> for Front {
     }
 }
 
-/// Waits for room for a large body; a small one needs none.
-async fn room(app: &App, kib: u32) -> Result<Option<SemaphorePermit<'_>>, Error> {
-    if kib == 0 {
-        return Ok(None);
-    }
-    match tokio::time::timeout(ROOM_TIMEOUT, app.bodies.acquire_many(kib)).await {
-        Ok(Ok(room)) => Ok(Some(room)),
-        _ => Err(Error::new(Kind::Unavailable, "Too many large requests at once; try again shortly.")),
-    }
-}
-
 /// Lets the pages of our own origins read what they may ask for (the Fetch standard's CORS); `foreign` has refused all others.
 fn cors(app: App) -> CorsLayer {
     let exposed =
@@ -150,17 +124,6 @@ async fn method_not_allowed(method: Method) -> Response {
     response
 }
 
-/// What a request's body may take of the room for large bodies, in KiB; small ones take none. A body of unknown length is
-/// usually small and counts as a middling one; none counts as more than the largest that any route takes.
-fn body_kib(headers: &HeaderMap) -> u32 {
-    let length = match headers.get(CONTENT_LENGTH) {
-        Some(value) => value.to_str().ok().and_then(|text| text.parse::<u64>().ok()).unwrap_or(0),
-        None if headers.contains_key(TRANSFER_ENCODING) => UNKNOWN_BODY,
-        None => 0,
-    };
-    if length <= SMALL_BODY { 0 } else { u32::try_from(length.min(LARGEST_BODY) / 1024).unwrap_or(0) }
-}
-
 /// Refuses requests that a web page of somebody else makes (Origin), or that reach us under somebody else's name (Host): DNS rebinding.
 fn foreign(app: &App, headers: &HeaderMap) -> Option<Error> {
     let refuse = |what: &str, way: &str| Some(Error::new(Kind::Forbidden, format!("{what} is not ours. {way}")));
@@ -178,9 +141,17 @@ fn foreign(app: &App, headers: &HeaderMap) -> Option<Error> {
 /// `localhost:3000` → `localhost`; `[::1]:3000` → `::1`.
 fn host_name(host: &str) -> &str {
     match host.strip_prefix('[') {
-        Some(rest) => rest.split_once(']').map_or("", |(name, _)| name),
-        None => host.rsplit_once(':').map_or(host, |(name, port)| if port.bytes().all(|b| b.is_ascii_digit()) { name } else { host }),
+        // Nothing but a port may follow an address: `[::1].example.com` is a name.
+        Some(rest) => rest
+            .split_once(']')
+            .filter(|(_, rest)| rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port))
+            .map_or("", |(name, _)| name),
+        None => host.rsplit_once(':').map_or(host, |(name, port)| if is_port(port) { name } else { host }),
     }
+}
+
+fn is_port(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// An address cannot be rebound, `localhost` neither; any other name must be one of ours.
@@ -200,7 +171,7 @@ fn is_our_origin(app: &App, origin: &str, host: &str) -> bool {
     if app.config.public_url.as_ref().is_some_and(|ours| ours.origin() == url.origin()) {
         return true;
     }
-    let Some(name) = url.host_str() else { return false };
+    let Some(name) = url.host_str().filter(|_| matches!(url.scheme(), "http" | "https")) else { return false };
     let name = name.trim_start_matches('[').trim_end_matches(']');
     let on_this_machine = name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
     let authority = origin.split_once("://").map_or("", |(_, authority)| authority);

@@ -23,6 +23,7 @@ mod read_cache;
 mod request;
 mod store;
 mod telemetry;
+mod upstream;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -28,10 +28,11 @@ use crate::{
     direct::DirectCache,
     egress::{Egress, EgressConfig},
     http, jobs,
-    limits::{Limits, Streams},
+    limits::{Limits, Streams, bodies::Bodies},
     read_cache::ReadCache,
     store::{Store, accounts::DEFAULT_ACCOUNT, api_keys::Role, db::Db, sealer::Sealer},
     telemetry::audit::AuditLog,
+    upstream::Upstreams,
 };
 
 /// Calls in flight have this long to finish when the node stops.
@@ -40,9 +41,6 @@ const GRACE: Duration = Duration::from_secs(10);
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
 /// Connections at once; further ones wait to be accepted.
 const MAX_CONNECTIONS: usize = 10_000;
-
-/// Large bodies of all requests together, in KiB.
-const BODIES_KIB: usize = 256 * 1024;
 
 /// A running node.
 pub struct Node {
@@ -68,6 +66,7 @@ impl Node {
         let listener = TcpListener::bind(config.listen).await.map_err(|e| format!("cannot listen on {}: {e}", config.listen))?;
         let address = listener.local_addr().map_err(|e| e.to_string())?;
         let (store, first_key) = open_store(&config, secrets).await?;
+        store.sync_processes(&config.stdio).await.map_err(|e| cause(&e))?;
         let app = assemble(config, store, address)?;
         jobs::start(&app);
         let stop = app.stopping.clone();
@@ -187,16 +186,18 @@ async fn first_key(store: &Store, chosen: Option<String>) -> Result<Option<Secre
 
 fn assemble(config: Config, store: Arc<Store>, address: SocketAddr) -> Result<App, String> {
     let egress = EgressConfig { allow: config.egress_allow.clone(), ..EgressConfig::default() };
+    let egress = Egress::new(egress).map_err(|e| format!("cannot set up TLS: {e}"))?;
     Ok(Arc::new(AppState {
         base_url: config.base_url(address),
-        egress: Egress::new(egress).map_err(|e| format!("cannot set up TLS: {e}"))?,
+        upstreams: Upstreams::new(store.clone(), egress.clone(), &config),
+        egress,
         limits: Limits::new(),
         audit: AuditLog::start(store.clone()),
         reads: ReadCache::new(config.read_cache),
         direct: DirectCache::new(),
         streams: Streams::default(),
-        bodies: Semaphore::new(BODIES_KIB),
-        imports: Semaphore::new(1),
+        bodies: Bodies::new(),
+        imports: Arc::new(Semaphore::new(1)),
         changes: broadcast::channel(256).0,
         stopping: watch::channel(false).0,
         store,

@@ -3,6 +3,7 @@
 use indexmap::IndexMap;
 use serde_json::Value;
 
+use super::arguments::TOTAL_WORK;
 use super::document::Document;
 use super::expand::{Direction, Expander};
 use crate::definition::{Method, Pagination, Paging, Parameter, Place, Response};
@@ -51,7 +52,7 @@ const NEXT: [&str; 9] =
 
 /// The schema of the first successful JSON answer, when it is small.
 pub(super) fn response(expander: &mut Expander<'_>, operation: &Value) -> Option<Response> {
-    let schema = schema(expander.document, operation)?;
+    let schema = schema(expander.document, operation).filter(|_| expander.work < TOTAL_WORK)?;
     let closed = expander.close(schema, 8, MAX_SCHEMA, Direction::Response);
     let size = serde_json::to_string(&closed.schema).map_or(usize::MAX, |json| json.len());
     let says = closed.schema.as_object().is_some_and(|schema| schema.keys().any(|key| key != "type" && key != "description"));

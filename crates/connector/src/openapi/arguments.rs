@@ -14,7 +14,9 @@ use crate::definition::{Parameter, Place, Style};
 const BUDGET: usize = 16_000;
 /// The most bytes that are expanded to find out what fits one action, and all actions of an import: a hostile document ends early.
 const WORK: usize = 20 * BUDGET;
-const TOTAL_WORK: usize = 512 * 1024 * 1024;
+pub(super) const TOTAL_WORK: usize = 64 * 1024 * 1024;
+/// The most bytes that are expanded for an argument when that is spent.
+const LITTLE: usize = 500;
 /// The bytes around the arguments in an input schema.
 const FRAME: usize = 100;
 /// The deepest nesting that is shown.
@@ -47,6 +49,12 @@ impl<'d> Argument<'d> {
 pub(super) fn finish(expander: &mut Expander<'_>, mut arguments: Vec<Argument<'_>>) -> Result<IndexMap<String, Parameter>, String> {
     if arguments.len() > MAX_ARGUMENTS {
         return Err(format!("it has more than {MAX_ARGUMENTS} arguments"));
+    }
+    if expander.work >= TOTAL_WORK {
+        expander.notes.warn(
+            "The document's schemas refer to each other too often to be expanded everywhere; the later operations show their \
+             arguments without details. Import a part of the document to have them.",
+        );
     }
     let mut slots = slots(expander, &arguments);
     let mut total = total(&slots);
@@ -140,7 +148,8 @@ fn build(expander: &mut Expander<'_>, argument: &Argument<'_>, name: &str, level
     let (mut schema, complete) = if argument.file {
         (file(&argument.schema), true)
     } else {
-        let expansion = expander.close(&argument.schema, levels, BUDGET, Direction::Request);
+        let cap = if expander.work < TOTAL_WORK { BUDGET } else { LITTLE };
+        let expansion = expander.close(&argument.schema, levels, cap, Direction::Request);
         (expansion.schema, expansion.complete)
     };
     let mut description = argument.description.clone();

@@ -340,7 +340,7 @@ impl Walk<'_, '_> {
             }
         }
         if let Some(Value::Array(parts)) = map.get("allOf") {
-            let mut closed = Vec::new();
+            let (mut closed, left) = (Vec::new(), self.left);
             for part in parts {
                 if self.left == 0 || closed.len() >= 50 {
                     self.complete = false;
@@ -348,6 +348,8 @@ impl Walk<'_, '_> {
                 }
                 closed.push(self.node(part, levels));
             }
+            // Each level of `allOf` copies again what is inside: work, though no size.
+            self.expander.work = self.expander.work.saturating_add((left - self.left).saturating_mul(closed.len()));
             out = merge::all_of(out, closed);
         }
         if let Some(schema @ Value::Object(_)) = map.get("not") {

@@ -125,11 +125,11 @@ fn fields_show_what_matters_first() {
     let items = json!({"items": [{"id": 1, "name": "a", "owner": {"login": "x", "url": "u"}, "a.b": 2}, {"id": 2}], "total": 2});
     let (value, changed) = shaped("fields", items.clone());
     assert!(changed);
-    assert_eq!(value["data"], json!({"items": [{"id": 1, "owner": {"login": "x"}, "a.b": 2}, {"id": 2}], "total": 2}));
+    assert_eq!((&value["items"], &value["total"]), (&json!([{"id": 1, "owner": {"login": "x"}, "a.b": 2}, {"id": 2}]), &json!(2)));
     assert_eq!(value["metadata"]["fields"], json!(["id", "owner.login", "a.b"]));
     assert!(value["metadata"]["fieldsHint"].as_str().unwrap().contains("`raw`"));
     let name = Wanted { fields: vec!["name".into(), "owner".into()], raw: false };
-    assert_eq!(wanted("fields", items.clone(), &name).0["data"]["items"], json!([{"name": "a", "owner": {"login": "x", "url": "u"}}, {}]));
+    assert_eq!(wanted("fields", items.clone(), &name).0["items"], json!([{"name": "a", "owner": {"login": "x", "url": "u"}}, {}]));
     let raw = Wanted { fields: Vec::new(), raw: true };
     assert_eq!(wanted("fields", items.clone(), &raw), (items, false));
     let whole = json!({"items": [{"id": 1}], "total": 1});
@@ -140,10 +140,12 @@ fn fields_show_what_matters_first() {
     // A part is selected unless everything is asked for.
     let answer = json!({"result": {"members": [1]}, "ok": true});
     assert_eq!(wanted("users_list", answer.clone(), &raw), (answer, false));
-    assert_eq!(
-        wanted("get_document", json!({"a": 1, "b": 2}), &Wanted { fields: vec!["a".into()], raw: false }).0["data"],
-        json!({"a": 1})
-    );
+    let only = Wanted { fields: vec!["a".into()], raw: false };
+    assert_eq!(wanted("get_document", json!({"a": 1, "b": 2}), &only).0["a"], 1);
+    // What is no object, or has such a member itself, is put into one.
+    assert_eq!(wanted("get_document", json!([{"a": 1, "b": 2}]), &only).0["data"], json!([{"a": 1}]));
+    let metadata = Wanted { fields: vec!["metadata".into()], raw: false };
+    assert_eq!(wanted("get_document", json!({"metadata": 1, "b": 2}), &metadata).0["data"], json!({"metadata": 1}));
 }
 
 /// A cursor that the shown part does not hold is told beside it.
@@ -151,10 +153,7 @@ fn fields_show_what_matters_first() {
 fn hidden_cursors_are_told() {
     let (value, changed) = shaped("users_list", json!({"result": {"members": [1], "next": "abc"}}));
     assert!(changed);
-    assert_eq!(
-        value,
-        json!({"data": {"members": [1], "next": "abc"}, "metadata": {"nextCursor": {"parameter": "cursor", "value": "abc"}}})
-    );
+    assert_eq!(value, json!({"members": [1], "next": "abc", "metadata": {"nextCursor": {"parameter": "cursor", "value": "abc"}}}));
 }
 
 #[test]

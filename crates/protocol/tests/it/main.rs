@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests; a panic is the failure")]
 
 mod accept;
+mod bridge;
 mod classify;
 mod envelope;
 mod escape;
@@ -11,6 +12,8 @@ mod params;
 mod present;
 mod respond;
 mod revision;
+mod splice;
+mod sse;
 mod strict;
 
 use proptest::prelude::*;

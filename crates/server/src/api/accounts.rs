@@ -52,7 +52,7 @@ pub struct AccountList {
 #[utoipa::path(post, path = "/api/accounts", tag = "Administration", operation_id = "create-account", request_body = NewAccount,
     responses((status = 201, description = "Created", body = AccountView), (status = 400, description = "A field is wrong"),
         (status = 401, description = "Not authenticated"), (status = 403, description = "Not the operator"), (status = 409, description = "The id is taken")))]
-async fn create(State(app): State<App>, Management(caller): Management, Json(new): Json<NewAccount>) -> Result<Created<AccountView>> {
+async fn create(State(app): State<App>, Management(caller): Management, Json(new, ..): Json<NewAccount>) -> Result<Created<AccountView>> {
     caller.require_operator()?;
     let id = new.id.unwrap_or_default();
     if id.is_empty() || id.len() > 64 || !id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {

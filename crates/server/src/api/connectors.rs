@@ -69,7 +69,8 @@ pub struct ListQuery {
 #[utoipa::path(get, path = "/connectors", tag = "Connectors", operation_id = "list-connectors", params(ListQuery),
     responses((status = 200, description = "Connectors", body = ConnectorList), (status = 401, description = "Not authenticated")))]
 async fn list(State(app): State<App>, twin: Twin, Query(query): Query<ListQuery>) -> Result<axum::Json<ConnectorList>> {
-    let all = catalogue::visible(&app.store, &twin.caller.scope.account, twin.caller.server.as_deref()).await?;
+    freshen(&app, &twin).await?;
+    let all = catalogue::visible(&app.store, &twin.caller.scope, twin.caller.server.as_deref()).await?;
     let connectors: Vec<ConnectorItem> = all
         .iter()
         .filter(|loaded| query.category.as_ref().is_none_or(|wanted| loaded.has_category(wanted)))
@@ -97,6 +98,7 @@ async fn search(State(app): State<App>, twin: Twin, Query(query): Query<SearchQu
     let Some(goal) = query.goal.filter(|goal| !goal.trim().is_empty()) else {
         return Err(Error::invalid("goal", "`goal` is missing: say in plain words what should be done."));
     };
+    freshen(&app, &twin).await?;
     let (scope, server) = (&twin.caller.scope, twin.caller.server.as_deref());
     let mut found = discover::discover(&app.store, scope, server, &goal, query.connector_id.as_deref()).await?;
     let message = over_rest(found["message"].as_str().unwrap_or_default()).into_owned();
@@ -104,8 +106,15 @@ async fn search(State(app): State<App>, twin: Twin, Query(query): Query<SearchQu
     Ok(axum::Json(found))
 }
 
+/// Asks the upstreams that the caller reaches what they offer, where that is not known.
+async fn freshen(app: &App, twin: &Twin) -> Result<()> {
+    let owner = twin.caller.server.as_ref().map_or(&twin.caller.scope, |server| &server.owner);
+    app.upstreams.freshen(owner, None).await
+}
+
 async fn resolve(app: &App, twin: &Twin, id: &str) -> Result<std::sync::Arc<Loaded>> {
-    catalogue::resolve(&app.store, &twin.caller.scope.account, twin.caller.server.as_deref(), id).await
+    freshen(app, twin).await?;
+    catalogue::resolve(&app.store, &twin.caller.scope, twin.caller.server.as_deref(), id).await
 }
 
 /// Show a connector.

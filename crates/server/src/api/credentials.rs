@@ -80,7 +80,7 @@ async fn create(
     State(app): State<App>,
     twin: Twin,
     Path(connector_id): Path<String>,
-    Json(body): Json<CredentialBody>,
+    Json(body, ..): Json<CredentialBody>,
 ) -> Result<axum::Json<CredentialView>> {
     let values = match (body.data, body.fields) {
         (Some(_), Some(_)) => return Err(Error::invalid("data", "Send the fields as `data` or as `fields`, not both.")),
@@ -107,7 +107,7 @@ async fn create(
         (status = 403, description = "Not allowed on this server"), (status = 404, description = "No such connector")))]
 async fn list(State(app): State<App>, twin: Twin, Path(connector_id): Path<String>) -> Result<axum::Json<CredentialList>> {
     let (scope, server) = (&twin.caller.scope, twin.caller.server.as_deref());
-    let loaded = catalogue::resolve(&app.store, &scope.account, server, &connector_id).await?;
+    let loaded = catalogue::resolve(&app.store, scope, server, &connector_id).await?;
     let credentials = app.store.credentials(scope, loaded.id()).await?;
     Ok(axum::Json(CredentialList { credentials: credentials.iter().map(CredentialView::from).collect() }))
 }
@@ -119,7 +119,7 @@ async fn list(State(app): State<App>, twin: Twin, Path(connector_id): Path<Strin
         (status = 401, description = "Not authenticated"), (status = 404, description = "No such connector")))]
 async fn metadata(State(app): State<App>, twin: Twin, Path(connector_id): Path<String>) -> Result<axum::Json<Value>> {
     let (scope, server) = (&twin.caller.scope, twin.caller.server.as_deref());
-    let loaded = catalogue::resolve(&app.store, &scope.account, server, &connector_id).await?;
+    let loaded = catalogue::resolve(&app.store, scope, server, &connector_id).await?;
     Ok(axum::Json(connect::metadata(&loaded.connector)))
 }
 

@@ -1,5 +1,7 @@
 //! `/api/connectors`: connectors that the account makes for itself from OpenAPI documents.
 
+use std::time::Duration;
+
 use amalgam_connector::{
     Connector,
     definition::Definition,
@@ -19,11 +21,13 @@ use crate::{
     error::{Error, Kind, Result},
     request::{Management, Path, Query, read_body},
     store::Change,
-    store::connectors::Stored,
+    store::connectors::{Stored, taken},
 };
 
 /// Largest document, in bytes.
 const MAX_DOCUMENT: usize = 64 * 1024 * 1024;
+/// An import waits this long for its turn.
+const TURN_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(get, update, delete))
@@ -125,7 +129,13 @@ async fn create(
     body: Body,
 ) -> Result<Created<ImportedView>> {
     caller.require_admin()?;
-    let Sent::Document(import) = receive(&app, body, query).await? else {
+    let own = app.store.connectors(&caller.scope.account).await?;
+    let free = move |id: &str| match own.get(id) {
+        Some(_) => Err(taken(id)),
+        None => not_builtin(id),
+    };
+    query.id.as_deref().map(&free).transpose()?;
+    let Sent::Document(import) = receive(&app, &caller, body, query, free).await? else {
         return Err(Error::invalid("spec", "`spec` is missing: send the OpenAPI document as an object or as text, or as the body itself."));
     };
     keep(&app, &caller, *import, false).await.map(|view| Created(view.id.clone(), view))
@@ -168,7 +178,7 @@ async fn update(
     let stored = own.get(&id).ok_or_else(|| Error::not_found("connector"))?;
     let known = stored.loaded.connector.definition();
     let query = ImportQuery { id: Some(id), ..query };
-    let import = match receive(&app, body, query).await? {
+    let import = match receive(&app, &caller, body, query, |_| Ok(())).await? {
         Sent::Document(mut import) => {
             import.definition.id.clone_from(&known.id);
             *import
@@ -182,6 +192,7 @@ async fn update(
             definition.base_url = base_url.map_or(definition.base_url, |url| url.trim_end_matches('/').to_owned());
             let unused: Vec<String> = definition.variables.keys().filter(|name| !definition.uses(name)).cloned().collect();
             definition.variables.retain(|name, _| !unused.contains(name));
+            let definition = in_turn(&app, move || check(&definition).map(|()| definition)).await?;
             let changed = Import { definition, omitted: Vec::new(), warnings: Vec::new() };
             let view = keep_with(&app, &caller, changed, stored.omitted.clone(), stored.warnings.clone(), true).await?;
             return Ok(axum::Json(view));
@@ -211,23 +222,39 @@ async fn delete(State(app): State<App>, Management(caller): Management, Path(id)
     Ok(axum::Json(Deleted { message: "Connector deleted", id }))
 }
 
-/// Reads a body: JSON or YAML, a document or `{spec, …}`. Large documents are taken apart on a thread of their own, one at a time.
-async fn receive(app: &App, body: Body, query: ImportQuery) -> Result<Sent> {
-    let bytes = read_body(body, MAX_DOCUMENT).await?;
+/// Reads a body: JSON or YAML, a document or `{spec, …}`. `judge` sees the id that was given before the work begins.
+async fn receive(
+    app: &App,
+    caller: &Caller,
+    body: Body,
+    query: ImportQuery,
+    judge: impl Fn(&str) -> Result<()> + Send + 'static,
+) -> Result<Sent> {
+    let bytes = read_body(app, &caller.holder(), body, MAX_DOCUMENT).await?;
     if bytes.is_empty() {
         return Err(Error::new(Kind::InvalidRequest, "The body is empty: send an OpenAPI document, or `{\"spec\": …}`."));
     }
-    let _turn = app.imports.acquire().await.map_err(Error::internal)?;
-    tokio::task::spawn_blocking(move || understand(&bytes, query)).await.map_err(Error::internal)?
+    in_turn(app, move || understand(&bytes, query, judge)).await
 }
 
-fn understand(bytes: &[u8], query: ImportQuery) -> Result<Sent> {
+/// Does heavy work on a thread of its own, one at a time. The turn lasts as long as the work, which goes on when the client goes away.
+async fn in_turn<T: Send + 'static>(app: &App, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let turn = tokio::time::timeout(TURN_TIMEOUT, app.imports.clone().acquire_owned())
+        .await
+        .map_err(|_| Error::new(Kind::Unavailable, "Other documents are being imported; try again shortly."))?
+        .map_err(Error::internal)?;
+    let work = move || {
+        let _turn = turn;
+        work()
+    };
+    tokio::task::spawn_blocking(work).await.map_err(Error::internal)?
+}
+
+fn understand(bytes: &[u8], query: ImportQuery, judge: impl Fn(&str) -> Result<()>) -> Result<Sent> {
     // Nothing here goes through a derived reader: those are not bounded, and some names mean something to them.
     let value = read_value(bytes).map_err(bad_document)?;
     let mut options = ImportOptions { id: query.id, name: query.name, base_url: query.base_url };
-    let document = |value: Value, options: &ImportOptions| {
-        import_value(value, options).map(|import| Sent::Document(Box::new(import))).map_err(bad_document)
-    };
+    let document = |value: Value, options: &ImportOptions| import_value(value, options).map_err(bad_document).and_then(usable);
     let Value::Object(mut members) = value else {
         return Err(Error::new(Kind::InvalidRequest, "The body must be an OpenAPI document, or `{\"spec\": …}`."));
     };
@@ -246,6 +273,7 @@ fn understand(bytes: &[u8], query: ImportQuery) -> Result<Sent> {
             Some(_) => return Err(Error::invalid(name, format!("`{name}` must be a string."))),
         }
     }
+    options.id.as_deref().map(judge).transpose()?;
     let spec = members.shift_remove("spec");
     if let Some(unknown) = members.keys().next() {
         let name: String = unknown.chars().take(80).collect();
@@ -257,9 +285,31 @@ fn understand(bytes: &[u8], query: ImportQuery) -> Result<Sent> {
     }
     match spec {
         None | Some(Value::Null) => Ok(Sent::Settings { name: options.name, base_url: options.base_url }),
-        Some(Value::String(text)) => import(text.as_bytes(), &options).map(|import| Sent::Document(Box::new(import))).map_err(bad_document),
+        Some(Value::String(text)) => import(text.as_bytes(), &options).map_err(bad_document).and_then(usable),
         Some(value) => document(value, &options),
     }
+}
+
+/// What an import made, if the engine takes it.
+fn usable(import: Import) -> Result<Sent> {
+    check(&import.definition)?;
+    Ok(Sent::Document(Box::new(import)))
+}
+
+fn check(definition: &Definition) -> Result<()> {
+    let problem = Connector::new(definition.clone()).err().and_then(|problems| problems.into_iter().next());
+    problem.map_or(Ok(()), |problem| {
+        let field = if problem.place.is_empty() { "spec" } else { &problem.place };
+        Err(Error::invalid(field, problem.to_string()))
+    })
+}
+
+fn not_builtin(id: &str) -> Result<()> {
+    if !is_builtin(id) {
+        return Ok(());
+    }
+    let sentence = format!("\"{id}\" is the id of a built-in connector; choose another `id`.");
+    Err(Error::new(Kind::Conflict, sentence).with_details(json!({ "field": "id" })))
 }
 
 fn bad_document(error: amalgam_connector::openapi::ImportError) -> Error {
@@ -275,16 +325,7 @@ async fn keep(app: &App, caller: &Caller, import: Import, replace: bool) -> Resu
 
 async fn keep_with(app: &App, caller: &Caller, import: Import, omitted: Value, warnings: Value, replace: bool) -> Result<ImportedView> {
     let definition = import.definition;
-    if is_builtin(&definition.id) {
-        let sentence = format!("\"{}\" is the id of a built-in connector; choose another `id`.", definition.id);
-        return Err(Error::new(Kind::Conflict, sentence).with_details(json!({ "field": "id" })));
-    }
-    let checked = definition.clone();
-    let problems = tokio::task::spawn_blocking(move || Connector::new(checked).err()).await.map_err(Error::internal)?;
-    if let Some(problem) = problems.and_then(|problems| problems.into_iter().next()) {
-        let field = if problem.place.is_empty() { "spec".to_owned() } else { problem.place.clone() };
-        return Err(Error::invalid(&field, problem.to_string()));
-    }
+    not_builtin(&definition.id)?;
     app.store.put_connector(&caller.scope.account, &definition, &omitted, &warnings, replace).await?;
     app.announce(Change::Connectors(caller.scope.account.clone()));
     Ok(ImportedView::new(&definition, definition.actions.len(), omitted, warnings))

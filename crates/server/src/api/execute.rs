@@ -65,7 +65,7 @@ async fn execute(
     State(app): State<App>,
     Counted { twin, limited }: Counted,
     Path((connector_id, action_id)): Path<(String, String)>,
-    Json(body): Json<ExecuteBody>,
+    Json(body, ..): Json<ExecuteBody>,
 ) -> Result<Response> {
     if body.additional_headers.len() > MAX_HEADERS {
         let sentence = format!("`additionalHeaders` holds {} headers; at most {MAX_HEADERS} are sent.", body.additional_headers.len());

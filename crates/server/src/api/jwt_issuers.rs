@@ -73,7 +73,7 @@ pub struct IssuerList {
     responses((status = 201, description = "Created", body = IssuerView), (status = 400, description = "A field is wrong"),
         (status = 401, description = "Not authenticated"), (status = 403, description = "Not for your role"),
         (status = 409, description = "The account has 100 issuers")))]
-async fn create(State(app): State<App>, Management(caller): Management, Json(new): Json<IssuerBody>) -> Result<Created<IssuerView>> {
+async fn create(State(app): State<App>, Management(caller): Management, Json(new, ..): Json<IssuerBody>) -> Result<Created<IssuerView>> {
     caller.require_admin()?;
     if new.jwks_url.is_some() {
         return Err(Error::invalid("jwksUrl", "`jwksUrl` is not available yet; give the HS256 `secret` that signs your users' tokens."));

@@ -84,7 +84,7 @@ pub struct KeyList {
     responses((status = 201, description = "The key, shown this once", body = KeyView), (status = 400, description = "A field is wrong"),
         (status = 401, description = "Not authenticated"), (status = 403, description = "Not for your role"),
         (status = 409, description = "The user or the account has as many keys as it may have")))]
-async fn create(State(app): State<App>, Management(caller): Management, Json(new): Json<NewKey>) -> Result<Created<KeyView>> {
+async fn create(State(app): State<App>, Management(caller): Management, Json(new, ..): Json<NewKey>) -> Result<Created<KeyView>> {
     caller.require_key()?;
     let name = new.name.unwrap_or_else(|| "API key".to_owned());
     if name.trim().is_empty() || name.chars().count() > 100 {

@@ -10,8 +10,12 @@ mod execute;
 mod health;
 mod jwt_issuers;
 mod keys;
+mod mcp_catalog;
+mod mcp_connections;
+mod mcp_tools;
 pub mod servers;
 pub mod token;
+mod user_mcp_servers;
 mod users;
 mod workflows;
 
@@ -32,6 +36,7 @@ use crate::{app::App, request::audited};
         (name = "MCP Protocol", description = "The MCP endpoint"),
         (name = "Connectors", description = "What platforms offer, and running their actions"),
         (name = "Credentials", description = "Users' own secrets for platforms"),
+        (name = "MCP Servers", description = "Other MCP servers: registering them and calling their tools"),
         (name = "Users", description = "End users of the account"),
         (name = "Administration", description = "Keys, connectors, issuers, audit, accounts"),
         (name = "Health", description = "Is it alive")
@@ -61,6 +66,8 @@ pub fn routes() -> OpenApiRouter<App> {
         .merge(jwt_issuers::routes())
         .merge(accounts::routes())
         .merge(users::routes())
+        .merge(user_mcp_servers::routes())
+        .merge(mcp_connections::routes())
         .route_layer(from_fn(audited));
     OpenApiRouter::with_openapi(Document::openapi())
         .merge(management)
@@ -68,5 +75,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .merge(connectors::routes())
         .merge(execute::routes())
         .merge(credentials::routes())
+        .merge(mcp_tools::routes())
+        .merge(mcp_catalog::routes())
         .merge(health::routes())
 }

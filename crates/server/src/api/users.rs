@@ -56,7 +56,7 @@ pub struct UserList {
 #[utoipa::path(post, path = "/users", tag = "Users", operation_id = "create-user", request_body = NewUser,
     responses((status = 201, description = "Registered", body = UserView), (status = 400, description = "A field is wrong"),
         (status = 401, description = "Not authenticated"), (status = 403, description = "Not for your role"), (status = 409, description = "The name is taken, or the account has as many users as it may have")))]
-async fn create(State(app): State<App>, twin: Twin, Json(new): Json<NewUser>) -> Result<Created<UserView>> {
+async fn create(State(app): State<App>, twin: Twin, Json(new, ..): Json<NewUser>) -> Result<Created<UserView>> {
     twin.caller.require_admin()?;
     let username = new.username.unwrap_or_default();
     if username.trim().is_empty() || username.chars().count() > 1_000 {

@@ -104,7 +104,7 @@ async fn put(
     State(app): State<App>,
     Management(caller): Management,
     Path((id, name)): Path<(String, String)>,
-    Json(body): Json<WorkflowBody>,
+    Json(body, ..): Json<WorkflowBody>,
 ) -> Result<(StatusCode, axum::Json<WorkflowView>)> {
     if name.is_empty() || name.len() > 64 || !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')) {
         return Err(Error::invalid("name", "A workflow's name must have 1 to 64 characters of A-Z, a-z, 0-9, `-` and `_`."));

@@ -57,12 +57,19 @@ fn invalid() -> Error {
     )
 }
 
+/// True when the header names extensions that must be understood: we know none. Source: RFC 7515, section 4.1.11.
+fn is_critical(header: &str) -> bool {
+    let header = URL_SAFE_NO_PAD.decode(header).ok().and_then(|bytes| serde_json::from_slice::<Map<String, Value>>(&bytes).ok());
+    header.is_none_or(|header| header.contains_key("crit"))
+}
+
 /// The `iss` claim, read before anything is verified, to choose the issuer whose key must then fit.
 fn unverified_issuer(token: &str) -> Result<Option<String>> {
-    if !looks_like(token) {
+    let mut parts = token.split('.');
+    let (header, payload) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    if !looks_like(token) || is_critical(header) {
         return Err(invalid());
     }
-    let payload = token.split('.').nth(1).unwrap_or_default();
     let bytes = URL_SAFE_NO_PAD.decode(payload).map_err(|_| invalid())?;
     let claims: Map<String, Value> = serde_json::from_slice(&bytes).map_err(|_| invalid())?;
     match claims.get("iss") {

@@ -114,6 +114,21 @@ impl Caller {
         Ok(Scope { account: self.scope.account.clone(), user: user.into() })
     }
 
+    /// The key of a window of its own for what this names, by effective user alone.
+    pub fn window(&self, name: &str) -> u64 {
+        static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        HASHER.hash_one((name, &self.scope))
+    }
+
+    /// Whose large bodies are counted together: those of a key, of a server's token, of a user who shows a user token.
+    pub fn holder(&self) -> String {
+        match self.principal {
+            Principal::Key(_) | Principal::Token(_) => self.principal.label(),
+            // One issuer signs for many, who choose nothing about it.
+            Principal::Jwt(_) => format!("{}:{}", self.principal.label(), self.scope.user),
+        }
+    }
+
     /// Refuses callers who show a user token alone: what they make must not outlive it.
     pub fn require_key(&self) -> Result<()> {
         match self.principal {

@@ -20,8 +20,8 @@ const LIMIT: usize = 10;
 /// `{goal, actions: [{connectorId, actionId, name, description, effect, required, hasCredential, matched, score}], count, message}`.
 pub async fn discover(store: &Store, scope: &Scope, server: Option<&Server>, goal: &str, connector: Option<&str>) -> Result<Value> {
     let mut loaded = match connector {
-        Some(id) => vec![resolve(store, &scope.account, server, id).await?],
-        None => visible(store, &scope.account, server).await?,
+        Some(id) => vec![resolve(store, scope, server, id).await?],
+        None => visible(store, scope, server).await?,
     };
     let (goal, restrictions) = (goal.to_owned(), server.map(|server| server.restrictions.clone()));
     // Building an index for the first time takes milliseconds to tenths of a second: not on a thread that serves others.

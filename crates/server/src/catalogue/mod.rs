@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::{
     connectors::{Loaded, builtin::BUILTIN},
     error::{Error, Kind, Result},
-    store::{Store, servers::Server},
+    store::{Scope, Store, servers::Server, upstreams::Registered},
 };
 
 /// True for the id of a built-in connector, which no account may take.
@@ -19,18 +19,32 @@ pub fn is_builtin(id: &str) -> bool {
     BUILTIN.contains_key(id)
 }
 
-/// All connectors of this account that the server, if there is one, permits: the built-in ones by id, then the account's own.
-pub async fn visible(store: &Store, account: &Arc<str>, server: Option<&Server>) -> Result<Vec<Arc<Loaded>>> {
-    let own = store.connectors(account).await?;
-    let all = BUILTIN.values().chain(own.values().map(|stored| &stored.loaded));
+/// Whose upstreams a caller reaches: through a server those of its owner, who lends them; else the caller's own.
+fn lender<'a>(scope: &'a Scope, server: Option<&'a Server>) -> &'a Scope {
+    server.map_or(scope, |server| &server.owner)
+}
+
+/// All connectors that the server, if there is one, permits: the built-in ones by id, then the account's own, then upstreams.
+pub async fn visible(store: &Store, scope: &Scope, server: Option<&Server>) -> Result<Vec<Arc<Loaded>>> {
+    let own = store.connectors(&scope.account).await?;
+    let upstreams = store.upstreams(&scope.account).await?;
+    let lender = lender(scope, server);
+    let lent = upstreams.values().filter(|registered| registered.upstream.owner == *lender).map(|registered| &registered.loaded);
+    let all = BUILTIN.values().chain(own.values().map(|stored| &stored.loaded)).chain(lent);
     Ok(all.filter(|loaded| server.is_none_or(|server| server.restrictions.connector(loaded.id()).is_allowed())).cloned().collect())
 }
 
-/// The connector with this id, built in or of this account.
+/// The upstream that is the connector of this id, if the caller reaches one of it.
+pub async fn upstream(store: &Store, scope: &Scope, server: Option<&Server>, id: &str) -> Result<Option<Arc<Registered>>> {
+    let all = store.upstreams(&scope.account).await?;
+    Ok(all.get(id).filter(|registered| registered.upstream.owner == *lender(scope, server)).cloned())
+}
+
+/// The connector with this id: built in, of this account, or an upstream that the caller reaches.
 ///
 /// # Errors
 /// `Access denied` where the server does not permit it; else not found, with the id that was probably meant.
-pub async fn resolve(store: &Store, account: &Arc<str>, server: Option<&Server>, id: &str) -> Result<Arc<Loaded>> {
+pub async fn resolve(store: &Store, scope: &Scope, server: Option<&Server>, id: &str) -> Result<Arc<Loaded>> {
     if let Some(server) = server
         && let Decision::Deny(denial) = server.restrictions.connector(id)
     {
@@ -39,10 +53,13 @@ pub async fn resolve(store: &Store, account: &Arc<str>, server: Option<&Server>,
     if let Some(loaded) = BUILTIN.get(id) {
         return Ok(loaded.clone());
     }
-    if let Some(stored) = store.connectors(account).await?.get(id) {
+    if let Some(stored) = store.connectors(&scope.account).await?.get(id) {
         return Ok(stored.loaded.clone());
     }
-    let all = visible(store, account, server).await?;
+    if let Some(registered) = upstream(store, scope, server, id).await? {
+        return Ok(registered.loaded.clone());
+    }
+    let all = visible(store, scope, server).await?;
     let meant = closest(id, all.iter().map(|loaded| loaded.id())).map(|id| format!(" Did you mean \"{id}\"?")).unwrap_or_default();
     let sentence = format!("Connector \"{}\" not found.{meant} list_connectors_alloy lists them all.", short(id));
     Err(Error::new(Kind::ConnectorNotFound, sentence).with_details(json!({ "field": "connectorId" })))

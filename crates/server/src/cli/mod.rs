@@ -7,6 +7,7 @@ mod client;
 mod connectors;
 mod credentials;
 mod failure;
+mod guard;
 mod health;
 mod input;
 mod issuers;
@@ -76,6 +77,9 @@ enum Command {
     /// Ask whether a node can serve
     #[command(after_help = "Example:\n  amalgam health --url https://mcp.example.com")]
     Health(Connection),
+    /// Run an MCP server for a node (started by nodes themselves)
+    #[command(hide = true)]
+    Guard(guard::Guard),
     /// Print the OpenAPI document of the REST API
     #[command(after_help = "Example:\n  amalgam openapi > openapi.json")]
     Openapi,
@@ -112,6 +116,7 @@ fn run(command: Command) -> Result {
         Command::Audit(Remote { connection, command }) => connection.run(|session| command.run(session)),
         Command::Accounts(Remote { connection, command }) => connection.run(|session| command.run(session)),
         Command::Health(connection) => connection.run(health::run),
+        Command::Guard(guard) => guard.run().map_err(Failure::refused),
         Command::Openapi => openapi::run(),
     }
 }

@@ -38,7 +38,7 @@ impl Serve {
         let config = self.settings.with_file(self.config.as_deref())?.build()?;
         logs::init(&config)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
-        runtime.block_on(async {
+        let ended = runtime.block_on(async {
             let mut terminate = signal(SignalKind::terminate()).map_err(|e| e.to_string())?;
             let node = Node::start(config, SecretSettings::from_env()).await?;
             greet(&node);
@@ -49,7 +49,10 @@ impl Serve {
             tracing::info!("stopping");
             node.stop().await;
             Ok(())
-        })
+        });
+        // Everything is written down; a thread that still takes a document apart is not waited for.
+        runtime.shutdown_background();
+        ended
     }
 }
 

@@ -1,6 +1,9 @@
 //! Settings of a node: a flag, an `AMALGAM_*` variable and a key of `amalgam.toml` are one field here; the flag wins, then the variable.
 
+mod process;
+
 use std::{
+    collections::BTreeMap,
     fmt::Display,
     net::{IpAddr, SocketAddr},
     ops::RangeInclusive,
@@ -11,6 +14,7 @@ use std::{
 use amalgam_connector::shape::ShapeLimits;
 use clap::Args;
 use ipnet::IpNet;
+pub use process::Process;
 use serde::Deserialize;
 use url::Url;
 
@@ -147,6 +151,10 @@ pub struct Settings {
     /// What is logged, as `tracing` filters: `info`, `amalgam=debug` [default: info]
     #[arg(long, env = "AMALGAM_LOG", value_name = "FILTER")]
     pub log: Option<String>,
+
+    /// MCP servers that are processes, by name; only in the file, as `[stdio.NAME]` with `command`, `args`, …
+    #[arg(skip)]
+    pub stdio: Option<BTreeMap<String, Process>>,
 }
 
 /// How log lines look.
@@ -207,6 +215,7 @@ pub struct Config {
     pub audit_days: u32,
     pub log_format: LogFormat,
     pub log: String,
+    pub stdio: BTreeMap<String, Process>,
 }
 
 impl SecretSettings {
@@ -267,6 +276,7 @@ impl Settings {
             audit_days: self.audit_days.or(other.audit_days),
             log_format: self.log_format.or(other.log_format),
             log: self.log.or(other.log),
+            stdio: self.stdio.or(other.stdio),
         }
     }
 
@@ -297,6 +307,7 @@ impl Settings {
             audit_days: self.audit_days.unwrap_or(90),
             log_format: self.log_format.unwrap_or_default(),
             log: self.log.unwrap_or_else(|| "info".to_owned()),
+            stdio: process::checked(self.stdio.unwrap_or_default())?,
         })
     }
 

@@ -1,12 +1,13 @@
 //! Connectors ready for use: compiled, with picture and search index; the built-in ones.
 
 pub mod builtin;
+pub mod offering;
 pub mod search;
 
 use std::{
     borrow::Cow,
     sync::{
-        OnceLock,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -14,7 +15,7 @@ use std::{
 use amalgam_connector::Connector;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-use self::search::ActionIndex;
+use self::{offering::Offering, search::ActionIndex};
 
 /// A compiled connector with what is derived from it on demand.
 pub struct Loaded {
@@ -22,6 +23,8 @@ pub struct Loaded {
     pub connector: Connector,
     /// Differs for each loading: what was derived from another one does not fit.
     pub version: u64,
+    /// What the MCP server offers that this connector stands for; `None` for a platform.
+    pub upstream: Option<Arc<Offering>>,
     index: OnceLock<Option<ActionIndex>>,
 }
 
@@ -29,7 +32,12 @@ impl Loaded {
     /// Wraps a compiled connector; its search index is built at the first search.
     pub fn new(connector: Connector) -> Self {
         static VERSIONS: AtomicU64 = AtomicU64::new(0);
-        Self { connector, version: VERSIONS.fetch_add(1, Ordering::Relaxed), index: OnceLock::new() }
+        Self { connector, version: VERSIONS.fetch_add(1, Ordering::Relaxed), upstream: None, index: OnceLock::new() }
+    }
+
+    /// Of an MCP server that a user has registered.
+    pub fn of_upstream(connector: Connector, offering: Arc<Offering>) -> Self {
+        Self { upstream: Some(offering), ..Self::new(connector) }
     }
 
     /// Its id.

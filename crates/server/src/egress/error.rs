@@ -72,7 +72,6 @@ impl EgressError {
     }
 
     /// Whether nothing of the request was sent and a later attempt may succeed, whatever its method.
-    #[cfg_attr(not(test), expect(dead_code, reason = "kept with its tests for callers that retry"))]
     pub fn is_retryable_before_send(&self) -> bool {
         matches!(self.kind, EgressErrorKind::Resolve | EgressErrorKind::Connect | EgressErrorKind::Tls(_))
     }

@@ -129,7 +129,6 @@ impl Egress {
     }
 
     /// Sends a request and returns once the headers of its answer have come. The body has no time limit of its own.
-    #[cfg_attr(not(test), expect(dead_code, reason = "kept with its tests for callers that stream"))]
     pub async fn send_streaming(&self, request: OutgoingRequest<'_>) -> Result<IncomingStream, EgressError> {
         let url = redirect::parse(request.url)?;
         let (limit, host) = (request.timeout, name(&url));

@@ -1,5 +1,7 @@
 //! Rate limits: a sliding window for each principal, in memory. Each node counts alone.
 
+pub mod bodies;
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},

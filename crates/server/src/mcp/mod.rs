@@ -1,6 +1,7 @@
 //! The MCP endpoint: both protocol eras on one address, with sessions as sealed ids.
 
 mod methods;
+mod relay;
 mod routes;
 mod session;
 mod stream;
@@ -38,6 +39,10 @@ pub struct Context<'a> {
     pub credential_id: Option<&'a str>,
     /// As in the answer's `x-request-id`.
     pub request_id: &'a str,
+    /// All headers of the request.
+    pub headers: &'a http::HeaderMap,
+    /// The legacy session that it belongs to.
+    pub session: Option<&'a session::Session>,
 }
 
 impl Context<'_> {
@@ -63,9 +68,30 @@ impl Context<'_> {
     }
 }
 
-/// What every server offers.
-pub fn offer() -> Offer {
-    Offer { tools: true, resources: true, prompts: true, completions: true, list_changed: true, ..Offer::default() }
+/// Extensions that are passed on between a client and an upstream of the modern era, and where an upstream declares them.
+const EXTENSIONS: [(&str, &str); 2] = [
+    ("io.modelcontextprotocol/tasks", "extensions/io.modelcontextprotocol~1tasks"),
+    ("io.modelcontextprotocol/ui", "extensions/io.modelcontextprotocol~1ui"),
+];
+
+/// What a server offers: the same for all, and what the upstreams have that it exposes directly.
+pub async fn offer(app: &App, server: &Server) -> crate::error::Result<Offer> {
+    let upstreams = crate::direct::upstreams(&app.store, server).await?;
+    let any = |pointer: &str| upstreams.iter().any(|loaded| loaded.upstream.as_ref().is_some_and(|offering| offering.has(pointer)));
+    Ok(Offer {
+        tools: true,
+        resources: true,
+        prompts: true,
+        completions: true,
+        list_changed: true,
+        logging: any("logging"),
+        subscribe: any("resources/subscribe"),
+        extensions: EXTENSIONS
+            .iter()
+            .filter(|(_, pointer)| any(pointer))
+            .map(|(name, _)| ((*name).to_owned(), serde_json::json!({})))
+            .collect(),
+    })
 }
 
 /// An error of ours in the words of JSON-RPC.

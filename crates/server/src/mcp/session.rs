@@ -3,7 +3,7 @@
 //! An id is bound to its principal, effective user and server; with another token it is unknown (404), which makes a client start
 //! again in the protocol's own way.
 
-use amalgam_protocol::Revision;
+use amalgam_protocol::{Revision, splice::Object};
 use aws_lc_rs::digest::{Context as Digest, SHA256};
 
 use crate::{
@@ -12,6 +12,7 @@ use crate::{
     clock::{hex, now_ms, random},
     error::Result,
     store::servers::Server,
+    upstream::OUR_INFO,
 };
 
 const PURPOSE: &str = "mcp-session";
@@ -19,25 +20,40 @@ const PURPOSE: &str = "mcp-session";
 const LIFETIME_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 /// Length of the part that binds an id to its owner, in bytes.
 const OWNER: usize = 16;
-/// Revision, time of birth, owner; random bytes follow.
-const LENGTH: usize = 1 + 8 + OWNER + 8;
+/// Revision, time of birth, owner, random bytes; what the client said of itself follows.
+const LENGTH: usize = 1 + 8 + OWNER + RANDOM;
+const RANDOM: usize = 8;
+/// What a client says of itself is kept in the id up to this many bytes.
+const MAX_SAID: usize = amalgam_vault::MAX_PAYLOAD - LENGTH;
 
 /// A session that is open.
 pub struct Session {
     /// What `initialize` agreed on.
     pub revision: Revision,
     born: i64,
+    /// The client's `ClientCapabilities`: JSON.
+    pub capabilities: String,
+    /// The client's `Implementation`: JSON.
+    pub info: String,
     hash: String,
 }
 
-/// A new id for this caller.
-pub fn begin(app: &App, caller: &Caller, server: &Server, revision: Revision) -> Result<String> {
+impl Session {
+    /// Names the session where its id must not stand.
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+}
+
+/// A new id for this caller. `params` are those of `initialize`.
+pub fn begin(app: &App, caller: &Caller, server: &Server, revision: Revision, params: &str) -> Result<String> {
     let mut payload = Vec::with_capacity(LENGTH);
     let index = amalgam_protocol::revision::ALL.iter().position(|known| *known == revision).unwrap_or(0);
     payload.push(u8::try_from(index).unwrap_or(0));
     payload.extend_from_slice(&now_ms().to_be_bytes());
     payload.extend_from_slice(&owner(caller, server));
-    payload.extend_from_slice(&random::<8>());
+    payload.extend_from_slice(&random::<RANDOM>());
+    payload.extend_from_slice(said(params).as_bytes());
     app.store.sealer().seal_id(PURPOSE, &payload)
 }
 
@@ -55,7 +71,37 @@ pub async fn open(app: &App, caller: &Caller, server: &Server, id: &str) -> Resu
     if app.store.session_ended(hash.clone()).await? {
         return Ok(None);
     }
-    Ok(Some(Session { revision, born, hash }))
+    let said = rest.get(OWNER + RANDOM..).and_then(|said| std::str::from_utf8(said).ok()).unwrap_or_default();
+    let said = Object::parse(said).unwrap_or_default();
+    let part = |name: &str, default: &str| said.get(name).unwrap_or(default).to_owned();
+    Ok(Some(Session { revision, born, capabilities: part("capabilities", "{}"), info: part("clientInfo", OUR_INFO), hash }))
+}
+
+/// What a client said of itself, as far as it has room: its capabilities first, reduced to those that mean something to upstreams
+/// when they are too long.
+fn said(params: &str) -> String {
+    let params = Object::parse(params).unwrap_or_default();
+    let mut said = Object::default();
+    if let Some(all) = params.get("capabilities").filter(|json| json.starts_with('{')) {
+        let mut known = Object::default();
+        if all.len() > MAX_SAID / 2 {
+            let all = Object::parse(all).unwrap_or_default();
+            for name in ["sampling", "elicitation", "roots", "tasks"] {
+                if let Some(json) = all.get(name).filter(|json| json.len() <= MAX_SAID / 16) {
+                    known.set(name, json.to_owned());
+                }
+            }
+            said.set("capabilities", known.to_string());
+        } else {
+            said.set("capabilities", all);
+        }
+    }
+    let alone = said.to_string();
+    if let Some(info) = params.get("clientInfo").filter(|json| json.starts_with('{')) {
+        said.set("clientInfo", info);
+    }
+    let both = said.to_string();
+    if both.len() <= MAX_SAID { both } else { alone }
 }
 
 /// Ends a session for all nodes.

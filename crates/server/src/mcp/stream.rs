@@ -1,11 +1,13 @@
 //! Open streams: the GET stream of a legacy session and `subscriptions/listen`. They tell what changed, and end when their caller may
 //! no longer listen or the node stops.
 
+mod upstreams;
+
 use std::{convert::Infallible, time::Duration};
 
 use amalgam_protocol::{
     listen::{self, Change as News, Filter},
-    respond::{KEEP_ALIVE, sse_event},
+    respond::{KEEP_ALIVE, notification, sse_event},
 };
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
@@ -14,6 +16,7 @@ use http::{HeaderMap, HeaderValue, header};
 use serde_json::value::RawValue;
 use tokio::sync::{broadcast, mpsc, watch};
 
+use self::upstreams::Told;
 use super::{
     Context, offer,
     transport::{Target, still_allowed},
@@ -24,6 +27,7 @@ use crate::{
     error::Result,
     limits::StreamPlace,
     store::{Change, servers::Server},
+    upstream::Client,
 };
 
 /// How often a silent stream says that it lives, and asks whether its caller may still listen.
@@ -65,26 +69,42 @@ impl Listener {
 }
 
 /// The GET stream of a legacy session.
-pub fn legacy(context: &Context<'_>, headers: &HeaderMap) -> Result<Response> {
+pub async fn legacy(context: &Context<'_>, headers: &HeaderMap) -> Result<Response> {
     let listener = Listener::of(context, headers)?;
+    let told = upstreams::legacy(context).await?;
     let (sender, receiver) = mpsc::channel(QUEUE);
-    tokio::spawn(run(listener, sender, vec![KEEP_ALIVE.to_vec()], |news| Some(news.legacy_message()), Vec::new()));
+    let say = |told: &Told| match told {
+        Told::News(news) => Some(news.legacy_message()),
+        Told::Log(params) => Some(notification("notifications/message", params.as_bytes())),
+    };
+    tokio::spawn(run(listener, sender, told, vec![KEEP_ALIVE.to_vec()], say, Vec::new()));
     Ok(response(receiver))
 }
 
 /// `subscriptions/listen`: acknowledged first, then what the filter wants, and at a graceful end the result.
-pub fn listen(context: &Context<'_>, headers: &HeaderMap, filter: Filter, id: Box<RawValue>) -> Result<Response> {
-    let filter = filter.granted(&offer());
+pub async fn listen(context: &Context<'_>, headers: &HeaderMap, filter: Filter, id: Box<RawValue>, client: &Client) -> Result<Response> {
+    let filter = filter.granted(&offer(context.app, context.server).await?);
     let first = sse_event(&filter.acknowledged(&id));
     let last = sse_event(&listen::ended(&id, context.identity().info().as_bytes()));
     let listener = Listener::of(context, headers)?;
+    let told = upstreams::modern(context, &filter, client).await?;
     let (sender, receiver) = mpsc::channel(QUEUE);
-    let say = move |news: &News| filter.wants(news).then(|| news.message(&id));
-    tokio::spawn(run(listener, sender, vec![first], say, last));
+    let say = move |told: &Told| match told {
+        Told::News(news) => filter.wants(news).then(|| news.message(&id)),
+        Told::Log(_) => None,
+    };
+    tokio::spawn(run(listener, sender, told, vec![first], say, last));
     Ok(response(receiver))
 }
 
-async fn run(listener: Listener, sender: mpsc::Sender<Bytes>, first: Vec<Vec<u8>>, say: impl Fn(&News) -> Option<Vec<u8>>, last: Vec<u8>) {
+async fn run(
+    listener: Listener,
+    sender: mpsc::Sender<Bytes>,
+    mut told: mpsc::Receiver<Told>,
+    first: Vec<Vec<u8>>,
+    say: impl Fn(&Told) -> Option<Vec<u8>>,
+    last: Vec<u8>,
+) {
     let mut changes = listener.app.changes.subscribe();
     let mut stopping = listener.app.stopping.subscribe();
     for event in first {
@@ -93,8 +113,15 @@ async fn run(listener: Listener, sender: mpsc::Sender<Bytes>, first: Vec<Vec<u8>
         }
     }
     loop {
-        let event = tokio::select! {
-            change = changes.recv() => change,
+        let news: Vec<Told> = tokio::select! {
+            change = changes.recv() => match &change {
+                Ok(change) => listener.news(change).iter().cloned().map(Told::News).collect(),
+                // Something was missed: everything may have changed.
+                Err(broadcast::error::RecvError::Lagged(_)) => [News::Tools, News::Resources, News::Prompts].map(Told::News).into(),
+                Err(broadcast::error::RecvError::Closed) => break,
+            },
+            // Its sender lives as long as this stream.
+            Some(told) = told.recv() => vec![told],
             () = tokio::time::sleep(PULSE) => {
                 let alive = still_allowed(&listener.app, &listener.headers, &listener.target, &listener.caller, &listener.server).await;
                 if !alive || sender.try_send(Bytes::from_static(KEEP_ALIVE)).is_err() {
@@ -104,12 +131,6 @@ async fn run(listener: Listener, sender: mpsc::Sender<Bytes>, first: Vec<Vec<u8>
             }
             () = stopped(&mut stopping) => break,
             () = sender.closed() => return,
-        };
-        let news: &[News] = match &event {
-            Ok(change) => listener.news(change),
-            // Something was missed: everything may have changed.
-            Err(broadcast::error::RecvError::Lagged(_)) => &[News::Tools, News::Resources, News::Prompts],
-            Err(broadcast::error::RecvError::Closed) => break,
         };
         if news.is_empty() {
             continue;

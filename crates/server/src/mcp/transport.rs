@@ -8,7 +8,7 @@ use amalgam_protocol::{
 use axum::{body::Body, extract::Request, response::Response};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
-use super::{Context, fault, methods, methods::Reply, session, session::Session, stream};
+use super::{Context, fault, methods, methods::Reply, relay, session, session::Session, stream};
 use crate::{
     app::App,
     auth::{self, Caller, Identity},
@@ -85,6 +85,8 @@ async fn answer(app: &App, target: Target, request: Request, request_id: &str) -
         era: Era::Legacy { header_version: None },
         credential_id: identity.credential_id,
         request_id,
+        headers: &parts.headers,
+        session: None,
     };
     let result = match parts.method {
         Method::POST => post(&context, &parts.headers, body, limit).await,
@@ -105,7 +107,7 @@ async fn post(context: &Context<'_>, headers: &HeaderMap, body: Body, limit: u32
         return Err(Fault::unsupported_media().into());
     }
     let max = context.app.config.max_body_bytes;
-    let bytes = match read_body(body, max).await {
+    let bytes = match read_body(context.app, &context.caller.holder(), body, max).await {
         Err(error) if error.kind == Kind::TooLarge => return Err(Fault::too_large(max).into()),
         bytes => bytes?,
     };
@@ -133,7 +135,8 @@ async fn single(context: &Context<'_>, headers: &HeaderMap, message: &Message<'_
             response.headers_mut().insert(SESSION, HeaderValue::try_from(id).map_err(Error::internal)?);
             response
         }
-        Reply::Listen(filter, id) => stream::listen(context, headers, filter, id)?,
+        Reply::Relay(relay) => relay::respond(relay).await,
+        Reply::Listen(filter, id, client) => stream::listen(context, headers, filter, id, &client).await?,
     };
     Ok(response)
 }
@@ -171,6 +174,7 @@ async fn batch(
         };
         match (outcome, message.request_id()) {
             (Ok(Reply::Json(bytes) | Reply::Cached(bytes) | Reply::Session(bytes, _)), _) => answers.push(bytes),
+            (Ok(Reply::Relay(mut relay)), _) => answers.push(relay.last().await),
             (Ok(Reply::Listen(..)), id) => answers.push(respond::error(id, &modern_in_batch())),
             (Err(fault), Some(id)) => answers.push(respond::error(Some(id), &fault)),
             (Ok(Reply::Nothing), _) | (Err(_), None) => {}
@@ -196,17 +200,20 @@ async fn handle(context: &Context<'_>, headers: &HeaderMap, message: &Message<'_
         Err(fault) => return Ok(Err(fault)),
     };
     // A session belongs to the legacy era; the modern one ignores the header.
+    let mut session = None;
     if let Era::Legacy { header_version } = era
         && message.method() != Some("initialize")
-        && let Some(session) = open_session(context, headers).await?
     {
-        era = Era::Legacy { header_version: header_version.or(Some(session.revision)) };
+        session = open_session(context, headers).await?;
+        era = Era::Legacy { header_version: header_version.or(session.as_ref().map(|session| session.revision)) };
     }
-    let context = Context { era, ..*context };
-    Ok(match message {
-        Message::Request(request) => methods::dispatch(&context, request, params.as_ref()).await,
-        Message::Notification(_) | Message::Response(_) => Ok(Reply::Nothing),
-    })
+    let context = Context { era, session: session.as_ref(), ..*context };
+    match message {
+        Message::Request(request) => return Ok(methods::dispatch(&context, request, params.as_ref()).await),
+        Message::Notification(notification) => methods::notified(&context, notification),
+        Message::Response(response) => methods::answered(&context, response),
+    }
+    Ok(Ok(Reply::Nothing))
 }
 
 async fn open_session(context: &Context<'_>, headers: &HeaderMap) -> Result<Option<Session>, Refusal> {
@@ -225,8 +232,9 @@ async fn get(context: &Context<'_>, headers: &HeaderMap) -> Result<Response, Ref
     if !accept::accepts(text(headers, header::ACCEPT.as_str())).event_stream {
         return Err(Fault::not_acceptable().into());
     }
-    open_session(context, headers).await?;
-    Ok(stream::legacy(context, headers)?)
+    let session = open_session(context, headers).await?;
+    let context = Context { session: session.as_ref(), ..*context };
+    Ok(stream::legacy(&context, headers).await?)
 }
 
 async fn delete(context: &Context<'_>, headers: &HeaderMap) -> Result<Response, Refusal> {
@@ -234,6 +242,7 @@ async fn delete(context: &Context<'_>, headers: &HeaderMap) -> Result<Response, 
     match open_session(context, headers).await? {
         Some(session) if !modern => {
             session::end(context.app, &session).await?;
+            context.app.upstreams.end_lane(session.hash());
             Ok(empty(StatusCode::NO_CONTENT))
         }
         _ => Err(Fault::method_not_allowed().into()),

@@ -1,6 +1,7 @@
 //! The id of a request: ties an answer to its log line and audit entry.
 
 use std::{
+    convert::Infallible,
     ops::Deref,
     sync::{
         LazyLock,
@@ -8,7 +9,8 @@ use std::{
     },
 };
 
-use http::{Extensions, HeaderMap, HeaderValue};
+use axum::extract::FromRequestParts;
+use http::{Extensions, HeaderMap, HeaderValue, request::Parts};
 
 use crate::clock::{hex, random};
 
@@ -38,6 +40,14 @@ impl RequestId {
     /// As the header says it.
     pub fn header(&self) -> &HeaderValue {
         &self.0
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for RequestId {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::of(&parts.extensions))
     }
 }
 

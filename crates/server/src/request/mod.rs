@@ -1,10 +1,11 @@
 //! What handlers take from a request: the caller, a JSON body, a page. Each refuses bad input with a sentence that names the field.
 
 use axum::{
-    body::{Body, to_bytes},
+    body::{Body, HttpBody as _},
     extract::{FromRequest, FromRequestParts, Request},
 };
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use http::{HeaderMap, header::CONTENT_TYPE, request::Parts};
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -19,7 +20,7 @@ use crate::{
     app::App,
     auth::{self, Caller, Identity},
     error::{Error, Kind, Result},
-    limits::Limited,
+    limits::{Limited, bodies::Arriving},
     store::Page,
 };
 
@@ -45,6 +46,7 @@ impl FromRequestParts<App> for Management {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
         let caller = auth::management(app, &Identity::read(&parts.headers)?).await?;
         trail::note(parts, app, &caller);
+        parts.extensions.insert(Holder(caller.holder()));
         Ok(Self(caller))
     }
 }
@@ -56,6 +58,7 @@ impl FromRequestParts<App> for Twin {
         let identity = Identity::read(&parts.headers)?;
         let caller = auth::twin(app, &identity).await?;
         trail::note(parts, app, &caller);
+        parts.extensions.insert(Holder(caller.holder()));
         Ok(Self { caller, credential_id: identity.credential_id.map(str::to_owned), request_id: RequestId::of(&parts.extensions) })
     }
 }
@@ -79,8 +82,13 @@ impl FromRequestParts<App> for Counted {
     }
 }
 
-/// A JSON body: strict about duplicate members and depth, and with the place in the sentence when a type is wrong.
-pub struct Json<T>(pub T);
+/// Who has been authenticated and may have a body read, as [`Caller::holder`] says it.
+#[derive(Clone)]
+struct Holder(String);
+
+/// A JSON body: strict about duplicate members and depth, and with the place in the sentence when a type is wrong. The bytes
+/// beside the value keep the room that they take until the handler is done.
+pub struct Json<T>(pub T, #[expect(dead_code, reason = "keeps its room until it is dropped")] pub Bytes);
 
 impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
     type Rejection = Error;
@@ -88,10 +96,37 @@ impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
     async fn from_request(request: Request, app: &App) -> Result<Self> {
         let (parts, body) = request.into_parts();
         require_json(&parts.headers)?;
-        let bytes = read_body(body, app.config.max_body_bytes).await?;
+        // Only the extractors of callers put it there, so that nothing is read for somebody unknown.
+        let Holder(holder) = parts.extensions.get().ok_or_else(|| Error::internal("a body without a caller"))?;
+        let bytes = read_body(app, holder, body, app.config.max_body_bytes).await?;
         let value = amalgam_protocol::strict::parse_slice(&bytes, amalgam_protocol::strict::MAX_DEPTH)
             .map_err(|e| Error::new(Kind::InvalidRequest, format!("Invalid payload: the body is not acceptable JSON: {e}")))?;
-        from_value(value).map(Json)
+        from_value(value).map(|value| Self(value, bytes))
+    }
+}
+
+/// A JSON body as it came, checked like [`Json`]: for what is passed on word for word.
+pub struct JsonText(Bytes);
+
+impl JsonText {
+    /// The text; its bytes keep the room that they take until this is dropped.
+    pub fn text(&self) -> &str {
+        // The parser has found it to be UTF-8.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl FromRequest<App> for JsonText {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self> {
+        let (parts, body) = request.into_parts();
+        require_json(&parts.headers)?;
+        let Holder(holder) = parts.extensions.get().ok_or_else(|| Error::internal("a body without a caller"))?;
+        let bytes = read_body(app, holder, body, app.config.max_body_bytes).await?;
+        let refused = |e| Error::new(Kind::InvalidRequest, format!("Invalid payload: the body is not acceptable JSON: {e}"));
+        amalgam_protocol::strict::parse_slice(&bytes, amalgam_protocol::strict::MAX_DEPTH).map_err(refused)?;
+        Ok(Self(bytes))
     }
 }
 
@@ -117,18 +152,29 @@ pub fn from_value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T> {
     })
 }
 
-/// Reads a body of limited size in limited time.
-pub async fn read_body(body: Body, limit: usize) -> Result<Bytes> {
-    let bytes = tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, limit))
-        .await
-        .map_err(|_| Error::new(Kind::InvalidRequest, "The body did not arrive within 30 seconds."))?;
-    bytes.map_err(|e| {
-        if std::error::Error::source(&e).is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>()) {
-            Error::new(Kind::TooLarge, format!("The body is larger than {limit} bytes."))
-        } else {
-            Error::new(Kind::InvalidRequest, "The body could not be read to its end.")
+/// Reads the body of a request of this holder ([`Caller::holder`]), of limited size and in limited time. A large one takes room as it
+/// arrives, until the bytes are dropped.
+pub async fn read_body(app: &App, holder: &str, body: Body, limit: usize) -> Result<Bytes> {
+    let too_large = || Error::new(Kind::TooLarge, format!("The body is larger than {limit} bytes."));
+    // What `Content-Length` says, if there is one.
+    if usize::try_from(body.size_hint().lower()).is_ok_and(|length| length > limit) {
+        return Err(too_large());
+    }
+    let read = async {
+        let mut arriving = Arriving::default();
+        let mut chunks = body.into_data_stream();
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.map_err(|_| Error::new(Kind::InvalidRequest, "The body could not be read to its end."))?;
+            if arriving.len() + chunk.len() > limit {
+                return Err(too_large());
+            }
+            arriving.push(&app.bodies, holder, &chunk).await?;
         }
-    })
+        Ok(arriving.whole())
+    };
+    tokio::time::timeout(BODY_TIMEOUT, read)
+        .await
+        .map_err(|_| Error::new(Kind::InvalidRequest, "The body did not arrive within 30 seconds."))?
 }
 
 fn require_json(headers: &HeaderMap) -> Result<()> {

@@ -137,15 +137,7 @@ impl Store {
                 now,
                 now
             )
-            .map_err(|e| {
-                if is_duplicate(&e) {
-                    let sentence =
-                        format!("You have a connector \"{}\" already; choose another `id`, or change that one with PUT.", definition.id);
-                    Error::new(Kind::Conflict, sentence).with_details(serde_json::json!({ "field": "id" }))
-                } else {
-                    e.into()
-                }
-            })?;
+            .map_err(|e| if is_duplicate(&e) { taken(&definition.id) } else { e.into() })?;
         }
         self.connectors.forget(account);
         Ok(())
@@ -174,6 +166,12 @@ impl Store {
         }
         Ok(done > 0)
     }
+}
+
+/// The account has a connector with this id.
+pub fn taken(id: &str) -> Error {
+    let sentence = format!("You have a connector \"{id}\" already; choose another `id`, or change that one with PUT.");
+    Error::new(Kind::Conflict, sentence).with_details(serde_json::json!({ "field": "id" }))
 }
 
 fn stored(row: &Row) -> Result<Stored> {

@@ -12,6 +12,7 @@ pub mod sealer;
 pub mod servers;
 pub mod sessions;
 pub mod tokens;
+pub mod upstreams;
 pub mod users;
 pub mod workflows;
 
@@ -51,6 +52,7 @@ pub struct Store {
     issuers: Cached<Arc<str>, Arc<[issuers::Issuer]>>,
     issuers_named: Cached<Option<String>, Arc<[issuers::Issuer]>>,
     ended_sessions: Cached<String, bool>,
+    upstreams: Cached<Arc<str>, Arc<upstreams::AccountUpstreams>>,
 }
 
 impl Store {
@@ -81,6 +83,7 @@ impl Store {
                 issuers.iter().fold(128 + name.as_ref().map_or(0, String::len), |sum, issuer| sum + issuer.weight())
             }),
             ended_sessions: Cached::new(50_000, life),
+            upstreams: Cached::new(1_000, life),
             db,
             sealer,
             maximums,

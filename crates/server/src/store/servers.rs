@@ -18,6 +18,8 @@ use crate::{
 
 /// Longest id: the slug of a name of 100 characters, `-`, 8 characters; in bytes.
 const MAX_ID: usize = 109;
+/// A page has no more servers than have this much text together, in bytes.
+const MAX_PAGE: i64 = 8 * 1024 * 1024;
 
 /// A virtual MCP server, compiled for use.
 #[derive(Debug, Clone)]
@@ -214,8 +216,25 @@ impl Store {
         self.servers.get_or_load(id.to_owned(), load).await
     }
 
-    /// The scope's servers with their tokens, oldest first, and how many there are in all.
+    /// The scope's servers with their tokens, oldest first, and how many there are in all. Fewer than the page asks for when they are
+    /// large.
     pub async fn list_servers(&self, scope: &Scope, page: Page) -> Result<(Vec<(Server, Option<Revealed>)>, i64)> {
+        let sizes = fetch_all!(
+            &self.db,
+            (i64,),
+            "select cast(octet_length(description) + octet_length(instructions) + octet_length(restrictions) + octet_length(settings) as bigint)
+             from servers where account_id = $1 and user_id = $2 order by created_at, id limit $3 offset $4",
+            &*scope.account,
+            &*scope.user,
+            page.limit,
+            page.offset
+        )?;
+        let mut room = MAX_PAGE;
+        let fitting = sizes.iter().take_while(|(size,)| {
+            room -= size;
+            room >= 0
+        });
+        let fitting = i64::try_from(fitting.count()).unwrap_or(0);
         let rows = fetch_all!(
             &self.db,
             RowWithToken,
@@ -225,7 +244,7 @@ impl Store {
              where s.account_id = $1 and s.user_id = $2 order by s.created_at, s.id limit $3 offset $4",
             &*scope.account,
             &*scope.user,
-            page.limit,
+            fitting,
             page.offset
         )?;
         let total = fetch_optional!(

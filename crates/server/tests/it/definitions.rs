@@ -123,11 +123,11 @@ async fn models_get_what_matters_and_can_ask_for_more() {
         server.tool("execute_action_alloy", arguments).await
     };
     let shown = read(json!({})).await.ok();
-    assert_eq!(shown["data"]["chunk"][0], json!({ "event_id": "$1", "type": "m.room.message", "content": { "body": "hi" } }));
+    assert_eq!(shown["chunk"][0], json!({ "event_id": "$1", "type": "m.room.message", "content": { "body": "hi" } }));
     assert_eq!(shown["metadata"]["nextCursor"], json!({ "parameter": "from", "value": "t2" }));
     assert!(shown["metadata"]["fieldsHint"].as_str().unwrap().contains("`fields`"), "{shown}");
     let shown = read(json!({ "fields": ["unsigned.age"] })).await.ok();
-    assert_eq!(shown["data"]["chunk"][0], json!({ "unsigned": { "age": 1 } }));
+    assert_eq!(shown["chunk"][0], json!({ "unsigned": { "age": 1 } }));
     assert_eq!(read(json!({ "raw": true })).await.ok(), page);
     read(json!({ "fields": "id" })).await.refuses("`fields` must be a list");
     read(json!({ "raw": "yes" })).await.refuses("`raw` must be true or false");

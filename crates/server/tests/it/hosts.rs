@@ -24,16 +24,27 @@ async fn foreign_hosts_and_origins_are_refused_on_every_path() {
             "",
             "a b",
             "evil.example:80",
+            "[::1].evil.example",
+            "[::1]evil.example:80",
+            "[::1]:80.evil.example",
         ] {
             let answer = ask().header("host", host).send().await;
             assert!(answer.status == 403 || answer.status == 400, "{host:?}: {} {}", answer.status, answer.text);
         }
-        for host in ["localhost", "localhost:3000", "127.0.0.1", "[::1]:3000", "mcp.example.com", "MCP.example.com:443"] {
+        for host in ["localhost", "localhost:3000", "127.0.0.1", "[::1]", "[::1]:3000", "mcp.example.com", "MCP.example.com:443"] {
             ask().header("host", host).send().await.expect(200);
         }
-        for origin in
-            ["http://evil.example", "null", "https://mcp.example.com.evil.example", "http://localhost.evil.example", "", "file://"]
-        {
+        for origin in [
+            "http://evil.example",
+            "null",
+            "https://mcp.example.com.evil.example",
+            "http://localhost.evil.example",
+            "",
+            "file://",
+            "x://localhost",
+            "file://localhost",
+            "ftp://127.0.0.1",
+        ] {
             let answer = ask().header("origin", origin).send().await;
             answer.refuses(403, "origin");
             assert_eq!(answer.header("access-control-allow-origin"), "", "{origin}");

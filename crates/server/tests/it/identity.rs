@@ -131,10 +131,16 @@ async fn only_a_good_token_names_a_user() {
         claims
     };
     let signed = jwt(good.clone());
+    let headed = |header: &str| {
+        let (message, key) = (unsigned(header), EncodingKey::from_secret(SECRET.as_bytes()));
+        format!("{message}{}", jsonwebtoken::crypto::sign(message.trim_end_matches('.').as_bytes(), &key, Algorithm::HS256).unwrap())
+    };
+    assert_eq!(user_of(with(&headed(r#"{"alg":"HS256"}"#))).await, "ann");
     let (head, _) = signed.rsplit_once('.').unwrap();
     for (what, token) in [
         ("alg none", unsigned(r#"{"alg":"none"}"#)),
         ("alg None", unsigned(r#"{"alg":"None","typ":"JWT"}"#)),
+        ("an extension that must be understood", headed(r#"{"alg":"HS256","crit":["x"],"x":1}"#)),
         ("no signature", format!("{head}.")),
         ("another secret", sign("another-secret-another-secret-xx", Algorithm::HS256, &good)),
         ("another algorithm", sign(SECRET, Algorithm::HS384, &good)),

@@ -110,6 +110,9 @@ async fn ids_belong_to_one_connector() {
     for id in ["slack", "notion", "shop"] {
         let body = json!({ "id": id, "baseUrl": platform.url(), "spec": shop::open_document() });
         node.post("/api/connectors", body).await.refuses(409, "");
+        // Said before the document is looked at, wherever the id stands.
+        node.post("/api/connectors", json!({ "id": id, "spec": "no document" })).await.refuses(409, "");
+        node.post(&format!("/api/connectors?id={id}"), json!({ "spec": "no document" })).await.refuses(409, "");
     }
     node.put("/api/connectors/slack", json!({ "baseUrl": platform.url() })).await.refuses(404, "connector");
     node.delete("/api/connectors/slack").await.refuses(404, "connector");
@@ -164,4 +167,31 @@ async fn another_account_cannot_see_it() {
     let server = node.server(json!({ "name": "S" })).await;
     tool(server.ask(), "execute_action_alloy", call("open", "listItems", json!({}))).await.ok();
     assert_eq!(platform.last().target, "/items");
+}
+
+/// Every schema refers to the next one thirty times, and takes it in five times more.
+#[tokio::test]
+async fn references_without_end_are_cut_and_said() {
+    let reference = |n: usize| json!({ "$ref": format!("#/components/schemas/S{}", n + 1) });
+    let schema = |n: usize| {
+        let properties: serde_json::Map<String, Value> = (0..30).map(|p| (format!("p{p}"), reference(n))).collect();
+        json!({ "type": "object", "properties": properties, "allOf": vec![reference(n); 5] })
+    };
+    let content = json!({ "content": { "application/json": { "schema": reference(0) } } });
+    let operation = json!({ "post": { "requestBody": content, "responses": { "200": content } } });
+    let mut document = shop::open_document();
+    document["components"] = json!({ "schemas": (1..60).map(|n| (format!("S{n}"), schema(n))).collect::<serde_json::Map<_, _>>() });
+    document["paths"] = (0..1_500).map(|n| (format!("/p{n}"), operation.clone())).collect::<serde_json::Map<_, _>>().into();
+    let home = tempfile::TempDir::new().unwrap();
+    let mut process = crate::support::Process::start(&home.path().join("data"), &[]).await;
+    let import = || process.ask("POST", "/api/connectors?id=nested&baseUrl=https://t.invalid").json(&document);
+    let made = import().send().await.expect(201);
+    assert_eq!(made.body["actions"], 1_500);
+    assert!(made.body["warnings"].to_string().contains("without details"), "{}", made.body["warnings"]);
+    // A stop does not wait for the work of a client that has gone away.
+    let gone = tokio::spawn(process.ask("PUT", "/api/connectors/nested").json(&document).try_send());
+    process.ask("GET", "/health").send().await.expect(200);
+    gone.abort();
+    process.terminate();
+    assert_eq!(process.ended().await.code(), Some(0));
 }

@@ -226,3 +226,29 @@ async fn direct_tools_are_restricted_and_well_named() {
     assert!(call("open_getItem").await.body["result"]["isError"] != true);
     assert_eq!(platform.last().target, "/items/7");
 }
+
+#[tokio::test]
+async fn their_size_is_bounded() {
+    let node = TestNode::start().await;
+    let make = |name: &str, restrictions: Value| node.post("/api/servers", json!({ "name": name, "restrictions": restrictions }));
+    let long = |length: usize| "x".repeat(length);
+    let lists = |length: usize| {
+        [
+            ("restrictions.connectors.allowedIds[0]", json!({ "connectors": { "mode": "allowlist", "allowedIds": [long(length)] } })),
+            ("restrictions.actions.blockedActions[0]", json!({ "actions": { "mode": "blocklist", "blockedActions": [long(length)] } })),
+        ]
+    };
+    for (n, (_, restrictions)) in lists(200).into_iter().enumerate() {
+        make(&format!("A{n}"), restrictions).await.expect(201);
+    }
+    for (field, restrictions) in lists(201) {
+        let refused = make("B", restrictions).await;
+        refused.refuses(400, "200 characters");
+        assert_eq!(refused.body["details"]["field"], field);
+    }
+    let users = |count: usize| json!({ "users": { "mode": "allowlist", "allowedIds": vec![long(10_000); count] } });
+    make("C", users(26)).await.expect(201);
+    let refused = make("D", users(27)).await;
+    refused.refuses(400, "restrictions");
+    assert_eq!(refused.body["details"]["field"], "restrictions");
+}

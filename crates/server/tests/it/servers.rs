@@ -224,3 +224,27 @@ async fn a_kept_token_is_shown_again_and_an_unkept_one_is_not() {
     }
     server.rpc("ping", json!({})).await.expect(200);
 }
+
+/// A page of large servers is cut, and says that there are more.
+#[tokio::test]
+async fn pages_of_large_servers_are_small() {
+    let node = TestNode::start().await;
+    let users: Vec<String> = (0..25).map(|n| format!("{n}{}", "x".repeat(9_900))).collect();
+    for n in 0..25 {
+        let restrictions = json!({ "users": { "mode": "allowlist", "allowedIds": users } });
+        let body = json!({ "name": format!("S{n}"), "description": "d".repeat(99_000), "customInstructions": "i".repeat(99_000), "restrictions": restrictions });
+        node.server(body).await;
+    }
+    let mut seen = 0;
+    loop {
+        let page = node.get(&format!("/api/servers?limit=1000&offset={seen}")).await.expect(200);
+        let servers = page.body["servers"].as_array().unwrap();
+        assert!(!servers.is_empty() && page.text.len() < 9_000_000, "{}", page.text.len());
+        assert_eq!((&page.body["total"], &servers[0]["name"]), (&json!(25), &json!(format!("S{seen}"))));
+        seen += servers.len();
+        assert_eq!(page.body["hasMore"], seen < 25);
+        if seen == 25 {
+            break;
+        }
+    }
+}

@@ -20,7 +20,11 @@ use crate::{
     request_body = ServerBody,
     responses((status = 201, description = "Created", body = ServerView), (status = 400, description = "A field is wrong; `details.field` names it"),
         (status = 401, description = "Not authenticated"), (status = 409, description = "Server name already exists, or the user or the account has as many servers as it may have")))]
-pub async fn create(State(app): State<App>, Management(caller): Management, Json(body): Json<ServerBody>) -> Result<Created<ServerView>> {
+pub async fn create(
+    State(app): State<App>,
+    Management(caller): Management,
+    Json(body, ..): Json<ServerBody>,
+) -> Result<Created<ServerView>> {
     let Some(name) = &body.name else {
         return Err(Error::invalid("name", "`name` is missing: give the server a name of 1 to 100 characters."));
     };

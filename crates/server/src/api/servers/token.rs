@@ -44,7 +44,7 @@ pub async fn rotate(
     Path(id): Path<String>,
     body: Body,
 ) -> Result<axum::Json<ServerView>> {
-    let bytes = read_body(body, app.config.max_body_bytes).await?;
+    let bytes = read_body(&app, &caller.holder(), body, app.config.max_body_bytes).await?;
     let rotation: Rotation = if bytes.is_empty() {
         Rotation::default()
     } else {

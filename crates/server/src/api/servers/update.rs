@@ -20,7 +20,7 @@ pub async fn update(
     State(app): State<App>,
     Management(caller): Management,
     Path(id): Path<String>,
-    Json(body): Json<ServerBody>,
+    Json(body, ..): Json<ServerBody>,
 ) -> Result<axum::Json<ServerView>> {
     if body.token_expires_in_days.is_some() {
         let sentence = "`tokenExpiresInDays` belongs to the token: send it with POST /api/servers/{serverId}/token, which makes a new one.";

@@ -4,8 +4,12 @@ use amalgam_protocol::{Fault, Params, ResultWriter};
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 
-use super::{Reply, resources};
-use crate::{catalogue, error::Result, mcp::Context};
+use super::{Reply, prompts, resources, upstream};
+use crate::{
+    catalogue,
+    error::Result,
+    mcp::{Context, relay::Route},
+};
 
 /// The protocol's limit.
 const MAX_VALUES: usize = 100;
@@ -35,6 +39,9 @@ pub async fn complete(context: &Context<'_>, id: &RawValue, params: Option<&Para
     let raw = params.map_or("{}", |params| params.raw.get());
     let wanted: Wanted = serde_json::from_str(raw)
         .map_err(|e| Fault::invalid_params(format!("`params` must have `ref` and `argument` {{name, value}}: {e}.")))?;
+    if let Some((params, route)) = params.zip(theirs(context, &wanted.r#ref).await?) {
+        return upstream::pass(context, "completion/complete", id, params, route).await;
+    }
     let names = match (&wanted.r#ref, wanted.argument.name.as_str()) {
         (Reference::Prompt { name }, "connector") if name == "connect_account" => connectors(context).await,
         (Reference::Resource { uri }, "id") if uri == "resource://connectors/{id}" => connectors(context).await,
@@ -57,7 +64,21 @@ pub async fn complete(context: &Context<'_>, id: &RawValue, params: Option<&Para
     Ok(Reply::Json(writer.finish(context.server_info().as_bytes())))
 }
 
+/// The upstream whose argument is to be completed.
+async fn theirs(context: &Context<'_>, reference: &Reference) -> Result<Option<Route>, Fault> {
+    match reference {
+        Reference::Prompt { name } if prompts::OWN.contains(&name.as_str()) => Ok(None),
+        Reference::Prompt { name } => prompts::route(context, name, "completion/complete").await,
+        Reference::Resource { uri } if uri.starts_with("resource://") => Ok(None),
+        Reference::Resource { uri } => {
+            let upstreams = upstream::upstreams(context).await?;
+            let route = upstream::source_of(context, &upstreams, "resources/read", uri);
+            Ok(route.map(|route| Route { action_id: "completion/complete".to_owned(), ..route }))
+        }
+    }
+}
+
 async fn connectors(context: &Context<'_>) -> Result<Vec<String>> {
-    let all = catalogue::visible(&context.app.store, &context.caller.scope.account, Some(context.server)).await?;
+    let all = catalogue::visible(&context.app.store, &context.caller.scope, Some(context.server)).await?;
     Ok(all.iter().map(|loaded| loaded.id().to_owned()).collect())
 }

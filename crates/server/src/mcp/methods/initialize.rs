@@ -6,9 +6,11 @@ use serde_json::value::RawValue;
 use super::Reply;
 use crate::mcp::{Context, offer, session};
 
-pub fn initialize(context: &Context<'_>, id: &RawValue, params: Option<&Params<'_>>) -> Result<Reply, Fault> {
+pub async fn initialize(context: &Context<'_>, id: &RawValue, params: Option<&Params<'_>>) -> Result<Reply, Fault> {
     let requested = params.and_then(|params| params.protocol_version.as_deref());
-    let (revision, bytes) = present::initialize(id, requested, &context.identity(), &offer());
-    let session = session::begin(context.app, context.caller, context.server, revision).map_err(|e| context.fault(&e))?;
+    let offer = offer(context.app, context.server).await.map_err(|e| context.fault(&e))?;
+    let (revision, bytes) = present::initialize(id, requested, &context.identity(), &offer);
+    let session = session::begin(context.app, context.caller, context.server, revision, params.map_or("{}", |params| params.raw.get()))
+        .map_err(|e| context.fault(&e))?;
     Ok(Reply::Session(bytes, session))
 }

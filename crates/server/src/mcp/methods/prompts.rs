@@ -3,41 +3,76 @@
 use amalgam_protocol::{Fault, Params, ResultWriter, respond::CacheScope, strict};
 use serde_json::{Map, Value, json, value::RawValue};
 
-use super::Reply;
+use super::{Reply, upstream};
 use crate::{
     catalogue::{self, discover},
     connect,
     error::Result,
-    mcp::Context,
+    mcp::{Context, relay::Route},
 };
 
 const TTL_MS: u64 = 60_000;
 
-pub fn list(context: &Context<'_>, id: &RawValue) -> Reply {
-    let prompts = json!([
-        {
+/// The prompts that every server has.
+pub const OWN: [&str; 2] = ["workflow_builder", "connect_account"];
+
+pub async fn list(context: &Context<'_>, id: &RawValue) -> Result<Reply, Fault> {
+    let own = [
+        json!({
             "name": "workflow_builder",
             "title": "Build a workflow",
             "description": "Plan a goal as a sequence of actions over the connected platforms, and carry it out.",
             "arguments": [{ "name": "goal", "description": "What should be done, in plain words.", "required": false }],
-        },
-        {
+        }),
+        json!({
             "name": "connect_account",
             "title": "Connect an account",
             "description": "Connect the user's account on a platform.",
             "arguments": [{ "name": "connector", "description": "The platform's connector id, for example slack.", "required": false }],
-        },
-    ]);
+        }),
+    ];
+    let upstreams = upstream::fresh(context).await?;
+    let theirs = upstream::offered(context, &upstreams, "prompts/get", upstream::prompts);
+    let names = upstream::prompt_names(context, &theirs);
+    let mut taken: std::collections::HashSet<String> = OWN.map(str::to_owned).into();
+    let mut list: Vec<String> = own.iter().map(Value::to_string).collect();
+    for (loaded, item) in theirs {
+        let name = names.name(loaded.id(), &item.key);
+        if taken.insert(name.clone()) {
+            list.push(upstream::prompt_entry(&name, item));
+        }
+    }
     let mut writer = ResultWriter::new(context.era, id);
-    writer.member("prompts", prompts.to_string().as_bytes());
+    writer.member("prompts", format!("[{}]", list.join(",")).as_bytes());
     writer.cache(TTL_MS, CacheScope::Private);
-    Reply::Json(writer.finish(context.server_info().as_bytes()))
+    Ok(Reply::Json(writer.finish(context.server_info().as_bytes())))
+}
+
+/// The upstream that has the prompt of this name; the inner error lists those that share it.
+pub async fn route(context: &Context<'_>, name: &str, method: &str) -> Result<Option<Route>, Fault> {
+    let upstreams = upstream::upstreams(context).await?;
+    let theirs = upstream::offered(context, &upstreams, "prompts/get", upstream::prompts);
+    let names = upstream::prompt_names(context, &theirs);
+    let found = theirs.iter().find(|(loaded, item)| names.name(loaded.id(), &item.key) == name);
+    match (found, names.candidates(name)) {
+        (Some((loaded, item)), _) => {
+            let renamed = (item.key != name).then(|| ("name", item.key.clone()));
+            Ok(Some(Route { connector_id: loaded.id().to_owned(), action_id: method.to_owned(), renamed }))
+        }
+        (None, Some(all)) => Err(upstream::ambiguous("prompt", name, all)),
+        (None, None) => Ok(None),
+    }
 }
 
 pub async fn get(context: &Context<'_>, id: &RawValue, params: Option<&Params<'_>>) -> Result<Reply, Fault> {
     let Some(name) = params.and_then(|params| params.name.as_deref()) else {
         return Err(Fault::invalid_params("`params.name` is missing: `workflow_builder` or `connect_account`."));
     };
+    if !OWN.contains(&name)
+        && let Some((params, route)) = params.zip(route(context, name, "prompts/get").await?)
+    {
+        return upstream::pass(context, "prompts/get", id, params, route).await;
+    }
     let text = params.and_then(|params| params.arguments).map_or("{}", RawValue::get);
     let arguments = match strict::parse(text, strict::MAX_DEPTH) {
         Ok(Value::Object(arguments)) => arguments,
@@ -87,13 +122,13 @@ async fn workflow_builder(context: &Context<'_>, goal: Option<&str>) -> Result<S
 }
 
 async fn connect_account(context: &Context<'_>, connector: Option<&str>) -> Result<String> {
-    let account = &context.caller.scope.account;
+    let scope = &context.caller.scope;
     let Some(id) = connector else {
-        let all = catalogue::visible(&context.app.store, account, Some(context.server)).await?;
+        let all = catalogue::visible(&context.app.store, scope, Some(context.server)).await?;
         let names: Vec<&str> = all.iter().map(|loaded| loaded.id()).collect();
         return Ok(format!("Ask me which account I want to connect. There are: {}.", names.join(", ")));
     };
-    let loaded = catalogue::resolve(&context.app.store, account, Some(context.server), id).await?;
+    let loaded = catalogue::resolve(&context.app.store, scope, Some(context.server), id).await?;
     let metadata = connect::metadata(&loaded.connector);
     let metadata = serde_json::to_string_pretty(&metadata).map_err(crate::error::Error::internal)?;
     Ok(format!(

@@ -6,7 +6,7 @@ use amalgam_connector::definition::Effect;
 use amalgam_protocol::{Fault, Params, ResultWriter, respond::CacheScope};
 use serde_json::{Value, json, value::RawValue};
 
-use super::Reply;
+use super::{Reply, upstream};
 use crate::{
     catalogue::{self, visible_action},
     connectors::Loaded,
@@ -21,12 +21,14 @@ const WORKFLOWS: &str = "resource://workflows/";
 
 pub async fn list(context: &Context<'_>, id: &RawValue) -> Result<Reply, Fault> {
     let store = &context.app.store;
-    let connectors = catalogue::visible(store, &context.caller.scope.account, Some(context.server)).await.map_err(|e| context.fault(&e))?;
+    let connectors = catalogue::visible(store, &context.caller.scope, Some(context.server)).await.map_err(|e| context.fault(&e))?;
     let workflows = workflows(context).await.map_err(|e| context.fault(&e))?;
     let mut resources: Vec<Value> = connectors.iter().map(|loaded| connector_entry(loaded)).collect();
     resources.extend(workflows.iter().map(workflow_entry));
     let mut writer = ResultWriter::new(context.era, id);
-    writer.member("resources", Value::Array(resources).to_string().as_bytes());
+    let upstreams = upstream::fresh(context).await?;
+    let theirs = upstream::offered(context, &upstreams, "resources/read", upstream::resources);
+    writer.member("resources", upstream::joined(resources, &theirs).as_bytes());
     writer.cache(TTL_MS, CacheScope::Private);
     Ok(Reply::Json(writer.finish(context.server_info().as_bytes())))
 }
@@ -66,15 +68,17 @@ fn permitted(context: &Context<'_>, workflow: &Workflow) -> bool {
     })
 }
 
-pub fn templates(context: &Context<'_>, id: &RawValue) -> Reply {
-    let templates = json!([
-        { "uriTemplate": "resource://connectors/{id}", "name": "connector", "title": "Connector", "description": "What a connector can do: its actions, and how to authenticate.", "mimeType": "text/markdown" },
-        { "uriTemplate": "resource://workflows/{name}", "name": "workflow", "title": "Workflow", "description": "A saved recipe of action calls.", "mimeType": "application/json" },
-    ]);
+pub async fn templates(context: &Context<'_>, id: &RawValue) -> Result<Reply, Fault> {
+    let own = vec![
+        json!({ "uriTemplate": "resource://connectors/{id}", "name": "connector", "title": "Connector", "description": "What a connector can do: its actions, and how to authenticate.", "mimeType": "text/markdown" }),
+        json!({ "uriTemplate": "resource://workflows/{name}", "name": "workflow", "title": "Workflow", "description": "A saved recipe of action calls.", "mimeType": "application/json" }),
+    ];
+    let upstreams = upstream::fresh(context).await?;
+    let theirs = upstream::offered(context, &upstreams, "resources/read", upstream::templates);
     let mut writer = ResultWriter::new(context.era, id);
-    writer.member("resourceTemplates", templates.to_string().as_bytes());
+    writer.member("resourceTemplates", upstream::joined(own, &theirs).as_bytes());
     writer.cache(TTL_MS, CacheScope::Private);
-    Reply::Json(writer.finish(context.server_info().as_bytes()))
+    Ok(Reply::Json(writer.finish(context.server_info().as_bytes())))
 }
 
 pub async fn read(context: &Context<'_>, id: &RawValue, params: Option<&Params<'_>>) -> Result<Reply, Fault> {
@@ -82,8 +86,8 @@ pub async fn read(context: &Context<'_>, id: &RawValue, params: Option<&Params<'
         return Err(Fault::invalid_params("`params.uri` is missing: the URI of a resource, as resources/list shows it."));
     };
     let (mime, text) = if let Some(name) = uri.strip_prefix(CONNECTORS) {
-        let account = &context.caller.scope.account;
-        let found = catalogue::visible(&context.app.store, account, Some(context.server)).await.map_err(|e| context.fault(&e))?;
+        let scope = &context.caller.scope;
+        let found = catalogue::visible(&context.app.store, scope, Some(context.server)).await.map_err(|e| context.fault(&e))?;
         let Some(loaded) = found.iter().find(|loaded| loaded.id() == name) else { return Err(Fault::resource_not_found(context.era, uri)) };
         ("text/markdown", markdown(context, loaded))
     } else if let Some(name) = uri.strip_prefix(WORKFLOWS) {
@@ -94,7 +98,10 @@ pub async fn read(context: &Context<'_>, id: &RawValue, params: Option<&Params<'
         let recipe = json!({ "name": workflow.name, "description": workflow.description, "steps": workflow.steps });
         ("application/json", recipe.to_string())
     } else {
-        return Err(Fault::resource_not_found(context.era, uri));
+        let upstreams = upstream::upstreams(context).await?;
+        let route = params.zip(upstream::source_of(context, &upstreams, "resources/read", uri));
+        let Some((params, route)) = route else { return Err(Fault::resource_not_found(context.era, uri)) };
+        return upstream::pass(context, "resources/read", id, params, route).await;
     };
     let contents = json!([{ "uri": uri, "mimeType": mime, "text": text }]);
     let mut writer = ResultWriter::new(context.era, id);

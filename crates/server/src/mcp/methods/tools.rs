@@ -3,7 +3,7 @@
 use amalgam_protocol::{Fault, Params, ResultWriter, respond::CacheScope, strict};
 use serde_json::{Map, Value, value::RawValue};
 
-use super::Reply;
+use super::{Reply, upstream};
 use crate::{
     error::{Error, over_rest},
     mcp::{Context, tools, tools::Outcome},
@@ -18,6 +18,7 @@ pub async fn list(context: &Context<'_>, id: &RawValue) -> Result<Reply, Fault> 
     let list = match context.server.settings.exposure {
         Exposure::Dynamic => tools::LIST.as_bytes(),
         Exposure::Direct => {
+            upstream::fresh(context).await?;
             direct = context.app.direct.tools(&context.app.store, context.server).await.map_err(|e| context.fault(&e))?;
             direct.list.as_bytes()
         }
@@ -42,7 +43,15 @@ pub async fn call(context: &Context<'_>, id: &RawValue, params: Option<&Params<'
         Exposure::Dynamic => dynamic(context, name, arguments, text).await?,
         Exposure::Direct => {
             let direct = context.app.direct.tools(&context.app.store, context.server).await.map_err(|e| context.fault(&e))?;
-            let Some(tool) = direct.get(name) else { return Err(unknown(name, direct.closest(name))) };
+            let Some(tool) = direct.get(name) else {
+                let candidates = direct.candidates(name);
+                return Err(candidates.map_or_else(|| unknown(name, direct.closest(name)), |all| upstream::ambiguous("tool", name, all)));
+            };
+            if tool.is_upstream
+                && let Some(params) = params
+            {
+                return upstream::tool(context, id, params, tool, &Value::Object(arguments)).await;
+            }
             let outcome = tools::execute::direct(context, tool, arguments, text).await;
             // Nothing but the actions is a tool here.
             outcome.map_err(|error| Error { message: over_rest(&error.message).into_owned().into(), ..error })

@@ -13,7 +13,7 @@ use crate::{
 /// The connectors that the server permits.
 pub async fn list(context: &Context<'_>, arguments: &Map<String, Value>) -> Result<Outcome> {
     let category = optional(arguments, "category")?.filter(|category| !category.is_empty());
-    let all = catalogue::visible(&context.app.store, &context.caller.scope.account, Some(context.server)).await?;
+    let all = catalogue::visible(&context.app.store, &context.caller.scope, Some(context.server)).await?;
     let connectors: Vec<Value> = all
         .iter()
         .filter(|loaded| category.is_none_or(|category| loaded.has_category(category)))
@@ -41,6 +41,6 @@ pub async fn list(context: &Context<'_>, arguments: &Map<String, Value>) -> Resu
 /// A connector's resources with the actions that the server permits.
 pub async fn resources(context: &Context<'_>, arguments: &Map<String, Value>) -> Result<Outcome> {
     let id = required(arguments, "connectorId", "the id of a connector, as list_connectors_alloy shows it")?;
-    let loaded = catalogue::resolve(&context.app.store, &context.caller.scope.account, Some(context.server), id).await?;
+    let loaded = catalogue::resolve(&context.app.store, &context.caller.scope, Some(context.server), id).await?;
     Ok(describe::resources(&loaded.connector, &|action| visible_action(Some(context.server), loaded.id(), action)).into())
 }

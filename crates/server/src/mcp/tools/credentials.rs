@@ -42,7 +42,7 @@ pub async fn create(context: &Context<'_>, mut arguments: Map<String, Value>) ->
 /// The effective user's credentials for a connector.
 pub async fn list(context: &Context<'_>, arguments: &Map<String, Value>) -> Result<Outcome> {
     let id = required(arguments, "connectorId", CONNECTOR)?;
-    let loaded = catalogue::resolve(&context.app.store, &context.caller.scope.account, Some(context.server), id).await?;
+    let loaded = catalogue::resolve(&context.app.store, &context.caller.scope, Some(context.server), id).await?;
     let credentials = context.app.store.credentials(&context.caller.scope, loaded.id()).await?;
     let message = match credentials.len() {
         0 if loaded.connector.definition().auth.is_empty() => "This connector needs no credential.",
@@ -56,7 +56,7 @@ pub async fn list(context: &Context<'_>, arguments: &Map<String, Value>) -> Resu
 /// How to authenticate with a connector.
 pub async fn metadata(context: &Context<'_>, arguments: &Map<String, Value>) -> Result<Outcome> {
     let id = required(arguments, "connectorId", CONNECTOR)?;
-    let loaded = catalogue::resolve(&context.app.store, &context.caller.scope.account, Some(context.server), id).await?;
+    let loaded = catalogue::resolve(&context.app.store, &context.caller.scope, Some(context.server), id).await?;
     Ok(connect::metadata(&loaded.connector).into())
 }
 

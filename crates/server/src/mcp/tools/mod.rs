@@ -43,6 +43,11 @@ const NAMES: [&str; 8] = [
 
 /// Calls a tool; `None` when there is none of this name.
 pub async fn call(context: &Context<'_>, name: &str, arguments: Map<String, Value>, text: &str) -> Option<Result<Outcome>> {
+    if name != "execute_action_alloy"
+        && let Err(error) = context.app.upstreams.freshen(&context.server.owner, None).await
+    {
+        return Some(Err(error));
+    }
     Some(match name {
         "execute_action_alloy" => execute::dynamic(context, arguments, text).await,
         "list_connectors_alloy" => connectors::list(context, &arguments).await,

@@ -1,0 +1,326 @@
+//! From one era to the other: what has to change in a message when a client and an upstream speak different revisions. Everything
+//! that has not to change keeps its text.
+
+use std::borrow::Cow;
+
+use serde_json::{Value, json};
+
+use crate::fault::{
+    HEADER_MISMATCH, INVALID_PARAMS, INVALID_REQUEST, LEGACY_RESOURCE_NOT_FOUND, METHOD_NOT_FOUND, MISSING_CAPABILITY, UNSUPPORTED_VERSION,
+};
+use crate::params::{CLIENT_CAPABILITIES_KEY, CLIENT_INFO_KEY, LOG_LEVEL_KEY, PROTOCOL_VERSION_KEY};
+use crate::respond::SERVER_INFO_KEY;
+use crate::splice::{Object, elements, quoted};
+use crate::strict::StrictError;
+
+/// What a modern request says of its client, in `params._meta`.
+#[derive(Clone, Copy, Debug)]
+pub struct Envelope<'a> {
+    /// The revision.
+    pub version: &'a str,
+    /// A `ClientCapabilities` object.
+    pub capabilities: &'a str,
+    /// An `Implementation` object.
+    pub info: &'a str,
+    /// The lowest level of log messages that are wanted.
+    pub log_level: Option<&'a str>,
+}
+
+/// What changes in the parameters of a request on its way to an upstream.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Outgoing<'a> {
+    /// For a modern upstream.
+    pub envelope: Option<Envelope<'a>>,
+    /// Members and their new strings: `name` where a tool has another name here.
+    pub renamed: Option<(&'static str, &'a str)>,
+    /// Instead of the client's own, where it sent one: JSON.
+    pub progress_token: Option<&'a str>,
+    /// The upstream's own `requestState`, where the client has sent the sealed one.
+    pub request_state: Option<&'a str>,
+}
+
+const ENVELOPE: [&str; 4] = [PROTOCOL_VERSION_KEY, CLIENT_CAPABILITIES_KEY, CLIENT_INFO_KEY, LOG_LEVEL_KEY];
+
+/// The parameters of a request as an upstream gets them: the client's envelope goes, the upstream's comes.
+///
+/// # Errors
+/// `params` that are not an object.
+pub fn outgoing(params: &str, change: &Outgoing<'_>) -> Result<String, StrictError> {
+    let mut params = Object::parse(params)?;
+    let meta = params.get("_meta").filter(|meta| *meta != "null").unwrap_or("{}").to_owned();
+    let mut meta = Object::parse(&meta)?;
+    for key in ENVELOPE {
+        meta.remove(key);
+    }
+    if meta.get("progressToken").is_some()
+        && let Some(token) = change.progress_token
+    {
+        meta.set("progressToken", token);
+    }
+    match &change.envelope {
+        Some(envelope) => {
+            meta.set_text(PROTOCOL_VERSION_KEY, envelope.version);
+            meta.set(CLIENT_INFO_KEY, envelope.info);
+            meta.set(CLIENT_CAPABILITIES_KEY, envelope.capabilities);
+            if let Some(level) = envelope.log_level {
+                meta.set_text(LOG_LEVEL_KEY, level);
+            }
+        }
+        None => {
+            params.remove("inputResponses");
+            params.remove("requestState");
+        }
+    }
+    if let Some((member, value)) = change.renamed {
+        params.set_text(member, value);
+    }
+    if let Some(state) = change.request_state {
+        params.set_text("requestState", state);
+    }
+    let meta = if meta.is_empty() { None } else { Some(meta.to_string()) };
+    match meta {
+        Some(meta) => params.set("_meta", meta),
+        None => drop(params.remove("_meta")),
+    }
+    Ok(params.to_string())
+}
+
+/// Whether a modern result of this method must say how long it may be kept (SEP-2549).
+fn is_cacheable(method: &str) -> bool {
+    method.ends_with("/list") || matches!(method, "resources/read" | "server/discover")
+}
+
+/// A legacy result as a modern client gets it. `server_info` is the JSON of our own name.
+///
+/// # Errors
+/// A result that is not an object.
+pub fn modern_result(method: &str, result: &str, server_info: &str) -> Result<String, StrictError> {
+    let mut result = Object::parse(result)?;
+    let meta = result.get("_meta").filter(|meta| *meta != "null").unwrap_or("{}").to_owned();
+    let mut meta = Object::parse(&meta)?;
+    result.lead("resultType", "\"complete\"");
+    if is_cacheable(method) {
+        // A legacy upstream promises nothing: neither for how long nor for whom.
+        if result.get("ttlMs").is_none() {
+            result.set("ttlMs", "0");
+        }
+        if result.get("cacheScope").is_none() {
+            result.set("cacheScope", "\"private\"");
+        }
+    }
+    if meta.get(SERVER_INFO_KEY).is_none() {
+        meta.set(SERVER_INFO_KEY, server_info);
+    }
+    let meta = meta.to_string();
+    result.set("_meta", meta);
+    Ok(result.to_string())
+}
+
+/// A modern result as a legacy client gets it.
+///
+/// # Errors
+/// A result that is not an object.
+pub fn legacy_result(result: &str) -> Result<Cow<'_, str>, StrictError> {
+    let mut object = Object::parse(result)?;
+    let mut changed = false;
+    for name in ["resultType", "ttlMs", "cacheScope"] {
+        changed |= object.remove(name).is_some();
+    }
+    if let Some(meta) = object.get("_meta").filter(|meta| meta.contains(SERVER_INFO_KEY)).map(str::to_owned) {
+        let mut meta = Object::parse(&meta)?;
+        if meta.remove(SERVER_INFO_KEY).is_some() {
+            changed = true;
+            if meta.is_empty() {
+                object.remove("_meta");
+            } else {
+                let meta = meta.to_string();
+                object.set("_meta", meta);
+            }
+        }
+    }
+    Ok(if changed { Cow::Owned(object.to_string()) } else { Cow::Borrowed(result) })
+}
+
+/// Between which eras an error passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Towards {
+    /// To a modern client.
+    Modern,
+    /// To a legacy client.
+    Legacy,
+}
+
+/// An upstream's error object as the client gets it, with the HTTP status that goes with it. Codes that the client's era lacks
+/// become those that it has.
+///
+/// # Errors
+/// An error that is not an object with a whole number `code`.
+pub fn error<'a>(method: &str, error: &'a str, towards: Towards) -> Result<(u16, Cow<'a, str>), StrictError> {
+    let mut object = Object::parse(error)?;
+    let code: i64 = object.get("code").and_then(|code| code.parse().ok()).unwrap_or(crate::fault::INTERNAL_ERROR);
+    let is_read = method == "resources/read";
+    let new = match (towards, code) {
+        (Towards::Modern, LEGACY_RESOURCE_NOT_FOUND) => INVALID_PARAMS,
+        // The code of a URL elicitation that must come first; retired with the handshake.
+        (Towards::Modern, -32042) => INVALID_REQUEST,
+        (Towards::Legacy, INVALID_PARAMS) if is_read => LEGACY_RESOURCE_NOT_FOUND,
+        (Towards::Legacy, HEADER_MISMATCH | MISSING_CAPABILITY | UNSUPPORTED_VERSION) => INVALID_REQUEST,
+        (_, code) => code,
+    };
+    let http = match (towards, new) {
+        (Towards::Modern, METHOD_NOT_FOUND) => 404,
+        (Towards::Modern, HEADER_MISMATCH | MISSING_CAPABILITY | UNSUPPORTED_VERSION) => 400,
+        _ => 200,
+    };
+    if new == code {
+        return Ok((http, Cow::Borrowed(error)));
+    }
+    object.set("code", new.to_string());
+    Ok((http, Cow::Owned(object.to_string())))
+}
+
+/// One input that an upstream asks its client for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputRequest {
+    /// Under which name the answer is expected.
+    pub key: String,
+    /// `elicitation/create`, `sampling/createMessage` or `roots/list`.
+    pub method: String,
+    /// JSON.
+    pub params: String,
+}
+
+/// A modern result that asks for inputs before the call goes on (SEP-2322).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InputRequired {
+    /// What is asked for.
+    pub requests: Vec<InputRequest>,
+    /// To be sent back with the answers: the text of the string.
+    pub state: Option<String>,
+}
+
+/// How many inputs one result may ask for.
+pub const MAX_INPUTS: usize = 32;
+
+/// What a result asks for, if it does.
+///
+/// # Errors
+/// A result that asks in a form that is not the protocol's, or for more than [`MAX_INPUTS`].
+pub fn input_required(result: &str) -> Result<Option<InputRequired>, String> {
+    // A look that spares the rest: most results ask for nothing.
+    if !result.contains("input_required") {
+        return Ok(None);
+    }
+    let object = Object::parse(result).map_err(|error| error.to_string())?;
+    if object.text("resultType").as_deref() != Some("input_required") {
+        return Ok(None);
+    }
+    let mut asked = InputRequired { requests: Vec::new(), state: object.text("requestState").map(Cow::into_owned) };
+    let requests = object.get("inputRequests").filter(|json| *json != "null").unwrap_or("{}");
+    for (key, request) in Object::parse(requests).map_err(|error| error.to_string())?.iter() {
+        let request = Object::parse(request).map_err(|error| error.to_string())?;
+        let Some(method) = request.text("method") else { return Err("an input request has no method".to_owned()) };
+        let params = request.get("params").unwrap_or("{}").to_owned();
+        asked.requests.push(InputRequest { key: key.to_owned(), method: method.into_owned(), params });
+    }
+    if asked.requests.len() > MAX_INPUTS {
+        return Err(format!("it asks for more than {MAX_INPUTS} inputs at once"));
+    }
+    Ok(Some(asked))
+}
+
+/// The result that asks a modern client for inputs.
+#[must_use]
+pub fn ask_for_inputs(asked: &InputRequired, server_info: &str) -> String {
+    let mut requests = Object::default();
+    for request in &asked.requests {
+        let mut one = Object::default();
+        one.set_text("method", &request.method);
+        one.set("params", request.params.as_str());
+        let one = one.to_string();
+        requests.set(request.key.as_str(), one);
+    }
+    let mut result = Object::default();
+    result.set("resultType", "\"input_required\"");
+    let requests = requests.to_string();
+    result.set("inputRequests", requests);
+    if let Some(state) = &asked.state {
+        result.set_text("requestState", state);
+    }
+    if !server_info.is_empty() {
+        let mut meta = Object::default();
+        meta.set(SERVER_INFO_KEY, server_info);
+        let meta = meta.to_string();
+        result.set("_meta", meta);
+    }
+    result.to_string()
+}
+
+/// The same parameters with the client's answers, by the names that were asked for, and the state that belongs to them.
+///
+/// # Errors
+/// `params` that are not an object.
+pub fn with_inputs(params: &str, answers: &[(String, String)], state: Option<&str>) -> Result<String, StrictError> {
+    let mut params = Object::parse(params)?;
+    let mut responses = Object::default();
+    for (key, answer) in answers {
+        responses.set(key.as_str(), answer.as_str());
+    }
+    let responses = responses.to_string();
+    params.set("inputResponses", responses);
+    match state {
+        Some(state) => params.set_text("requestState", state),
+        None => drop(params.remove("requestState")),
+    }
+    Ok(params.to_string())
+}
+
+/// Whether a client that declares these capabilities can be sent this request.
+#[must_use]
+pub fn can(capabilities: &str, method: &str, params: &str) -> bool {
+    let Ok(declared) = serde_json::from_str::<Value>(capabilities) else { return false };
+    match method {
+        "sampling/createMessage" => declared.get("sampling").is_some_and(Value::is_object),
+        "roots/list" => declared.get("roots").is_some_and(Value::is_object),
+        "elicitation/create" => {
+            let Some(elicitation) = declared.get("elicitation").and_then(Value::as_object) else { return false };
+            let mode = Object::parse(params).ok().and_then(|params| params.text("mode").map(Cow::into_owned));
+            match mode.as_deref() {
+                Some("url") => elicitation.contains_key("url"),
+                // An empty object means forms (2025-11-25, elicitation).
+                _ => elicitation.is_empty() || elicitation.contains_key("form"),
+            }
+        }
+        _ => false,
+    }
+}
+
+/// The `ClientCapabilities` that a request to a client needs; `None` for a method that is none of those.
+#[must_use]
+pub fn capability(method: &str) -> Option<Value> {
+    match method {
+        "sampling/createMessage" => Some(json!({ "sampling": {} })),
+        "roots/list" => Some(json!({ "roots": {} })),
+        "elicitation/create" => Some(json!({ "elicitation": {} })),
+        _ => None,
+    }
+}
+
+/// The raw elements under `member` of a list's result, and its `nextCursor`.
+///
+/// # Errors
+/// A sentence about what is wrong with the result.
+pub fn page<'a>(result: &'a str, member: &str) -> Result<(Vec<String>, Option<Cow<'a, str>>), String> {
+    let object = Object::parse(result).map_err(|error| error.to_string())?;
+    let Some(list) = object.get(member) else { return Err(format!("its list has no member \"{member}\"")) };
+    let Some(items) = elements(list) else { return Err(format!("the member \"{member}\" of its list is not an array")) };
+    let items = items.into_iter().map(str::to_owned).collect();
+    let cursor = object.text("nextCursor").map(|cursor| Cow::Owned(cursor.into_owned()));
+    Ok((items, cursor))
+}
+
+/// A JSON-RPC request.
+#[must_use]
+pub fn request(id: &str, method: &str, params: &str) -> String {
+    format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":{},\"params\":{params}}}", quoted(method))
+}

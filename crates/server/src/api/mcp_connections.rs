@@ -1,0 +1,55 @@
+//! `/api/v1/mcp-connections`: MCP servers as their owner and as end users reach them. Source: section 13 of the Splox reference.
+
+use axum::extract::State;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::user_mcp_servers::{UpstreamView, own, remove};
+use crate::{
+    app::App,
+    error::{Error, Result},
+    request::{Management, Path, Query},
+};
+
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(delete))
+}
+
+/// Which connections are asked for.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ListQuery {
+    /// `end_user` (the default): those that your end users have made; `owner_user`: your own.
+    scope: Option<String>,
+    /// Only those of this MCP server; with `end_user` only.
+    mcp_server_id: Option<String>,
+    /// Only those of this end user; with `end_user` only.
+    end_user_id: Option<String>,
+}
+
+/// List connections.
+#[utoipa::path(get, path = "/api/v1/mcp-connections", tag = "MCP Servers", operation_id = "list-mcp-connections", params(ListQuery),
+    responses((status = 200, description = "`{connections, total}`", body = Object), (status = 400, description = "A query parameter is wrong"),
+        (status = 401, description = "Not authenticated")))]
+async fn list(State(app): State<App>, Management(caller): Management, Query(query): Query<ListQuery>) -> Result<axum::Json<Value>> {
+    let connections: Vec<UpstreamView> = match query.scope.as_deref().unwrap_or("end_user") {
+        // End users make connections by connect links, which do not exist yet: there are none to show.
+        "end_user" => Vec::new(),
+        "owner_user" if query.mcp_server_id.is_some() || query.end_user_id.is_some() => {
+            return Err(Error::invalid("scope", "`mcp_server_id` and `end_user_id` need `scope=end_user`."));
+        }
+        "owner_user" => own(&app, &caller).await?.iter().map(|registered| UpstreamView::of(&app, registered)).collect(),
+        _ => return Err(Error::invalid("scope", "`scope` must be \"end_user\" or \"owner_user\".")),
+    };
+    Ok(axum::Json(json!({ "total": connections.len(), "connections": connections })))
+}
+
+/// Delete a connection.
+#[utoipa::path(delete, path = "/api/v1/mcp-connections/{connectionId}", tag = "MCP Servers", operation_id = "delete-mcp-connection",
+    params(("connectionId" = String, Path, description = "Connection ID")),
+    responses((status = 200, description = "`{status: \"deleted\"}`", body = Object), (status = 401, description = "Not authenticated"),
+        (status = 404, description = "No such connection")))]
+async fn delete(State(app): State<App>, Management(caller): Management, Path(id): Path<String>) -> Result<axum::Json<Value>> {
+    remove(&app, &caller, &id).await.map(axum::Json)
+}

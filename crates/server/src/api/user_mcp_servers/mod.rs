@@ -1,0 +1,228 @@
+//! `/api/v1/user-mcp-servers`: MCP servers that users register. Source: section 13 of the Splox reference and the contract's Splox part.
+
+mod body;
+mod import;
+mod view;
+
+use axum::extract::State;
+use http::StatusCode;
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use self::body::UpstreamBody;
+pub use self::view::UpstreamView;
+use crate::{
+    app::App,
+    auth::Caller,
+    catalogue::is_builtin,
+    clock::{now_ms, random_slug, uuid7},
+    error::{Error, Kind, Result},
+    request::{Json, Management, Path},
+    store::{
+        Change,
+        upstreams::{Auth, Registered, Settings, Transport, Upstream},
+    },
+};
+
+/// Most upstreams of one user.
+const MAX_EACH: usize = 1_000;
+/// Most upstreams of one account.
+const MAX_ALL: usize = 10_000;
+/// Longest slug, so that names of tools have room beside it.
+const MAX_SLUG: usize = 40;
+
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(create, list))
+        .routes(routes!(get, update, delete))
+        .routes(routes!(tools))
+        .routes(routes!(import::import))
+}
+
+/// The caller's MCP servers.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct UpstreamList {
+    servers: Vec<UpstreamView>,
+    total: usize,
+}
+
+/// Register an MCP server.
+#[utoipa::path(post, path = "/api/v1/user-mcp-servers", tag = "MCP Servers", operation_id = "create-user-mcp-server", request_body = UpstreamBody,
+    responses((status = 201, description = "Registered; `status` and `problem` say whether it answers", body = UpstreamView),
+        (status = 400, description = "A field is wrong"), (status = 401, description = "Not authenticated")))]
+async fn create(
+    State(app): State<App>,
+    Management(caller): Management,
+    Json(body, ..): Json<UpstreamBody>,
+) -> Result<(StatusCode, axum::Json<UpstreamView>)> {
+    let registered = register(&app, &caller, body).await?;
+    Ok((StatusCode::CREATED, axum::Json(UpstreamView::of(&app, &registered))))
+}
+
+/// Keeps a new upstream, and asks it what it offers.
+async fn register(app: &App, caller: &Caller, body: UpstreamBody) -> Result<std::sync::Arc<Registered>> {
+    caller.require_key()?;
+    let all = app.store.upstreams(&caller.scope.account).await?;
+    let own = all.values().filter(|registered| registered.upstream.owner == caller.scope).count();
+    if own >= MAX_EACH || all.len() >= MAX_ALL {
+        return Err(Error::new(Kind::Conflict, format!("You may register at most {MAX_EACH} MCP servers; delete one first.")));
+    }
+    let now = now_ms();
+    let mut upstream = Upstream {
+        id: uuid7(),
+        owner: caller.scope.clone(),
+        slug: String::new(),
+        name: String::new(),
+        url: String::new(),
+        transport: Transport::StreamableHttp,
+        auth: Auth::None,
+        sealed: None,
+        settings: Settings::default(),
+        offered_at: None,
+        created_at: now,
+        updated_at: now,
+    };
+    let headers = body.apply(caller, &mut upstream, true)?;
+    upstream.slug = slug(app, caller, &upstream.name).await?;
+    app.store.create_upstream(&mut upstream, headers.flatten().as_ref()).await?;
+    ask(app, caller, &upstream.id).await
+}
+
+/// Asks an upstream what it offers. One that does not answer is registered all the same: it may be down at the moment.
+async fn ask(app: &App, caller: &Caller, id: &str) -> Result<std::sync::Arc<Registered>> {
+    let registered = app.store.upstream(&caller.scope, id).await?;
+    if let Err(error) = app.upstreams.refresh(&registered.upstream).await {
+        tracing::info!(upstream = id, %error, "a registered MCP server does not say what it offers");
+    }
+    app.announce(Change::Connectors(caller.scope.account.clone()));
+    app.store.upstream(&caller.scope, id).await
+}
+
+/// The id of the connector: from the name, and not one that anything else in the account has. What has it is not said.
+async fn slug(app: &App, caller: &Caller, name: &str) -> Result<String> {
+    let mut slug = String::new();
+    for c in name.chars().map(|c| c.to_ascii_lowercase()) {
+        if c.is_ascii_alphanumeric() {
+            slug.push(c);
+        } else if !slug.is_empty() && !slug.ends_with('-') {
+            slug.push('-');
+        }
+    }
+    slug.truncate(MAX_SLUG);
+    let slug = match slug.trim_end_matches('-') {
+        "" => "mcp",
+        slug => slug,
+    };
+    let (connectors, upstreams) = (app.store.connectors(&caller.scope.account).await?, app.store.upstreams(&caller.scope.account).await?);
+    let is_free = |slug: &str| !is_builtin(slug) && !connectors.contains_key(slug) && !upstreams.contains_key(slug);
+    Ok(if is_free(slug) { slug.to_owned() } else { format!("{slug}-{}", random_slug(6)) })
+}
+
+/// List your MCP servers, oldest first.
+#[utoipa::path(get, path = "/api/v1/user-mcp-servers", tag = "MCP Servers", operation_id = "list-user-mcp-servers",
+    responses((status = 200, description = "MCP servers", body = UpstreamList), (status = 401, description = "Not authenticated")))]
+async fn list(State(app): State<App>, Management(caller): Management) -> Result<axum::Json<UpstreamList>> {
+    let servers: Vec<UpstreamView> = own(&app, &caller).await?.iter().map(|registered| UpstreamView::of(&app, registered)).collect();
+    Ok(axum::Json(UpstreamList { total: servers.len(), servers }))
+}
+
+/// The upstreams that the caller owns.
+pub async fn own(app: &App, caller: &Caller) -> Result<Vec<std::sync::Arc<Registered>>> {
+    let all = app.store.upstreams(&caller.scope.account).await?;
+    Ok(all.values().filter(|registered| registered.upstream.owner == caller.scope).cloned().collect())
+}
+
+/// Show one of your MCP servers: what it offers, how it is doing, what is wrong.
+#[utoipa::path(get, path = "/api/v1/user-mcp-servers/{mcpServerId}", tag = "MCP Servers", operation_id = "get-user-mcp-server",
+    params(("mcpServerId" = String, Path, description = "MCP server ID")),
+    responses((status = 200, description = "The MCP server", body = UpstreamView), (status = 401, description = "Not authenticated"),
+        (status = 404, description = "No such MCP server")))]
+async fn get(State(app): State<App>, Management(caller): Management, Path(id): Path<String>) -> Result<axum::Json<UpstreamView>> {
+    let registered = app.store.upstream(&caller.scope, &id).await?;
+    Ok(axum::Json(UpstreamView::of(&app, &registered)))
+}
+
+/// Change one of your MCP servers. Fields that are not sent stay as they are.
+#[utoipa::path(patch, path = "/api/v1/user-mcp-servers/{mcpServerId}", tag = "MCP Servers", operation_id = "update-user-mcp-server",
+    params(("mcpServerId" = String, Path, description = "MCP server ID")), request_body = UpstreamBody,
+    responses((status = 200, description = "Changed", body = UpstreamView), (status = 400, description = "A field is wrong"),
+        (status = 401, description = "Not authenticated"), (status = 404, description = "No such MCP server")))]
+async fn update(
+    State(app): State<App>,
+    Management(caller): Management,
+    Path(id): Path<String>,
+    Json(body, ..): Json<UpstreamBody>,
+) -> Result<axum::Json<UpstreamView>> {
+    caller.require_key()?;
+    let before = app.store.upstream(&caller.scope, &id).await?;
+    let mut upstream = (*before.upstream).clone();
+    let headers = body.apply(&caller, &mut upstream, false)?;
+    if let Some(headers) = &headers {
+        let seal = |headers| app.store.seal_headers(&upstream.owner, &upstream.id, headers);
+        upstream.sealed = headers.as_ref().map(seal).transpose()?;
+    }
+    let is_elsewhere = headers.is_some() || upstream.url != before.upstream.url || upstream.transport != before.upstream.transport;
+    if upstream.url != before.upstream.url && headers.is_none() && upstream.sealed.is_some() {
+        // Secrets were entered for the old address and are sent nowhere else.
+        return Err(Error::invalid(
+            "auth_config",
+            "With a new `url`, send `auth_config` again: its headers were entered for the old address.",
+        ));
+    }
+    upstream.updated_at = now_ms().max(upstream.updated_at + 1);
+    app.store.update_upstream(&upstream, is_elsewhere).await?;
+    app.upstreams.forget(&upstream);
+    let registered = ask(&app, &caller, &id).await?;
+    Ok(axum::Json(UpstreamView::of(&app, &registered)))
+}
+
+/// Delete one of your MCP servers.
+#[utoipa::path(delete, path = "/api/v1/user-mcp-servers/{mcpServerId}", tag = "MCP Servers", operation_id = "delete-user-mcp-server",
+    params(("mcpServerId" = String, Path, description = "MCP server ID")),
+    responses((status = 200, description = "`{status: \"deleted\"}`", body = Object), (status = 401, description = "Not authenticated"),
+        (status = 404, description = "No such MCP server")))]
+async fn delete(State(app): State<App>, Management(caller): Management, Path(id): Path<String>) -> Result<axum::Json<Value>> {
+    remove(&app, &caller, &id).await.map(axum::Json)
+}
+
+/// Removes an upstream and ends what is open to it.
+pub async fn remove(app: &App, caller: &Caller, id: &str) -> Result<Value> {
+    caller.require_key()?;
+    let registered = app.store.upstream(&caller.scope, id).await?;
+    if registered.upstream.transport == Transport::Stdio {
+        return Err(Error::new(
+            Kind::Forbidden,
+            "This MCP server is a process of the operator's configuration; only the operator can remove it, there.",
+        ));
+    }
+    app.store.delete_upstream(&caller.scope, id).await?;
+    app.upstreams.forget(&registered.upstream);
+    app.announce(Change::Connectors(caller.scope.account.clone()));
+    Ok(json!({ "status": "deleted" }))
+}
+
+/// List the tools of one of your MCP servers; `value` is what `tool_slug` of an execution names.
+#[utoipa::path(get, path = "/api/v1/user-mcp-servers/{mcpServerId}/tools", tag = "MCP Servers", operation_id = "list-user-mcp-server-tools",
+    params(("mcpServerId" = String, Path, description = "MCP server ID")),
+    responses((status = 200, description = "`{options: [{label, value}], total, limit}`", body = Object), (status = 401, description = "Not authenticated"),
+        (status = 404, description = "No such MCP server"), (status = 502, description = "The MCP server has never said what it offers, and does not now")))]
+async fn tools(State(app): State<App>, Management(caller): Management, Path(id): Path<String>) -> Result<axum::Json<Value>> {
+    let mut registered = app.store.upstream(&caller.scope, &id).await?;
+    if registered.upstream.offered_at.is_none() {
+        app.upstreams.refresh(&registered.upstream).await?;
+        registered = app.store.upstream(&caller.scope, &id).await?;
+    } else {
+        app.upstreams.freshen(&caller.scope, Some(std::slice::from_ref(&registered.upstream.slug))).await?;
+    }
+    let options: Vec<Value> = registered
+        .loaded
+        .connector
+        .actions()
+        .map(|action| {
+            let label = if action.action.name.is_empty() { &*action.id } else { action.action.name.as_str() };
+            json!({ "label": label, "value": action.id })
+        })
+        .collect();
+    Ok(axum::Json(json!({ "total": options.len(), "limit": options.len(), "options": options })))
+}

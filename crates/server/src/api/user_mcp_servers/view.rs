@@ -1,0 +1,100 @@
+//! How an upstream looks from outside.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::{
+    app::App,
+    clock::rfc3339,
+    store::upstreams::{Auth, Registered, Transport},
+};
+
+/// An MCP server, as answers show it: the vendor's MCPConnection, and what we add.
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = UserMcpServer)]
+pub struct UpstreamView {
+    id: String,
+    user_id: String,
+    name: String,
+    url: String,
+    transport_type: Transport,
+    auth_type: Auth,
+    /// The names of the headers that are sent; their values are never shown.
+    #[schema(value_type = Option<Object>)]
+    auth_config: Option<Value>,
+    image_url: Option<String>,
+    description: Option<String>,
+    end_user_id: Option<String>,
+    has_credential: bool,
+    created_at: String,
+    updated_at: String,
+    /// The id under which it is a connector.
+    #[serde(rename = "connectorId")]
+    connector_id: String,
+    /// `ok`, `failing`, `paused` or `unknown`.
+    status: &'static str,
+    /// What went wrong last, and when.
+    #[schema(value_type = Option<Object>)]
+    problem: Option<Value>,
+    /// When it last answered.
+    answered_at: Option<String>,
+    /// The newest era that it speaks: `modern` or `legacy`; null before it was asked.
+    era: Option<String>,
+    /// How many tools, resources, templates and prompts it offers.
+    #[schema(value_type = Object)]
+    offers: Value,
+    /// When it last said what it offers.
+    offered_at: Option<String>,
+    /// The last words of its process, where it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stderr: Option<String>,
+    timeout_seconds: Option<u64>,
+    max_concurrency: Option<usize>,
+    in_catalog: bool,
+}
+
+impl UpstreamView {
+    /// Of a registered upstream.
+    pub fn of(app: &App, registered: &Registered) -> Self {
+        let upstream = &registered.upstream;
+        let report = app.upstreams.report(upstream);
+        let names = app.store.open_headers(upstream).ok().flatten().and_then(|headers| {
+            let headers: serde_json::Map<String, Value> = serde_json::from_str(headers.expose()).ok()?;
+            let hidden: serde_json::Map<String, Value> = headers.into_iter().map(|(name, _)| (name, "(hidden)".into())).collect();
+            Some(json!({ "headers": hidden }))
+        });
+        let offering = registered.loaded.upstream.as_deref();
+        let count = |of: fn(&crate::connectors::offering::Offering) -> usize| offering.map_or(0, of);
+        Self {
+            id: upstream.id.clone(),
+            user_id: upstream.owner.user.to_string(),
+            name: upstream.name.clone(),
+            url: upstream.url.clone(),
+            transport_type: upstream.transport,
+            auth_type: upstream.auth,
+            auth_config: names,
+            image_url: upstream.settings.image_url.clone(),
+            description: upstream.settings.description.clone(),
+            end_user_id: None,
+            has_credential: upstream.sealed.is_some(),
+            created_at: rfc3339(upstream.created_at),
+            updated_at: rfc3339(upstream.updated_at),
+            connector_id: upstream.slug.clone(),
+            status: report.state,
+            problem: report.problem.map(|(at, message)| json!({ "at": rfc3339(at), "message": message })),
+            answered_at: report.answered_at.map(rfc3339),
+            era: Some(registered.era.clone()).filter(|era| !era.is_empty()),
+            offers: json!({
+                "tools": count(|offering| offering.tools.len()),
+                "resources": count(|offering| offering.resources.len()),
+                "resourceTemplates": count(|offering| offering.templates.len()),
+                "prompts": count(|offering| offering.prompts.len()),
+            }),
+            offered_at: upstream.offered_at.map(rfc3339),
+            stderr: app.upstreams.stderr(upstream),
+            timeout_seconds: upstream.settings.timeout_seconds,
+            max_concurrency: upstream.settings.max_concurrency,
+            in_catalog: upstream.settings.in_catalog,
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! Ends sessions and processes of upstreams that nobody uses.
+
+use std::time::Duration;
+
+use crate::app::App;
+
+const EVERY: Duration = Duration::from_secs(30);
+
+pub async fn run(app: App) {
+    let mut stopping = app.stopping.subscribe();
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(EVERY) => {}
+            () = async { drop(stopping.wait_for(|stopping| *stopping).await) } => return,
+        }
+        app.upstreams.sweep();
+    }
+}

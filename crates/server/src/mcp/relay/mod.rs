@@ -1,0 +1,494 @@
+//! A request that an upstream answers: what it says meanwhile, what it asks the client, and its end, in the words of the client's era.
+
+mod respond;
+mod state;
+pub mod task;
+
+use std::{borrow::Cow, collections::VecDeque, mem, sync::Arc, time::Duration};
+
+use amalgam_protocol::{
+    Era, Fault,
+    bridge::{self, InputRequired, Towards},
+    params::LOG_LEVELS,
+    respond as write,
+    splice::{Object, quoted},
+};
+use serde_json::value::RawValue;
+
+pub use self::respond::respond;
+use self::state::{Binding, State};
+use super::Context;
+use crate::{
+    app::App,
+    auth::Caller,
+    call::{
+        Door,
+        upstream::{Forward, forward, refused},
+    },
+    error::{Error, Kind, Result},
+    store::{Change, upstreams::Upstream},
+    upstream::{Cancellable, Client, Heard, News, Question, Recorded, news},
+};
+
+/// How often an upstream may ask for further inputs within one request of a legacy client.
+const MAX_ROUNDS: usize = 10;
+
+/// Questions of a legacy upstream that come within this time are asked together.
+const AT_ONCE: Duration = Duration::from_millis(30);
+
+/// Where a request goes.
+#[derive(Clone)]
+pub struct Route {
+    /// The upstream, by its slug.
+    pub connector_id: String,
+    /// What restrictions judge.
+    pub action_id: String,
+    /// The upstream's own name for what is asked, where ours differs.
+    pub renamed: Option<(&'static str, String)>,
+}
+
+/// What the client is told next.
+pub enum Said {
+    /// A message before the end.
+    Message(Vec<u8>),
+    /// The response, with the HTTP status that goes with it.
+    Last(u16, Vec<u8>),
+}
+
+/// What is waited for before the upstream is heard again.
+enum Pending {
+    Nothing,
+    /// The client's answer to a question of a legacy upstream, whose id this is.
+    Question(String, Question),
+    /// The client's answers to what a modern upstream asked for.
+    Inputs(Vec<(String, Question)>, Option<String>),
+}
+
+/// One request on its way.
+pub struct Relay {
+    app: App,
+    caller: Caller,
+    era: Era,
+    id: Box<RawValue>,
+    request_id: String,
+    server_info: String,
+    method: String,
+    params: String,
+    route: Route,
+    client: Client,
+    log_level: Option<String>,
+    token: Option<String>,
+    timeout: Duration,
+    call: Option<Recorded>,
+    out: VecDeque<Vec<u8>>,
+    pending: Pending,
+    rounds: usize,
+    running: Option<Cancellable>,
+}
+
+/// A request as the relay needs it.
+pub struct Asked<'a> {
+    /// Its id.
+    pub id: &'a RawValue,
+    /// Its method.
+    pub method: &'a str,
+    /// Its parameters.
+    pub params: &'a RawValue,
+    /// The client that it comes from.
+    pub client: Client,
+    /// The lowest level of log messages that the client wants.
+    pub log_level: Option<String>,
+    /// The client's progress token: JSON.
+    pub token: Option<String>,
+}
+
+impl Relay {
+    /// Begins a request, or goes on with one that waited for its client.
+    ///
+    /// # Errors
+    /// What the client is told instead.
+    pub async fn begin(context: &Context<'_>, asked: Asked<'_>, route: Route) -> Result<Self, Error> {
+        let owner = owner(context.caller, &asked.client.lane);
+        let running = (!context.era.is_modern()).then(|| context.app.upstreams.waiting().run(&owner, asked.id.get()));
+        let mut this = unless_cancelled(running.as_ref(), Box::pin(Self::start(context, asked, route))).await?;
+        this.running = running;
+        Ok(this)
+    }
+
+    async fn start(context: &Context<'_>, asked: Asked<'_>, route: Route) -> Result<Self> {
+        let params = asked.params.get().to_owned();
+        let binding = Binding::of(context, &route.connector_id, asked.method, &params)?;
+        let object = Object::parse(&params).map_err(|error| Error::new(Kind::InvalidRequest, error.to_string()))?;
+        let sealed = object.text("requestState").filter(|_| context.era.is_modern());
+        let state = sealed.map(|sealed| binding.open(context.app, &sealed)).transpose()?;
+        let call = match state {
+            Some(State::Parked { name }) => {
+                let Some(parked) = context.app.upstreams.waiting().take(&name) else {
+                    let sentence = "The call that this `requestState` belongs to waits no longer; send the request again without it.";
+                    return Err(Error::invalid("requestState", sentence));
+                };
+                let mut this = Self::of(context, asked, route, parked.call, params.clone());
+                this.take_up(&object, &parked.questions).await?;
+                return Ok(this);
+            }
+            Some(State::Upstream { state }) => {
+                Self::send(context.app, context.caller, context.request_id, &asked, &route, &params, Some(&state)).await?
+            }
+            None => Self::send(context.app, context.caller, context.request_id, &asked, &route, &params, None).await?,
+        };
+        Ok(Self::of(context, asked, route, call, params))
+    }
+
+    async fn send(
+        app: &App,
+        caller: &Caller,
+        request_id: &str,
+        asked: &Asked<'_>,
+        route: &Route,
+        params: &str,
+        state: Option<&str>,
+    ) -> Result<Recorded> {
+        let request = Forward {
+            caller,
+            door: Door::Mcp,
+            connector_id: &route.connector_id,
+            action_id: &route.action_id,
+            method: asked.method,
+            params,
+            renamed: route.renamed.as_ref().map(|(member, name)| (*member, name.as_str())),
+            request_state: state,
+            log_level: asked.log_level.as_deref(),
+            client: &asked.client,
+            timeout: None,
+            request_id,
+        };
+        Box::pin(forward(app, &request)).await
+    }
+
+    fn of(context: &Context<'_>, asked: Asked<'_>, route: Route, call: Recorded, params: String) -> Self {
+        Self {
+            app: context.app.clone(),
+            caller: context.caller.clone(),
+            era: context.era,
+            id: asked.id.to_owned(),
+            request_id: context.request_id.to_owned(),
+            server_info: context.server_info(),
+            method: asked.method.to_owned(),
+            params,
+            route,
+            client: asked.client,
+            log_level: asked.log_level,
+            token: asked.token,
+            timeout: context.app.upstreams.timeout(call.exchange.upstream()),
+            call: Some(call),
+            out: VecDeque::new(),
+            pending: Pending::Nothing,
+            rounds: 0,
+            running: None,
+        }
+    }
+
+    /// The call, while there is one: not after it was parked.
+    fn call(&mut self) -> Result<&mut Recorded> {
+        self.call.as_mut().ok_or_else(over)
+    }
+
+    /// Gives a legacy upstream the input that it waited for.
+    async fn take_up(&mut self, params: &Object<'_>, questions: &[String]) -> Result<()> {
+        let timeout = self.timeout;
+        self.call()?.exchange.extend(timeout);
+        let answers = params.get("inputResponses").unwrap_or("{}");
+        let answers = Object::parse(answers).map_err(|error| Error::invalid("inputResponses", error.to_string()))?;
+        let given = questions.iter().enumerate().map(|(n, question)| {
+            let key = state::input(n);
+            let missing = || Error::invalid("inputResponses", format!("`inputResponses` must hold an answer under the name `{key}`."));
+            Ok((question, answers.get(&key).ok_or_else(missing)?))
+        });
+        for (question, answer) in given.collect::<Result<Vec<_>>>()? {
+            self.call()?.exchange.answer(question, Ok(answer)).await?;
+        }
+        Ok(())
+    }
+
+    /// What the client is told next; after [`Said::Last`] there is nothing more.
+    pub async fn step(&mut self) -> Said {
+        loop {
+            if let Some(message) = self.out.pop_front() {
+                return Said::Message(message);
+            }
+            let running = self.running.take();
+            let advanced = unless_cancelled(running.as_ref(), Box::pin(self.advance())).await;
+            self.running = running;
+            match advanced {
+                Ok(Some(last)) => return last,
+                Ok(None) => {}
+                Err(error) => return self.failed(&error),
+            }
+        }
+    }
+
+    /// The response alone, for who hears nothing before it.
+    pub async fn last(&mut self) -> Vec<u8> {
+        loop {
+            if let Said::Last(_, bytes) = self.step().await {
+                return bytes;
+            }
+        }
+    }
+
+    async fn advance(&mut self) -> Result<Option<Said>> {
+        match mem::replace(&mut self.pending, Pending::Nothing) {
+            Pending::Nothing => {}
+            Pending::Question(id, mut question) => {
+                let answer = question.answer().await.unwrap_or_else(|| Err(no_answer()));
+                let timeout = self.timeout;
+                self.call()?.exchange.extend(timeout);
+                self.call()?.exchange.answer(&id, answer.as_deref().map_err(String::as_str)).await?;
+                return Ok(None);
+            }
+            Pending::Inputs(questions, state) => return self.repeat(questions, state).await,
+        }
+        match self.call()?.next().await? {
+            Heard::Notification { method, params } => {
+                self.notified(&method, params);
+                Ok(None)
+            }
+            Heard::Request { id, method, params } => self.questioned(id, &method, &params).await,
+            Heard::Done(Ok(result)) => self.finished(result),
+            Heard::Done(Err(error)) => {
+                let (http, error) = bridge::error(&self.method, &error, self.towards()).map_err(Error::internal)?;
+                Ok(Some(Said::Last(http, write::failure(&self.id, &error))))
+            }
+        }
+    }
+
+    fn towards(&self) -> Towards {
+        if self.era.is_modern() { Towards::Modern } else { Towards::Legacy }
+    }
+
+    /// Something that the upstream tells during the call.
+    fn notified(&mut self, method: &str, params: String) {
+        let params = match method {
+            "notifications/progress" => {
+                let Some(token) = &self.token else { return };
+                let Ok(mut object) = Object::parse(&params) else { return };
+                object.set("progressToken", token.as_str());
+                object.to_string()
+            }
+            "notifications/message" if !self.wants_log(&params) => return,
+            "notifications/cancelled" => return,
+            _ => match news(method, String::new()) {
+                // Changes belong on the stream of those who listen. Everybody's list is asked for again.
+                Some(News::Tools | News::Prompts | News::Resources) => {
+                    let Some(call) = &self.call else { return };
+                    let (app, upstream) = (self.app.clone(), call.exchange.upstream().clone());
+                    tokio::spawn(async move { changed(&app, &upstream).await });
+                    return;
+                }
+                _ => params,
+            },
+        };
+        self.out.push_back(write::notification(method, params.as_bytes()));
+    }
+
+    fn wants_log(&self, params: &str) -> bool {
+        let Ok(object) = Object::parse(params) else { return false };
+        let rank = |level: &str| LOG_LEVELS.iter().position(|known| *known == level);
+        let level = object.text("level").and_then(|level| rank(&level));
+        match (&self.log_level, self.era.is_modern()) {
+            // A modern client opts in; a legacy one that set no level gets what the upstream chooses to send.
+            (None, is_modern) => !is_modern,
+            (Some(lowest), _) => level >= rank(lowest),
+        }
+    }
+
+    /// Something that a legacy upstream asks its client.
+    async fn questioned(&mut self, id: String, method: &str, params: &str) -> Result<Option<Said>> {
+        if !bridge::can(&self.client.capabilities, method, params) {
+            return match bridge::capability(method).filter(|_| self.era.is_modern()) {
+                // The modern era has an error for this, and the call cannot go on.
+                Some(required) => {
+                    let fault = Fault::missing_capability(required);
+                    Ok(Some(Said::Last(fault.http, write::error(Some(&self.id), &fault))))
+                }
+                None => self.call()?.exchange.refuse(&id, method).await.map(|()| None),
+            };
+        }
+        if self.era.is_modern() {
+            return self.gather(id, method, params).await.map(Some);
+        }
+        let question = self.ask(method, params);
+        self.pending = Pending::Question(id, question);
+        Ok(None)
+    }
+
+    /// Takes together what a legacy upstream asks at once, so that the modern client is asked once.
+    async fn gather(&mut self, id: String, method: &str, params: &str) -> Result<Said> {
+        let request = |n: usize, method: &str, params: &str| bridge::InputRequest {
+            key: state::input(n),
+            method: method.to_owned(),
+            params: params.to_owned(),
+        };
+        let (mut ids, mut requests) = (vec![id], vec![request(0, method, params)]);
+        while requests.len() < bridge::MAX_INPUTS {
+            let Ok(heard) = tokio::time::timeout(AT_ONCE, self.call()?.next()).await else { break };
+            match heard? {
+                Heard::Request { id, method, params } if bridge::can(&self.client.capabilities, &method, &params) => {
+                    requests.push(request(requests.len(), &method, &params));
+                    ids.push(id);
+                }
+                Heard::Request { id, method, .. } => self.call()?.exchange.refuse(&id, &method).await?,
+                Heard::Notification { method, params } => self.notified(&method, params),
+                // It did not wait for the answers.
+                Heard::Done(outcome) => {
+                    let outcome = outcome.map_err(|error| refused(&self.route.connector_id, &error))?;
+                    return self.finished(outcome)?.ok_or_else(over);
+                }
+            }
+        }
+        self.park(ids, requests)
+    }
+
+    /// Sends a question to a legacy client, on the stream of its own request.
+    fn ask(&mut self, method: &str, params: &str) -> Question {
+        let question = self.app.upstreams.waiting().ask(&owner(&self.caller, &self.client.lane));
+        self.out.push_back(bridge::request(&quoted(&question.id), method, params).into_bytes());
+        question
+    }
+
+    /// Keeps the call of a legacy upstream, and asks the modern client to come back with the inputs.
+    fn park(&mut self, questions: Vec<String>, requests: Vec<bridge::InputRequest>) -> Result<Said> {
+        let binding = Binding::new(&self.caller, &self.route.connector_id, &self.method, &self.params)?;
+        let Some(call) = self.call.take() else { return Err(over()) };
+        let name = self.app.upstreams.waiting().park(&self.caller.principal.label(), call, questions)?;
+        let state = Some(binding.seal(&self.app, &State::Parked { name })?);
+        let result = bridge::ask_for_inputs(&InputRequired { requests, state }, &self.server_info);
+        Ok(Said::Last(200, write::result(&self.id, result.as_bytes())))
+    }
+
+    /// Sends the request of a legacy client again, with the inputs that a modern upstream asked for.
+    async fn repeat(&mut self, questions: Vec<(String, Question)>, state: Option<String>) -> Result<Option<Said>> {
+        let mut answers = Vec::with_capacity(questions.len());
+        for (key, mut question) in questions {
+            match question.answer().await.unwrap_or_else(|| Err(no_answer())) {
+                Ok(answer) => answers.push((key, answer)),
+                // The modern era has no word for a client that fails to answer: the call ends with the client's own error.
+                Err(error) => return Ok(Some(Said::Last(200, write::failure(&self.id, &error)))),
+            }
+        }
+        let params = bridge::with_inputs(&self.params, &answers, state.as_deref()).map_err(Error::internal)?;
+        let asked = Asked {
+            id: &self.id.clone(),
+            method: &self.method.clone(),
+            params: &self.id.clone(),
+            client: self.client.clone(),
+            log_level: self.log_level.clone(),
+            token: None,
+        };
+        let call = Self::send(&self.app, &self.caller, &self.request_id, &asked, &self.route, &params, state.as_deref()).await?;
+        self.call = Some(call);
+        Ok(None)
+    }
+
+    /// The upstream's result, in the words of the client's era.
+    fn finished(&mut self, result: String) -> Result<Option<Said>> {
+        let exchange = &self.call()?.exchange;
+        let (is_modern, name) = (exchange.is_modern, exchange.upstream().name.clone());
+        let wrong = |what: String| Error::new(Kind::PlatformFailed, format!("{name} answered in a way that cannot be read: {what}."));
+        let unreadable = |error: amalgam_protocol::strict::StrictError| wrong(error.to_string());
+        let asked = if is_modern { bridge::input_required(&result).map_err(wrong)? } else { None };
+        let result: Cow<'_, str> = match (self.era.is_modern(), asked) {
+            (true, None) if is_modern => {
+                let known = Object::parse(&self.params).ok().and_then(|params| params.text("taskId").map(Cow::into_owned));
+                let renamed = task::renamed(&self.app, &self.caller, &self.route.connector_id, known.as_deref(), &result)?;
+                renamed.map_or(Cow::Borrowed(&*result), Cow::Owned)
+            }
+            (true, None) => Cow::Owned(bridge::modern_result(&self.method, &result, &self.server_info).map_err(unreadable)?),
+            (true, Some(asked)) => match asked.state {
+                Some(state) => {
+                    let binding = Binding::new(&self.caller, &self.route.connector_id, &self.method, &self.params)?;
+                    let sealed = binding.seal(&self.app, &State::Upstream { state })?;
+                    let mut object = Object::parse(&result).map_err(unreadable)?;
+                    object.set_text("requestState", &sealed);
+                    Cow::Owned(object.to_string())
+                }
+                None => Cow::Borrowed(&result),
+            },
+            (false, None) => bridge::legacy_result(&result).map_err(unreadable)?,
+            (false, Some(asked)) => {
+                self.rounds += 1;
+                if self.rounds > MAX_ROUNDS {
+                    return Err(wrong(format!("it asked for inputs {MAX_ROUNDS} times in a row")));
+                }
+                if let Some(request) =
+                    asked.requests.iter().find(|request| !bridge::can(&self.client.capabilities, &request.method, &request.params))
+                {
+                    return Err(wrong(format!("it asks for {}, which the client does not offer", request.method)));
+                }
+                let questions =
+                    asked.requests.into_iter().map(|request| (request.key, self.ask(&request.method, &request.params))).collect();
+                self.pending = Pending::Inputs(questions, asked.state);
+                return Ok(None);
+            }
+        };
+        Ok(Some(Said::Last(200, write::result(&self.id, result.as_bytes()))))
+    }
+
+    /// What the client is told of a failure of ours or the upstream's.
+    fn failed(&self, error: &Error) -> Said {
+        error.log(&self.request_id);
+        let (http, bytes) = failure(self.era, &self.id, &self.method, &self.server_info, error);
+        Said::Last(http, bytes)
+    }
+}
+
+/// What comes of it, unless the client cancels the request first.
+async fn unless_cancelled<T>(running: Option<&Cancellable>, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let cancelled = async {
+        match running {
+            Some(running) => running.token.cancelled().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        done = work => done,
+        () = cancelled => Err(Error::new(Kind::InvalidRequest, "The request was cancelled by its client.")),
+    }
+}
+
+/// A failure as its client is told: a tool's in its result, any other as an error of the protocol.
+pub fn failure(era: Era, id: &RawValue, method: &str, server_info: &str, error: &Error) -> (u16, Vec<u8>) {
+    let is_protocol = error.kind == Kind::InvalidRequest;
+    if method == "tools/call" && !is_protocol {
+        return (200, write::text_result(era, id, server_info.as_bytes(), &error.message, true, &[]));
+    }
+    let fault = if error.kind == Kind::Forbidden { Fault::invalid_params(error.message.clone()) } else { super::fault(error) };
+    (fault.http, write::error(Some(id), &fault))
+}
+
+/// Asks an upstream again what it offers, and tells those who listen.
+async fn changed(app: &App, upstream: &Arc<Upstream>) {
+    refreshed(app, upstream).await;
+    app.announce(Change::Connectors(upstream.owner.account.clone()));
+}
+
+/// Asks an upstream again what it offers. What it offered last stays where it cannot be asked.
+pub async fn refreshed(app: &App, upstream: &Arc<Upstream>) {
+    if let Err(error) = app.upstreams.refresh(upstream).await {
+        tracing::warn!(upstream = upstream.id, error = %error, "an upstream does not say what it offers now");
+    }
+}
+
+/// Who may answer a question: the same caller in the same session.
+pub fn owner(caller: &Caller, lane: &str) -> String {
+    format!("{}\n{}\n{}\n{lane}", caller.scope.account, caller.principal.label(), caller.scope.user)
+}
+
+/// Nobody asks a call that was parked or has ended.
+fn over() -> Error {
+    Error::internal("a call was used after its end")
+}
+
+fn no_answer() -> String {
+    "{\"code\":-32000,\"message\":\"The client did not answer in time.\"}".to_owned()
+}

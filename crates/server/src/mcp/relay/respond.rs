@@ -1,0 +1,66 @@
+//! From what a relay says to HTTP: JSON where the response comes first, else an event stream.
+
+use std::{convert::Infallible, time::Duration};
+
+use amalgam_protocol::respond::{KEEP_ALIVE, sse_event};
+use axum::{body::Body, response::Response};
+use bytes::Bytes;
+use futures_util::stream;
+use http::{HeaderValue, StatusCode, header};
+use tokio::sync::mpsc;
+
+use super::{Relay, Said};
+
+/// How often a silent stream says that it lives.
+const PULSE: Duration = Duration::from_secs(15);
+/// Messages that may wait for a slow reader; then the upstream waits too.
+const QUEUE: usize = 16;
+
+/// The HTTP response. Dropping it, as when the client goes away, cancels the call.
+pub async fn respond(mut relay: Box<Relay>) -> Response {
+    let first = match relay.step().await {
+        Said::Last(status, bytes) => {
+            let mut response = Response::new(Body::from(bytes));
+            *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            return response;
+        }
+        Said::Message(message) => message,
+    };
+    let (sender, receiver) = mpsc::channel(QUEUE);
+    tokio::spawn(run(relay, first, sender));
+    let events = stream::unfold(receiver, |mut receiver: mpsc::Receiver<Bytes>| async move {
+        let event = match tokio::time::timeout(PULSE, receiver.recv()).await {
+            Ok(event) => event?,
+            Err(_) => Bytes::from_static(KEEP_ALIVE),
+        };
+        Some((Ok::<_, Infallible>(event), receiver))
+    });
+    let mut response = Response::new(Body::from_stream(events));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}
+
+async fn run(mut relay: Box<Relay>, first: Vec<u8>, sender: mpsc::Sender<Bytes>) {
+    let gone = sender.clone();
+    let all = async {
+        let mut next = Said::Message(first);
+        loop {
+            let (bytes, is_last) = match &next {
+                Said::Message(bytes) => (bytes, false),
+                Said::Last(_, bytes) => (bytes, true),
+            };
+            if sender.send(sse_event(bytes).into()).await.is_err() || is_last {
+                return;
+            }
+            next = relay.step().await;
+        }
+    };
+    tokio::select! {
+        () = all => {}
+        () = gone.closed() => {}
+    }
+}

@@ -1,0 +1,205 @@
+//! Which eras an upstream speaks: found out once, remembered, and found out again when what is remembered fails.
+
+use std::sync::Arc;
+
+use ::http::{HeaderMap, HeaderValue};
+use amalgam_protocol::{
+    bridge::{self, Envelope, Outgoing},
+    fault::UNSUPPORTED_VERSION,
+    revision::LATEST,
+    splice::Object,
+};
+use tokio::time::Instant;
+
+use super::{
+    Demand, Key, Shared,
+    exchange::Exchange,
+    http::{self, Body},
+    message::{self, Heard, failed},
+    pipe::Pipe,
+    session::{Session, text_of},
+};
+use crate::{
+    error::{Error, Kind, Result},
+    store::upstreams::{Transport, Upstream},
+};
+
+/// What is known of an upstream's eras.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Eras {
+    pub modern: Option<bool>,
+    pub legacy: Option<bool>,
+}
+
+/// An upstream does not take the first message of an era; in its words, if it said any.
+#[derive(Debug)]
+pub struct NotSpoken(pub String);
+
+impl NotSpoken {
+    /// An HTTP status by which upstreams refuse what they do not know. Those that say something else are none.
+    pub fn of_status(status: u16, body: &Body) -> Option<Self> {
+        match status {
+            200..=299 | 401 | 403 | 429 | 502..=504 => None,
+            _ => Some(Self(format!("HTTP {status}{}", said(text_of(body))))),
+        }
+    }
+
+    /// An error in the words of JSON-RPC.
+    pub fn by_error(error: &str) -> Self {
+        let text = Object::parse(error).ok().and_then(|error| error.text("message").map(|text| text.into_owned()));
+        Self(text.unwrap_or_default().chars().take(200).collect())
+    }
+}
+
+/// The sentence of a JSON-RPC error, if a body holds one.
+pub fn said(body: &[u8]) -> String {
+    let Ok(text) = std::str::from_utf8(body) else { return String::new() };
+    match message::read(text).ok().and_then(|mut all| all.pop()).map(|message| message.heard) {
+        Some(Heard::Done(Err(error))) => {
+            let NotSpoken(words) = NotSpoken::by_error(&error);
+            if words.is_empty() { words } else { format!(": {}", words.trim_end_matches('.')) }
+        }
+        _ => String::new(),
+    }
+}
+
+/// The era that a call uses, with its session where it has one.
+pub enum Chosen {
+    Modern,
+    Legacy(Arc<Session>),
+    Pipe(Arc<Pipe>),
+}
+
+impl Shared {
+    fn eras_of(&self, upstream: &Upstream) -> Eras {
+        self.eras.get(&(upstream.id.clone(), upstream.updated_at)).unwrap_or_default()
+    }
+
+    fn remember(&self, upstream: &Upstream, change: impl FnOnce(&mut Eras)) {
+        let mut eras = self.eras_of(upstream);
+        change(&mut eras);
+        self.eras.insert((upstream.id.clone(), upstream.updated_at), eras);
+    }
+
+    /// What is remembered has turned out wrong.
+    pub fn forget_eras(&self, upstream: &Upstream) {
+        self.eras.invalidate(&(upstream.id.clone(), upstream.updated_at));
+    }
+
+    /// Chooses the client's own era where the upstream speaks it, else the other one.
+    pub async fn choose(self: &Arc<Self>, demand: &Demand<'_>, key: &Key, until: Instant) -> Result<Chosen> {
+        let upstream = demand.upstream;
+        if upstream.transport != Transport::StreamableHttp {
+            return self.pipe(upstream, &demand.client.clone(), until).await.map(Chosen::Pipe);
+        }
+        if demand.client.is_legacy {
+            let legacy = self.legacy(upstream, key, until).await?;
+            return match legacy {
+                Ok(session) => Ok(Chosen::Legacy(session)),
+                Err(NotSpoken(old)) => match self.modern(upstream, until).await? {
+                    Ok(()) => Ok(Chosen::Modern),
+                    Err(NotSpoken(new)) => Err(neither(upstream, &old, &new)),
+                },
+            };
+        }
+        match self.modern(upstream, until).await? {
+            Ok(()) => Ok(Chosen::Modern),
+            Err(NotSpoken(new)) => match self.legacy(upstream, key, until).await? {
+                Ok(session) => Ok(Chosen::Legacy(session)),
+                Err(NotSpoken(old)) => Err(neither(upstream, &old, &new)),
+            },
+        }
+    }
+
+    async fn legacy(self: &Arc<Self>, upstream: &Arc<Upstream>, key: &Key, until: Instant) -> Result<Result<Arc<Session>, NotSpoken>> {
+        if self.eras_of(upstream).legacy == Some(false) {
+            return Ok(Err(NotSpoken("it has no initialize".to_owned())));
+        }
+        let found = self.session(upstream, key, until).await?;
+        self.remember(upstream, |eras| eras.legacy = Some(found.is_ok()));
+        if found.is_err() && self.eras_of(upstream).modern == Some(false) {
+            // It spoke neither: nothing that is remembered helps the next call.
+            self.forget_eras(upstream);
+        }
+        Ok(found)
+    }
+
+    async fn modern(self: &Arc<Self>, upstream: &Arc<Upstream>, until: Instant) -> Result<Result<(), NotSpoken>> {
+        match self.eras_of(upstream).modern {
+            Some(true) => Ok(Ok(())),
+            Some(false) => Ok(Err(NotSpoken("it has no server/discover".to_owned()))),
+            None => Ok(Box::pin(self.discover(upstream, until)).await?.map(|_| ())),
+        }
+    }
+
+    /// Asks `server/discover`; its result, or that the upstream does not know it. One that refuses our revision and names it among those
+    /// that it has is asked once more.
+    pub async fn discover(self: &Arc<Self>, upstream: &Arc<Upstream>, until: Instant) -> Result<Result<String, NotSpoken>> {
+        let mut outcome = self.discover_once(upstream, until).await?;
+        if outcome.as_ref().is_err_and(|NotSpoken(words)| words == SAME_REVISION) {
+            outcome = self.discover_once(upstream, until).await?;
+        }
+        self.remember(upstream, |eras| eras.modern = Some(outcome.is_ok()));
+        Ok(outcome)
+    }
+
+    async fn discover_once(self: &Arc<Self>, upstream: &Arc<Upstream>, until: Instant) -> Result<Result<String, NotSpoken>> {
+        let envelope = Envelope { version: LATEST.as_str(), capabilities: "{}", info: super::OUR_INFO, log_level: None };
+        let params = bridge::outgoing("{}", &Outgoing { envelope: Some(envelope), ..Outgoing::default() }).map_err(Error::internal)?;
+        let id = self.next_id();
+        let message = bridge::request(&id, "server/discover", &params);
+        let answer = self.post(upstream, &upstream.url, modern_headers("server/discover", None)?, message, until).await?;
+        Ok(match NotSpoken::of_status(answer.status, &answer.body) {
+            Some(_) if names_our_revision(text_of(&answer.body)) => Err(NotSpoken(SAME_REVISION.to_owned())),
+            Some(not_spoken) => Err(not_spoken),
+            None => {
+                let mut exchange = Exchange::of_answer(self, upstream, &id, answer, until)?;
+                exchange
+                    .done()
+                    .await?
+                    .map_err(|error| NotSpoken::by_error(&error))
+                    .and_then(|result| speaks_modern(&result).map(|()| result))
+            }
+        })
+    }
+}
+
+/// What is said of an upstream that refuses the revision that it names.
+const SAME_REVISION: &str = "it refuses the revision that it names";
+
+/// Whether an error refuses a revision and names ours among those that are served.
+fn names_our_revision(body: &[u8]) -> bool {
+    let error = std::str::from_utf8(body).ok().and_then(|text| message::read(text).ok()).and_then(|mut all| all.pop());
+    let Some(Heard::Done(Err(error))) = error.map(|message| message.heard) else { return false };
+    is_version_refused(&error) && error.contains(&amalgam_protocol::splice::quoted(LATEST.as_str()))
+}
+
+fn speaks_modern(result: &str) -> Result<(), NotSpoken> {
+    let object = Object::parse(result).map_err(|error| NotSpoken(error.to_string()))?;
+    let versions = object.get("supportedVersions").and_then(amalgam_protocol::splice::elements).unwrap_or_default();
+    let wanted = amalgam_protocol::splice::quoted(LATEST.as_str());
+    if versions.contains(&wanted.as_str()) { Ok(()) } else { Err(NotSpoken(format!("it does not list {LATEST}"))) }
+}
+
+/// The headers of a modern request.
+pub fn modern_headers(method: &str, name: Option<&str>) -> Result<HeaderMap> {
+    let mut headers = HeaderMap::with_capacity(6);
+    headers.insert("mcp-protocol-version", HeaderValue::from_static(LATEST.as_str()));
+    headers.insert("mcp-method", http::header(method)?);
+    if let Some(name) = name {
+        headers.insert("mcp-name", http::header(name)?);
+    }
+    Ok(headers)
+}
+
+/// Whether an error says that the upstream does not serve the revision that was spoken.
+pub fn is_version_refused(error: &str) -> bool {
+    let code = Object::parse(error).ok().and_then(|error| error.get("code").and_then(|code| code.parse::<i64>().ok()));
+    code == Some(UNSUPPORTED_VERSION)
+}
+
+fn neither(upstream: &Arc<Upstream>, old: &str, new: &str) -> Error {
+    let error =
+        failed(upstream, format_args!("does not answer as an MCP server at its address (server/discover: {new}; initialize: {old})"));
+    Error { kind: Kind::PlatformFailed, ..error }
+}

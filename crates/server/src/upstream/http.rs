@@ -1,0 +1,179 @@
+//! One message to an upstream by HTTP, and what comes back: nothing, JSON, or an event stream.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use amalgam_protocol::sse::{Decoder, Event};
+use bytes::{Bytes, BytesMut};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method,
+    header::{ACCEPT, CONTENT_TYPE},
+};
+use tokio::time::Instant;
+
+use super::{
+    Shared,
+    message::{failed, late},
+};
+use crate::{
+    egress::{EgressErrorKind, IncomingBody, OutgoingRequest},
+    error::{Error, Kind, Result},
+    store::upstreams::Upstream,
+};
+
+/// What an upstream answered to one HTTP request.
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Body,
+}
+
+/// The body of an answer.
+pub enum Body {
+    /// Read whole; not an event stream.
+    Whole(Bytes),
+    /// Events, as they come.
+    Events(Box<Events>),
+}
+
+/// An open event stream.
+pub struct Events {
+    body: IncomingBody,
+    decoder: Decoder,
+    ready: VecDeque<Event>,
+    /// The id to resume after.
+    pub last_id: Option<String>,
+}
+
+impl Events {
+    /// The next event; `None` at the end of the stream. Safe to cancel.
+    ///
+    /// # Errors
+    /// What is wrong, without its subject.
+    pub async fn next(&mut self) -> Result<Option<Event>, String> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                self.last_id.clone_from(&event.id);
+                return Ok(Some(event));
+            }
+            let Some(piece) = self.body.chunk().await.map_err(|error| strip(&error.to_string()))? else { return Ok(None) };
+            let mut events = Vec::new();
+            self.decoder.feed(&piece, &mut events).map_err(|error| format!("sent what cannot be read: {error}"))?;
+            self.ready.extend(events);
+        }
+    }
+
+    /// How long to wait before the stream is opened again.
+    pub fn retry(&self) -> Option<Duration> {
+        self.decoder.retry_ms().map(Duration::from_millis)
+    }
+}
+
+/// A sentence of `egress` begins with the host; ours begin with the name that the upstream has here.
+fn strip(sentence: &str) -> String {
+    sentence.split_once(' ').map_or_else(|| sentence.to_owned(), |(_, rest)| rest.to_owned())
+}
+
+/// One HTTP request to an upstream.
+pub struct Ask<'a> {
+    /// GET, POST or DELETE.
+    pub method: Method,
+    /// The upstream's address, or the one that it named itself.
+    pub url: &'a str,
+    /// Beside those that every request has.
+    pub headers: HeaderMap,
+    /// A JSON-RPC message; empty for none.
+    pub body: Bytes,
+    /// Until the answer's headers, and where it is read whole until its end.
+    pub until: Instant,
+    /// The longest body, or event stream, in bytes.
+    pub max_bytes: usize,
+}
+
+impl Shared {
+    /// Sends it. The owner's headers are in the clear from here to the end of this function.
+    pub async fn http(&self, upstream: &Arc<Upstream>, ask: Ask<'_>) -> Result<Answer> {
+        let mut headers = self.manual_headers(upstream)?;
+        // Computed after configured: what the protocol says cannot be overridden.
+        headers.extend(ask.headers);
+        headers.entry(ACCEPT).or_insert(HeaderValue::from_static("application/json, text/event-stream"));
+        if !ask.body.is_empty() {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        let left = ask.until.saturating_duration_since(Instant::now());
+        let mut again = true;
+        let incoming = loop {
+            let request = OutgoingRequest {
+                method: ask.method.clone(),
+                url: ask.url,
+                headers: headers.clone(),
+                body: ask.body.clone(),
+                timeout: left,
+                max_response_bytes: ask.max_bytes,
+                follow_redirects: true,
+                // Arguments and headers are meant for this upstream alone.
+                credential_bound: true,
+            };
+            match self.egress.send_streaming(request).await {
+                // Nothing was sent, so that a second attempt cannot do anything twice.
+                Err(error) if std::mem::take(&mut again) && error.is_retryable_before_send() => {}
+                Err(error) => {
+                    let kind = match error.kind() {
+                        EgressErrorKind::Timeout(_) => return Err(late(upstream)),
+                        EgressErrorKind::Invalid(_) | EgressErrorKind::Forbidden => Kind::PlatformRefused,
+                        _ => Kind::PlatformFailed,
+                    };
+                    let sentence = format!("{} cannot be reached: {error}.", upstream.name);
+                    return Err(Error { cause: Some(error.cause().to_owned().into()), ..Error::new(kind, sentence) });
+                }
+                Ok(incoming) => break incoming,
+            }
+        };
+        let kind = incoming.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let is_stream = kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("text/event-stream");
+        let (status, mut body) = (incoming.status.as_u16(), incoming.body);
+        let body = if is_stream && (200..300).contains(&status) {
+            let limit = self.max_message;
+            Body::Events(Box::new(Events { body, decoder: Decoder::new(limit), ready: VecDeque::new(), last_id: None }))
+        } else {
+            let whole = tokio::time::timeout_at(ask.until, whole(&mut body)).await.map_err(|_| late(upstream))?;
+            Body::Whole(whole.map_err(|what| failed(upstream, what))?)
+        };
+        Ok(Answer { status, headers: incoming.headers, body })
+    }
+
+    /// The headers that the owner entered.
+    fn manual_headers(&self, upstream: &Upstream) -> Result<HeaderMap> {
+        let mut headers = HeaderMap::new();
+        if let Some(secret) = self.store.open_headers(upstream)? {
+            let entered: serde_json::Map<String, serde_json::Value> =
+                serde_json::from_str(secret.expose()).map_err(|_| Error::internal("the headers of an upstream are not JSON"))?;
+            for (name, value) in &entered {
+                let name = HeaderName::try_from(name.as_str()).map_err(Error::internal)?;
+                let mut value = HeaderValue::try_from(value.as_str().unwrap_or_default()).map_err(Error::internal)?;
+                value.set_sensitive(true);
+                headers.insert(name, value);
+            }
+        }
+        Ok(headers)
+    }
+}
+
+async fn whole(body: &mut IncomingBody) -> Result<Bytes, String> {
+    let mut chunk = async || body.chunk().await.map_err(|error| strip(&error.to_string()));
+    let Some(first) = chunk().await? else { return Ok(Bytes::new()) };
+    let Some(second) = chunk().await? else { return Ok(first) };
+    let mut all = BytesMut::from(&*first);
+    all.extend_from_slice(&second);
+    while let Some(piece) = chunk().await? {
+        all.extend_from_slice(&piece);
+    }
+    Ok(all.freeze())
+}
+
+/// A header value from text that a message has, in the form that a header can carry (SEP-2243).
+pub fn header(text: &str) -> Result<HeaderValue> {
+    HeaderValue::try_from(amalgam_protocol::header::encoded(text).as_ref()).map_err(Error::internal)
+}

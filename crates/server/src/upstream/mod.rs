@@ -1,0 +1,302 @@
+//! The client of other MCP servers: one call to one upstream, whatever transport and era it speaks.
+//!
+//! A call passes, in this order: a place is taken (`health`), the era is chosen (`era`), a session or process is opened or taken from
+//! those that are open (`session`, `pipe`), the message goes out (`http`, `pipe`), and what comes back is read message by message
+//! (`exchange`). What is open belongs to one account, effective user, upstream configuration and set of client capabilities.
+
+mod era;
+mod exchange;
+mod health;
+mod http;
+mod message;
+mod offer;
+mod pipe;
+mod recorded;
+mod session;
+mod sse;
+mod stdio;
+mod waiting;
+mod watch;
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use amalgam_protocol::param_header::ParamHeader;
+use moka::sync::Cache;
+use tokio::{
+    sync::{OnceCell, Semaphore},
+    time::Instant,
+};
+
+use self::{era::Eras, health::Health, pipe::Pipe, session::Session, stdio::Stderr};
+pub use self::{
+    exchange::Exchange,
+    health::Report,
+    message::Heard,
+    recorded::{Recorded, Trail},
+    waiting::{Cancellable, Question, Waiting},
+    watch::{News, Wanted, news},
+};
+use crate::{
+    config::{Config, Process},
+    egress::Egress,
+    error::Result,
+    store::{
+        Scope, Store,
+        upstreams::{Transport, Upstream},
+    },
+};
+
+/// Sessions and processes that are open at once on this node.
+const MAX_LINKS: u64 = 10_000;
+/// Processes that run at once on this node.
+const MAX_PROCESSES: usize = 128;
+/// An unused session is ended after this time.
+const LINK_IDLE: Duration = Duration::from_secs(10 * 60);
+/// Calls to one upstream at once, unless it says otherwise.
+const CONCURRENCY: usize = 64;
+
+/// For whom a call is made and what that client can do; the upstream sees nothing else of it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Client {
+    /// Account and effective user.
+    pub scope: Scope,
+    /// `ClientCapabilities`, JSON.
+    pub capabilities: Arc<str>,
+    /// `Implementation`, JSON.
+    pub info: Arc<str>,
+    /// It speaks a revision with a handshake: where the upstream has both eras, the same one is used.
+    pub is_legacy: bool,
+    /// Keeps what belongs to one session apart from the user's other sessions; empty where there is no session.
+    pub lane: Arc<str>,
+}
+
+impl Client {
+    /// A client that can do nothing but read answers, such as a REST call.
+    pub fn plain(scope: &Scope) -> Self {
+        Self { scope: scope.clone(), capabilities: "{}".into(), info: OUR_INFO.into(), is_legacy: false, lane: "".into() }
+    }
+}
+
+/// How we present ourselves where no client has.
+pub const OUR_INFO: &str = concat!("{\"name\":\"amalgam\",\"version\":\"", env!("CARGO_PKG_VERSION"), "\"}");
+
+/// One call.
+pub struct Demand<'a> {
+    /// To whom.
+    pub upstream: &'a Arc<Upstream>,
+    /// For whom.
+    pub client: &'a Client,
+    /// The method, of either era.
+    pub method: &'a str,
+    /// The parameters as the client sent them: JSON.
+    pub params: &'a str,
+    /// Another value for the member that names the target.
+    pub renamed: Option<(&'static str, &'a str)>,
+    /// The upstream's own `requestState`.
+    pub request_state: Option<&'a str>,
+    /// The lowest level of log messages that are wanted.
+    pub log_level: Option<&'a str>,
+    /// The arguments that headers repeat.
+    pub headers: &'a [ParamHeader],
+    /// For the whole call.
+    pub timeout: Duration,
+}
+
+/// The client. Cheap to clone.
+#[derive(Clone)]
+pub struct Upstreams(Arc<Shared>);
+
+/// What all calls share.
+pub struct Shared {
+    store: Arc<Store>,
+    egress: Egress,
+    max_message: usize,
+    timeout: Duration,
+    eras: Cache<(String, i64), Eras>,
+    health: Cache<String, Arc<Health>>,
+    sessions: Cache<Key, Arc<OnceCell<Arc<Session>>>>,
+    pipes: Cache<Key, Arc<OnceCell<Arc<Pipe>>>>,
+    processes: BTreeMap<String, Process>,
+    process_places: Arc<Semaphore>,
+    stderr: Cache<String, Arc<Stderr>>,
+    freshening: Cache<String, Arc<tokio::sync::Mutex<Option<Instant>>>>,
+    waiting: Arc<Waiting>,
+    next: AtomicU64,
+}
+
+/// What something open is kept under: nothing that differs here is ever shared.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Key {
+    upstream: String,
+    updated_at: i64,
+    client: Client,
+}
+
+impl Key {
+    fn of(demand: &Demand<'_>) -> Self {
+        Self { upstream: demand.upstream.id.clone(), updated_at: demand.upstream.updated_at, client: demand.client.clone() }
+    }
+}
+
+impl Upstreams {
+    /// Knows no upstream yet.
+    pub fn new(store: Arc<Store>, egress: Egress, config: &Config) -> Self {
+        let hour = Duration::from_secs(60 * 60);
+        Self(Arc::new(Shared {
+            store,
+            egress,
+            max_message: config.max_response_bytes,
+            timeout: config.action_timeout,
+            eras: Cache::builder().max_capacity(10_000).time_to_live(hour).build(),
+            health: Cache::builder().max_capacity(10_000).time_to_idle(hour).build(),
+            sessions: Cache::builder().max_capacity(MAX_LINKS).time_to_idle(LINK_IDLE).build(),
+            pipes: Cache::builder().max_capacity(MAX_LINKS).time_to_idle(LINK_IDLE).build(),
+            processes: config.stdio.clone(),
+            process_places: Arc::new(Semaphore::new(MAX_PROCESSES)),
+            stderr: Cache::new(1_000),
+            freshening: Cache::new(10_000),
+            waiting: Arc::new(Waiting::new()),
+            next: AtomicU64::new(1),
+        }))
+    }
+
+    /// Begins a call. Dropping what it returns, or the call before that, cancels it at the upstream.
+    pub async fn begin(&self, demand: &Demand<'_>) -> Result<Exchange> {
+        self.0.begin(demand).await
+    }
+
+    /// Whether a call of this client reaches the upstream in the modern era.
+    pub async fn is_modern(&self, upstream: &Arc<Upstream>, client: &Client) -> Result<bool> {
+        let timeout = self.timeout(upstream);
+        let demand = Demand {
+            upstream,
+            client,
+            method: "",
+            params: "{}",
+            renamed: None,
+            request_state: None,
+            log_level: None,
+            headers: &[],
+            timeout,
+        };
+        Ok(match self.0.choose(&demand, &Key::of(&demand), Instant::now() + timeout).await? {
+            era::Chosen::Modern => true,
+            era::Chosen::Legacy(_) => false,
+            era::Chosen::Pipe(pipe) => pipe.greeting().is_some_and(|greeting| greeting.is_modern),
+        })
+    }
+
+    /// What waits for a client.
+    pub fn waiting(&self) -> &Arc<Waiting> {
+        &self.0.waiting
+    }
+
+    /// How an upstream is doing.
+    pub fn report(&self, upstream: &Upstream) -> Report {
+        self.0.health(upstream).report()
+    }
+
+    /// The last words of an upstream's processes.
+    pub fn stderr(&self, upstream: &Upstream) -> Option<String> {
+        self.0.stderr.get(&upstream.id).map(|kept| kept.text())
+    }
+
+    /// How long one call to an upstream may take.
+    pub fn timeout(&self, upstream: &Upstream) -> Duration {
+        upstream.settings.timeout_seconds.map_or(self.0.timeout, Duration::from_secs)
+    }
+
+    /// Ends what belongs to an upstream that was changed or removed.
+    pub fn forget(&self, upstream: &Upstream) {
+        self.0.health.invalidate(&upstream.id);
+        let sessions: Vec<_> = self.0.sessions.iter().filter(|(key, _)| key.upstream == upstream.id).collect();
+        for (key, _) in sessions {
+            self.0.sessions.invalidate(&*key);
+        }
+        let pipes: Vec<_> = self.0.pipes.iter().filter(|(key, _)| key.upstream == upstream.id).collect();
+        for (key, _) in pipes {
+            self.0.pipes.invalidate(&*key);
+        }
+        self.sweep();
+    }
+
+    /// Ends what was not used for a while. The caches let go of nothing by themselves while nobody uses them.
+    pub fn sweep(&self) {
+        self.0.sessions.run_pending_tasks();
+        self.0.pipes.run_pending_tasks();
+    }
+
+    /// Tells the legacy upstreams of a client's session something.
+    pub fn tell_lane(&self, lane: &str, method: &'static str) {
+        let open = self.0.sessions.iter().filter(|(key, _)| !lane.is_empty() && &*key.client.lane == lane);
+        for session in open.filter_map(|(_, cell)| cell.get().cloned()) {
+            let shared = self.0.clone();
+            tokio::spawn(async move {
+                let until = Instant::now() + shared.timeout;
+                if let Err(error) = shared.tell(&session, method, "{}", until).await {
+                    tracing::debug!(%error, method, "an upstream was not told");
+                }
+            });
+        }
+    }
+
+    /// Ends a client's session with all upstreams, because it has ended its own.
+    pub fn end_lane(&self, lane: &str) {
+        let sessions: Vec<_> = self.0.sessions.iter().filter(|(key, _)| &*key.client.lane == lane).collect();
+        for (key, _) in sessions {
+            self.0.sessions.invalidate(&*key);
+        }
+        self.sweep();
+    }
+}
+
+impl Shared {
+    /// The connection of a client to an upstream that is no plain HTTP, opened if there is none.
+    async fn pipe(self: &Arc<Self>, upstream: &Arc<Upstream>, client: &Client, until: Instant) -> Result<Arc<Pipe>> {
+        let process = upstream.url.strip_prefix("stdio:").and_then(|name| self.processes.get(name));
+        let client = match (upstream.transport, process) {
+            (Transport::Stdio, Some(process)) if process.shared => Client::plain(&upstream.owner),
+            // A process for each user, whatever sessions the user has.
+            (Transport::Stdio, _) => Client { lane: "".into(), is_legacy: false, info: OUR_INFO.into(), ..client.clone() },
+            _ => client.clone(),
+        };
+        let key = Key { upstream: upstream.id.clone(), updated_at: upstream.updated_at, client };
+        for _ in 0..2 {
+            let cell = self.pipes.get_with_by_ref(&key, Arc::default);
+            let open = async || {
+                let pipe = match upstream.transport {
+                    Transport::Stdio => self.start_process(upstream).await?,
+                    Transport::Sse | Transport::StreamableHttp => self.open_sse(upstream, until).await?,
+                };
+                pipe.greet(&key.client, upstream.transport == Transport::Stdio, until).await?;
+                Ok::<_, crate::error::Error>(pipe)
+            };
+            let pipe = cell.get_or_try_init(open).await?;
+            if !pipe.is_closed() {
+                return Ok(pipe.clone());
+            }
+            // Another call may have opened a new one in the meantime.
+            if self.pipes.get(&key).is_some_and(|known| Arc::ptr_eq(&known, &cell)) {
+                self.pipes.invalidate(&key);
+            }
+        }
+        Err(message::failed(upstream, "closes its connection at once"))
+    }
+
+    /// The next id of a request outside of any session: a call that is repeated is another request.
+    fn next_id(&self) -> String {
+        self.next.fetch_add(1, Ordering::Relaxed).to_string()
+    }
+
+    fn health(&self, upstream: &Upstream) -> Arc<Health> {
+        let places = upstream.settings.max_concurrency.unwrap_or(CONCURRENCY);
+        self.health.get_with_by_ref(&upstream.id, || Arc::new(Health::new(places)))
+    }
+}
