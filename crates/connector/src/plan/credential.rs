@@ -59,23 +59,23 @@ impl<'a> Source<'a> {
     fn place(&self) -> Result<Placed<'a>, ArgumentError> {
         let mut placed = Placed { secrets: self.secrets(), ..Placed::default() };
         for sent in self.scheme.placements() {
-            if sent.place == SecretPlace::Basic {
-                let encoded = self.basic(sent)?;
-                placed.headers.push(("Authorization", format!("Basic {encoded}")));
-                placed.secrets.push(encoded);
-                continue;
-            }
+            let list = match sent.place {
+                SecretPlace::Header => &mut placed.headers,
+                SecretPlace::Query => &mut placed.query,
+                SecretPlace::Path => &mut placed.path,
+                SecretPlace::Body => &mut placed.body,
+                SecretPlace::Basic => {
+                    let encoded = self.basic(sent)?;
+                    placed.headers.push(("Authorization", format!("Basic {encoded}")));
+                    placed.secrets.push(encoded);
+                    continue;
+                }
+            };
             let Some(value) = self.text(&sent.value)? else { continue };
             if !is_header_value(&value) {
                 // One rule for all places, so that a field moves between them without surprise.
                 return Err(unusable(&self.names(&sent.value), "holds a line break or another character that cannot be sent"));
             }
-            let list = match sent.place {
-                SecretPlace::Header | SecretPlace::Basic => &mut placed.headers,
-                SecretPlace::Query => &mut placed.query,
-                SecretPlace::Path => &mut placed.path,
-                SecretPlace::Body => &mut placed.body,
-            };
             list.push((sent.name.as_str(), value));
         }
         Ok(placed)

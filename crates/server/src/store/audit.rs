@@ -6,7 +6,7 @@ use http::StatusCode;
 
 use super::{
     Page, Scope, Store,
-    db::{InsertRows, Value, execute, fetch_all, fetch_optional},
+    db::{InsertRows, Value, execute, fetch_all, fetch_optional, is_refused},
 };
 use crate::error::Result;
 
@@ -114,8 +114,25 @@ pub struct Filter {
 }
 
 impl Store {
-    /// Writes a batch in one transaction, many rows to a statement. No scope: entries carry the one they were made under.
-    pub async fn write_audit(&self, entries: &[Entry]) -> Result<()> {
+    /// Writes a batch, and answers those entries that the database refuses for good: they cost only themselves. No scope: entries carry the
+    /// one they were made under.
+    pub async fn write_audit<'a>(&self, entries: &'a [Entry]) -> Result<Vec<&'a Entry>> {
+        let mut refused = Vec::new();
+        match self.insert_audit(entries).await {
+            Err(error) if is_refused(&error) => {}
+            written => return written.map(|()| refused),
+        }
+        for entry in entries {
+            match self.insert_audit(std::slice::from_ref(entry)).await {
+                Err(error) if is_refused(&error) => refused.push(entry),
+                written => written?,
+            }
+        }
+        Ok(refused)
+    }
+
+    /// In one transaction, many rows to a statement.
+    async fn insert_audit(&self, entries: &[Entry]) -> Result<()> {
         let mut tx = self.db.begin().await?;
         INSERT.run(&mut tx, entries.iter().cloned().map(Entry::values)).await?;
         tx.commit().await

@@ -6,11 +6,11 @@ use std::{path::Path, str::FromStr, time::Duration};
 
 use sqlx::{
     PgPool, Postgres, Sqlite, SqlitePool, Transaction,
-    postgres::{PgConnectOptions, PgPoolOptions},
+    postgres::{PgConnectOptions, PgDatabaseError, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 
 /// The database, whichever it is. Cheap to clone.
 #[derive(Clone)]
@@ -194,7 +194,7 @@ impl InsertRows {
         let statement = |rows: usize, parameter: &dyn Fn(usize) -> String| {
             let row = |n: usize| (1..=columns).map(|column| parameter(n * columns + column)).collect::<Vec<_>>().join(", ");
             let rows = (0..rows).map(|n| format!("({})", row(n))).collect::<Vec<_>>().join(", ");
-            format!("insert into {into} values {rows}")
+            format!("insert into {into} values {rows} on conflict do nothing")
         };
         // SQLite looks a numbered parameter up by walking through all of them, so that there it takes the next one by its place.
         let (next, numbered) = (|_| "?".to_owned(), |n| format!("${n}"));
@@ -204,7 +204,7 @@ impl InsertRows {
         }
     }
 
-    /// Inserts all rows.
+    /// Inserts all rows. One that is there already stays: the answer to its insert got lost.
     pub async fn run<const N: usize>(&'static self, tx: &mut Tx, rows: impl ExactSizeIterator<Item = [Value; N]>) -> Result<()> {
         macro_rules! run {
             ($database:ty, $tx:expr, $statements:expr) => {{
@@ -229,6 +229,19 @@ impl InsertRows {
             Tx::Postgres(tx) => run!(Postgres, tx, &self.postgres),
         }
         Ok(())
+    }
+}
+
+/// True where the database refuses a row for what it holds, however often it is tried: a constraint, a value that cannot be kept.
+pub fn is_refused(error: &Error) -> bool {
+    let cause = error.cause.as_ref().and_then(|cause| cause.downcast_ref::<sqlx::Error>());
+    let Some(refusal) = cause.and_then(sqlx::Error::as_database_error) else { return error.kind == Kind::InvalidRequest };
+    let code = refusal.code().unwrap_or_default();
+    match refusal.try_downcast_ref::<PgDatabaseError>() {
+        // Classes of SQLSTATE: data exceptions, violated constraints.
+        Some(_) => code.starts_with("22") || code.starts_with("23"),
+        // The lowest byte: SQLITE_TOOBIG, SQLITE_CONSTRAINT, SQLITE_MISMATCH.
+        None => code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 18..=20)),
     }
 }
 

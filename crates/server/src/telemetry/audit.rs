@@ -94,12 +94,18 @@ async fn queue_closed(queue: &mpsc::Receiver<Message>) {
     }
 }
 
-/// Tries until the database takes the batch; meanwhile the queue fills and calls wait.
+/// Tries until the database answers; meanwhile the queue fills and calls wait.
 async fn write(store: &Store, entries: &[Entry]) {
     let mut pause = Duration::from_millis(50);
     for _ in 0..20 {
         match store.write_audit(entries).await {
-            Ok(()) => return,
+            Ok(refused) => {
+                for entry in refused {
+                    let Entry { id, operation, request_id, .. } = entry;
+                    tracing::error!(id, operation, request_id, "the database refuses an audit entry; it is lost");
+                }
+                return;
+            }
             Err(error) => tracing::warn!(cause = ?error.cause, "cannot write the audit trail, trying again"),
         }
         tokio::time::sleep(pause).await;

@@ -246,6 +246,30 @@ async fn no_name_breaks_the_trail() {
     assert_eq!(seen.body["total"], names.len(), "{}", seen.text);
 }
 
+/// One entry that the database refuses costs itself alone, and holds nobody up.
+#[tokio::test]
+async fn a_bad_entry_costs_only_itself() {
+    let node = TestNode::start().await;
+    let _platform = shop::shop(&node).await;
+    node.sql(if node.is_sqlite() {
+        "create trigger bad before insert on audit when new.user_id = 'bad' begin select raise(abort, 'no'); end"
+    } else {
+        "alter table audit add constraint bad check (user_id <> 'bad')"
+    })
+    .await;
+    let calls = ["ann", "bad", "bob"]
+        .into_iter()
+        .cycle()
+        .take(30)
+        .map(|user| node.ask("POST", "/connectors/open/actions/listItems/execute").user(user).json(&json!({})).send());
+    for answer in futures_util::future::join_all(calls).await {
+        answer.expect(200);
+    }
+    let started = std::time::Instant::now();
+    assert_eq!(node.get("/api/audit?operation=execute").await.expect(200).body["total"], 20);
+    assert!(started.elapsed().as_secs() < 5, "the trail goes on at once");
+}
+
 /// The request id of an answer is the one of its entry, and a client may choose it.
 #[tokio::test]
 async fn request_ids_are_passed_on() {
