@@ -243,6 +243,25 @@ async fn echoed_secrets_are_removed() {
     }
 }
 
+/// What the tool that describes says is what the tool that creates takes.
+#[tokio::test]
+async fn the_described_sample_is_accepted() {
+    let node = TestNode::start().await;
+    let _platform = shop::shop(&node).await;
+    let server = node.server(json!({ "name": "S" })).await;
+    let described = server.tool("get_credential_metadata_alloy", json!({ "connectorId": "shop" })).await.ok();
+    for way in described["metadata"].as_array().unwrap() {
+        let mut input = way["sampleInput"].clone();
+        assert!(input["fields"].is_object() && input.get("data").is_none(), "{way}");
+        assert!(way["inputSchema"]["required"].as_array().unwrap().contains(&json!("fields")), "{way}");
+        input["connectorId"] = "shop".into();
+        for value in input["fields"].as_object_mut().unwrap().values_mut() {
+            *value = "a-value-of-a-person".into();
+        }
+        server.tool("create_credential_alloy", input).await.ok();
+    }
+}
+
 /// A platform may write a secret as URLs, HTML and JSON inside of JSON do.
 #[tokio::test]
 async fn echoed_secrets_are_removed_however_they_are_written() {

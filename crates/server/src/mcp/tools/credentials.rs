@@ -17,7 +17,8 @@ const CONNECTOR: &str = "the id of a connector, as list_connectors_alloy shows i
 
 /// Keeps a credential of the effective user.
 pub async fn create(context: &Context<'_>, mut arguments: Map<String, Value>) -> Result<Outcome> {
-    let values = match arguments.shift_remove("fields") {
+    // `data` is what the same is called over REST, and what models that know that door write.
+    let values = match arguments.shift_remove("fields").or_else(|| arguments.shift_remove("data")) {
         None | Some(Value::Null) => Map::new(),
         Some(Value::Object(values)) => values,
         Some(_) => return Err(Error::invalid("fields", "The argument `fields` must be an object: {\"token\": \"…\"}.")),
@@ -57,7 +58,27 @@ pub async fn list(context: &Context<'_>, arguments: &Map<String, Value>) -> Resu
 pub async fn metadata(context: &Context<'_>, arguments: &Map<String, Value>) -> Result<Outcome> {
     let id = required(arguments, "connectorId", CONNECTOR)?;
     let loaded = catalogue::resolve(&context.app.store, &context.caller.scope, Some(context.server), id).await?;
-    Ok(connect::metadata(&loaded.connector).into())
+    let mut described = connect::metadata(&loaded.connector);
+    for way in described["metadata"].as_array_mut().into_iter().flatten() {
+        in_words_of_the_tool(way);
+    }
+    Ok(described.into())
+}
+
+/// What REST calls `data` is the argument `fields` here.
+fn in_words_of_the_tool(way: &mut Value) {
+    for place in ["/inputSchema/properties", "/sampleInput"] {
+        if let Some(members) = way.pointer_mut(place).and_then(Value::as_object_mut)
+            && let Some(data) = members.shift_remove("data")
+        {
+            members.insert("fields".to_owned(), data);
+        }
+    }
+    for name in way.pointer_mut("/inputSchema/required").and_then(Value::as_array_mut).into_iter().flatten() {
+        if name == "data" {
+            *name = "fields".into();
+        }
+    }
 }
 
 fn view(credential: &Credential) -> Value {
