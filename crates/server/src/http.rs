@@ -66,6 +66,7 @@ impl Front {
             Some(error) => error.into_response(),
             None => {
                 request.extensions_mut().insert(id.clone());
+                request.headers_mut().insert(REQUEST_ID, id.header().clone());
                 self.route(request).await
             }
         };

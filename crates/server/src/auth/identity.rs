@@ -20,6 +20,8 @@ pub struct Identity<'a> {
     pub server_id: Option<&'a str>,
     /// `x-credential-id`.
     pub credential_id: Option<&'a str>,
+    /// `x-request-id`, as the outermost layer has put it.
+    pub request_id: &'a str,
 }
 
 impl<'a> Identity<'a> {
@@ -34,6 +36,7 @@ impl<'a> Identity<'a> {
             user_token: single(headers, "x-alloy-user-token")?,
             server_id: single(headers, "x-mcp-server-id")?,
             credential_id: single(headers, "x-credential-id")?,
+            request_id: headers.get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default(),
         };
         if let Some(value) = single(headers, "authorization")? {
             identity.bearer =

@@ -9,6 +9,7 @@ use std::{
 };
 
 use amalgam_policy::Decision;
+use http::StatusCode;
 
 pub use self::{
     identity::{Identity, check_user_id},
@@ -170,7 +171,7 @@ pub async fn management(app: &App, identity: &Identity<'_>) -> Result<Caller> {
         Some(token) => by_bearer(app, token).await?,
         None => by_user_token(app, identity).await?,
     };
-    for_whom(app, proof, identity).await
+    for_whom(app, proof, identity, "rest").await
 }
 
 /// Authenticates a call of the REST twin: as for management, and a server's token works too. `x-mcp-server-id` names the server
@@ -180,9 +181,9 @@ pub async fn twin(app: &App, identity: &Identity<'_>) -> Result<Caller> {
         Some(token) => by_bearer(app, token).await?,
         None => by_user_token(app, identity).await?,
     };
-    let caller = for_whom(app, proof, identity).await?;
+    let caller = for_whom(app, proof, identity, "rest").await?;
     match identity.server_id {
-        Some(id) => through_server(app, caller, id).await,
+        Some(id) => through_server(app, caller, identity, id, "rest").await,
         None => Ok(caller),
     }
 }
@@ -194,15 +195,15 @@ pub async fn mcp(app: &App, identity: &Identity<'_>, server_id: Option<&str>, to
         if proof.server.as_ref().is_none_or(|server| Some(server.id.as_str()) != server_id) {
             return Err(invalid_token());
         }
-        return for_whom(app, proof, identity).await;
+        return for_whom(app, proof, identity, "mcp").await;
     }
     let proof = match identity.bearer {
         Some(token) => by_bearer(app, token).await?,
         None => by_user_token(app, identity).await?,
     };
-    let caller = for_whom(app, proof, identity).await?;
+    let caller = for_whom(app, proof, identity, "mcp").await?;
     match (server_id.or(identity.server_id), &caller.server) {
-        (Some(id), _) => through_server(app, caller, id).await,
+        (Some(id), _) => through_server(app, caller, identity, id, "mcp").await,
         (None, Some(_)) => Ok(caller),
         (None, None) => Err(Error::invalid(
             "x-mcp-server-id",
@@ -212,7 +213,7 @@ pub async fn mcp(app: &App, identity: &Identity<'_>, server_id: Option<&str>, to
 }
 
 /// Applies a server to a caller who reaches it by its id: ownership first, then the `users` restriction.
-async fn through_server(app: &App, mut caller: Caller, id: &str) -> Result<Caller> {
+async fn through_server(app: &App, mut caller: Caller, identity: &Identity<'_>, id: &str, door: &str) -> Result<Caller> {
     let server = app.store.server_in_account(&caller.scope.account, id).await?.ok_or_else(|| Error::not_found("server"))?;
     let may = match &caller.principal {
         // An admin key acts for any user of its account, which is what "x-alloy-userid on /mcp/{serverId}" is for.
@@ -224,14 +225,21 @@ async fn through_server(app: &App, mut caller: Caller, id: &str) -> Result<Calle
         return Err(Error::not_found("server"));
     }
     caller.server = Some(server);
-    judged(caller)
+    judged(app, caller, identity, door).await
 }
 
 /// The `users` restriction judges the effective user, at every door.
-fn judged(caller: Caller) -> Result<Caller> {
+async fn judged(app: &App, caller: Caller, identity: &Identity<'_>, door: &str) -> Result<Caller> {
     if let Some(server) = &caller.server
         && let Decision::Deny(denial) = server.restrictions.user(&caller.scope.user)
     {
+        // As often as the caller may call, so that refusals do not fill the trail.
+        let limit = server.settings.rate_limit_per_minute.unwrap_or(app.config.rate_limit_per_minute);
+        if app.limits.check(caller.rate_key(), limit).outcome.allowed {
+            let mut entry = caller.entry(door, "server.use", identity.request_id);
+            entry.end(StatusCode::FORBIDDEN);
+            app.audit.record(entry).await;
+        }
         return Err(Error::denied(denial));
     }
     Ok(caller)
@@ -289,7 +297,7 @@ async fn by_jwt(app: &App, token: &str) -> Result<Proof> {
 }
 
 /// Decides the effective user: verified user token, then `x-alloy-userid`, then the key's or server's own.
-async fn for_whom(app: &App, proof: Proof, identity: &Identity<'_>) -> Result<Caller> {
+async fn for_whom(app: &App, proof: Proof, identity: &Identity<'_>, door: &str) -> Result<Caller> {
     let override_rule = match (&proof.principal, &proof.server) {
         (Principal::Token(_), Some(server)) => Some(server.settings.user_override),
         _ => None,
@@ -321,11 +329,12 @@ async fn for_whom(app: &App, proof: Proof, identity: &Identity<'_>) -> Result<Ca
         }
     }
     let is_own_user = user == proof.user;
-    judged(Caller {
+    let caller = Caller {
         scope: Scope { account: proof.account, user },
         principal: proof.principal,
         role: proof.role,
         server: proof.server,
         is_own_user,
-    })
+    };
+    judged(app, caller, identity, door).await
 }

@@ -98,6 +98,27 @@ async fn executions_by_place_leave_entries_whatever_comes_of_them() {
     assert_eq!(seen, [200, 400, 400, 403, 404], "{}", all.text);
 }
 
+/// Who is shut out of a server leaves a trace at each door.
+#[tokio::test]
+async fn refused_users_leave_entries() {
+    let node = TestNode::start().await;
+    let _platform = shop::shop(&node).await;
+    let server = node.server(json!({ "name": "S", "restrictions": { "users": { "mode": "blocklist", "blockedIds": ["eve"] } } })).await;
+    let refused = server.ask().user("eve").json(&crate::support::mcp::request("tools/list", json!({}))).send().await.expect(403);
+    let twin = node.ask("GET", "/connectors").user("eve").header("x-mcp-server-id", &server.id).send().await.expect(403);
+    for (answer, door) in [(refused, "mcp"), (twin, "rest")] {
+        let id = answer.header("x-request-id");
+        let seen = node.get(&format!("/api/audit?userId=eve&decision=denied&requestId={id}")).await.expect(200);
+        let entry = &seen.body["entries"][0];
+        assert_eq!(
+            (&seen.body["total"], &entry["door"], &entry["serverId"]),
+            (&json!(1), &json!(door), &json!(server.id)),
+            "{}",
+            seen.text
+        );
+    }
+}
+
 #[tokio::test]
 async fn members_see_their_own_entries() {
     let node = TestNode::start().await;
