@@ -1,10 +1,9 @@
 //! Making API keys: their text, their hash, the hint that tells them apart.
 
-use amalgam_vault::Secret;
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use amalgam_vault::{Secret, hash_token, hex, url_safe};
 
 use crate::{
-    clock::{hex, random, random_slug},
+    clock::{random, random_slug},
     store::api_keys::{NewApiKey, Role},
 };
 
@@ -28,13 +27,13 @@ pub struct Made {
 impl Made {
     /// A random key.
     pub fn new() -> Self {
-        Self::from_text(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(random::<24>())))
+        Self::from_text(format!("{PREFIX}{}", url_safe(&random::<24>())))
     }
 
     /// A key that the operator has chosen.
     pub fn from_text(text: String) -> Self {
         let hint = text.chars().take(HINT.min(text.len() / 4)).collect();
-        Self { id: format!("key_{}", random_slug(12)), hash: hex(&amalgam_vault::hash_token(&text)), hint, text: Secret::new(text) }
+        Self { id: format!("key_{}", random_slug(12)), hash: hex(&hash_token(&text)), hint, text: Secret::new(text) }
     }
 
     /// For the store.

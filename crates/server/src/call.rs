@@ -16,6 +16,7 @@ use amalgam_connector::{
     shape::Extent,
 };
 use amalgam_policy::Decision;
+use amalgam_vault::hex;
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use serde_json::Value;
@@ -27,7 +28,7 @@ use crate::{
     app::App,
     auth::Caller,
     catalogue,
-    clock::{hex, random},
+    clock::random,
     connectors::Loaded,
     egress::{Incoming, OutgoingRequest},
     error::{Error, Kind, Result},

@@ -4,7 +4,7 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::created::Created;
+use super::answers::{Created, Removed};
 use crate::{
     api_key::Made,
     app::App,
@@ -84,20 +84,13 @@ async fn list(State(app): State<App>, Management(caller): Management) -> Result<
     Ok(axum::Json(AccountList { count: accounts.len(), accounts }))
 }
 
-/// What is left of an account.
-#[derive(Serialize, utoipa::ToSchema)]
-pub struct Deleted {
-    message: &'static str,
-    id: String,
-}
-
 /// Delete an account with everything that it owns. There is no way back.
 #[utoipa::path(delete, path = "/api/accounts/{accountId}", tag = "Administration", operation_id = "delete-account",
     params(("accountId" = String, Path, description = "Account ID")),
-    responses((status = 200, description = "Deleted", body = Deleted), (status = 401, description = "Not authenticated"),
+    responses((status = 200, description = "Deleted", body = Removed), (status = 401, description = "Not authenticated"),
         (status = 403, description = "Not the operator"), (status = 404, description = "No such account"),
         (status = 409, description = "The account `default` stays")))]
-async fn delete(State(app): State<App>, Management(caller): Management, Path(id): Path<String>) -> Result<axum::Json<Deleted>> {
+async fn delete(State(app): State<App>, Management(caller): Management, Path(id): Path<String>) -> Result<axum::Json<Removed>> {
     caller.require_operator()?;
     if id == DEFAULT_ACCOUNT {
         return Err(Error::new(Kind::Conflict, "The account `default` is the operator's and cannot be deleted."));
@@ -105,5 +98,5 @@ async fn delete(State(app): State<App>, Management(caller): Management, Path(id)
     if !app.store.delete_account(&id).await? {
         return Err(Error::not_found("account"));
     }
-    Ok(axum::Json(Deleted { message: "Account deleted", id }))
+    Ok(Removed::answer("Account deleted", id))
 }

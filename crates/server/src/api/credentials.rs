@@ -126,6 +126,7 @@ async fn metadata(State(app): State<App>, twin: Twin, Path(connector_id): Path<S
 /// What is left of a credential.
 #[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = DeletedCredential)]
 pub struct Deleted {
     message: &'static str,
     credential_id: String,

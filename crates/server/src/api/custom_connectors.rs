@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::created::Created;
+use super::answers::{Created, Removed};
 use crate::{
     app::App,
     auth::Caller,
@@ -201,25 +201,18 @@ async fn update(
     keep(&app, &caller, import, true).await.map(axum::Json)
 }
 
-/// What is left of a connector.
-#[derive(Serialize, utoipa::ToSchema)]
-pub struct Deleted {
-    message: &'static str,
-    id: String,
-}
-
 /// Delete one of the account's own connectors, with its users' credentials for it.
 #[utoipa::path(delete, path = "/api/connectors/{connectorId}", tag = "Administration", operation_id = "delete-connector",
     params(("connectorId" = String, Path, description = "Connector ID")),
-    responses((status = 200, description = "Deleted", body = Deleted), (status = 401, description = "Not authenticated"),
+    responses((status = 200, description = "Deleted", body = Removed), (status = 401, description = "Not authenticated"),
         (status = 403, description = "Not for your role"), (status = 404, description = "No such connector")))]
-async fn delete(State(app): State<App>, Management(caller): Management, Path(id): Path<String>) -> Result<axum::Json<Deleted>> {
+async fn delete(State(app): State<App>, Management(caller): Management, Path(id): Path<String>) -> Result<axum::Json<Removed>> {
     caller.require_admin()?;
     if !app.store.delete_connector(&caller.scope.account, &id).await? {
         return Err(Error::not_found("connector"));
     }
     app.announce(Change::Connectors(caller.scope.account.clone()));
-    Ok(axum::Json(Deleted { message: "Connector deleted", id }))
+    Ok(Removed::answer("Connector deleted", id))
 }
 
 /// Reads a body: JSON or YAML, a document or `{spec, …}`. `judge` sees the id that was given before the work begins.

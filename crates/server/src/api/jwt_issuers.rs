@@ -4,7 +4,7 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::created::Created;
+use super::answers::{Created, Removed};
 use crate::{
     app::App,
     clock::{random_slug, rfc3339},
@@ -111,22 +111,15 @@ async fn list(State(app): State<App>, Management(caller): Management) -> Result<
     Ok(axum::Json(IssuerList { count: issuers.len(), issuers }))
 }
 
-/// What is left of an issuer.
-#[derive(Serialize, utoipa::ToSchema)]
-pub struct Deleted {
-    message: &'static str,
-    id: String,
-}
-
 /// Stop believing an issuer: its tokens stop working at once.
 #[utoipa::path(delete, path = "/api/jwt-issuers/{issuerId}", tag = "Administration", operation_id = "delete-jwt-issuer",
     params(("issuerId" = String, Path, description = "Issuer ID")),
-    responses((status = 200, description = "Deleted", body = Deleted), (status = 401, description = "Not authenticated"),
+    responses((status = 200, description = "Deleted", body = Removed), (status = 401, description = "Not authenticated"),
         (status = 403, description = "Not for your role"), (status = 404, description = "No such issuer")))]
-async fn delete(State(app): State<App>, Management(caller): Management, Path(id): Path<String>) -> Result<axum::Json<Deleted>> {
+async fn delete(State(app): State<App>, Management(caller): Management, Path(id): Path<String>) -> Result<axum::Json<Removed>> {
     caller.require_admin()?;
     if !app.store.delete_issuer(&caller.scope.account, &id).await? {
         return Err(Error::not_found("issuer"));
     }
-    Ok(axum::Json(Deleted { message: "Issuer deleted", id }))
+    Ok(Removed::answer("Issuer deleted", id))
 }

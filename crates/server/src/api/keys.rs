@@ -4,7 +4,7 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::created::Created;
+use super::answers::{Created, Removed};
 use crate::{
     api_key::Made,
     app::App,
@@ -133,19 +133,12 @@ async fn list(State(app): State<App>, Management(caller): Management) -> Result<
     Ok(axum::Json(KeyList { count: keys.len(), keys }))
 }
 
-/// What is left of a key.
-#[derive(Serialize, utoipa::ToSchema)]
-pub struct Revoked {
-    message: &'static str,
-    id: String,
-}
-
 /// End a key at once.
 #[utoipa::path(delete, path = "/api/keys/{keyId}", tag = "Administration", operation_id = "revoke-key",
     params(("keyId" = String, Path, description = "Key ID")),
-    responses((status = 200, description = "Revoked", body = Revoked), (status = 401, description = "Not authenticated"),
+    responses((status = 200, description = "Revoked", body = Removed), (status = 401, description = "Not authenticated"),
         (status = 403, description = "Not for your role"), (status = 404, description = "No such key"), (status = 409, description = "It is the last admin key")))]
-async fn revoke(State(app): State<App>, Management(caller): Management, Path(id): Path<String>) -> Result<axum::Json<Revoked>> {
+async fn revoke(State(app): State<App>, Management(caller): Management, Path(id): Path<String>) -> Result<axum::Json<Removed>> {
     let whole_account = caller.role == Role::Admin;
     caller.require_key()?;
     if !app.store.revoke_api_key(&caller.scope, whole_account, &id).await? {
@@ -158,5 +151,5 @@ async fn revoke(State(app): State<App>, Management(caller): Management, Path(id)
             Some(_) => Error::new(Kind::Forbidden, "This is an admin key; only an admin ends it."),
         });
     }
-    Ok(axum::Json(Revoked { message: "Key revoked", id }))
+    Ok(Removed::answer("Key revoked", id))
 }

@@ -1,9 +1,9 @@
 //! REST: one file or folder per noun. Handlers parse, make one call, and show what came of it.
 
 mod accounts;
+mod answers;
 mod audit;
 mod connectors;
-mod created;
 mod credentials;
 mod custom_connectors;
 mod execute;

@@ -1,12 +1,11 @@
 //! Making tokens for servers: their text, their seal, their expiry.
 
-use amalgam_vault::Secret;
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use amalgam_vault::{Secret, hash_token, hex, url_safe};
 
 use crate::{
     app::App,
     auth::TOKEN_PREFIX,
-    clock::{hex, random},
+    clock::random,
     error::{Error, Result},
     store::tokens::NewToken,
 };
@@ -24,9 +23,9 @@ pub struct Made {
 impl Made {
     /// Makes one for this server.
     pub fn new(app: &App, server_id: &str) -> Result<Self> {
-        let text = format!("{TOKEN_PREFIX}{}", URL_SAFE_NO_PAD.encode(random::<24>()));
+        let text = format!("{TOKEN_PREFIX}{}", url_safe(&random::<24>()));
         let sealed = if app.config.tokens_reveal { Some(app.store.sealer().seal(&["token", server_id], &text)?) } else { None };
-        Ok(Self { hash: hex(&amalgam_vault::hash_token(&text)), sealed, text: Secret::new(text) })
+        Ok(Self { hash: hex(&hash_token(&text)), sealed, text: Secret::new(text) })
     }
 
     /// The token itself, for the one answer that shows it.

@@ -4,7 +4,7 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{created::Created, credentials::CredentialView};
+use super::{answers::Created, credentials::CredentialView};
 use crate::{
     app::App,
     clock::rfc3339,
@@ -91,6 +91,7 @@ async fn get(State(app): State<App>, twin: Twin, Path(id): Path<String>) -> Resu
 /// What is left of a user.
 #[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = DeletedUser)]
 pub struct Deleted {
     message: &'static str,
     user_id: String,

@@ -141,6 +141,7 @@ async fn get(
 
 /// What is left of a workflow.
 #[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = DeletedWorkflow)]
 pub struct Deleted {
     message: &'static str,
     name: String,

@@ -28,11 +28,23 @@ pub struct Verified {
     pub issuer: String,
 }
 
-/// True for three dot-separated parts of which the first is a JSON object in base64url. No API key is.
+/// True for what has the form of a JWT, which no API key has.
 pub fn looks_like(token: &str) -> bool {
+    parts(token).is_some()
+}
+
+/// The header and the still encoded payload of three dot-separated parts of which the first is a JSON object in base64url.
+fn parts(token: &str) -> Option<(Map<String, Value>, &str)> {
     let mut parts = token.split('.');
-    let head = parts.next().filter(|_| token.len() <= MAX_LENGTH && parts.count() == 2);
-    head.and_then(|head| URL_SAFE_NO_PAD.decode(head).ok()).is_some_and(|head| serde_json::from_slice::<Map<String, Value>>(&head).is_ok())
+    let (header, payload, _signature) = (parts.next()?, parts.next()?, parts.next()?);
+    if token.len() > MAX_LENGTH || parts.next().is_some() {
+        return None;
+    }
+    Some((object(header)?, payload))
+}
+
+fn object(part: &str) -> Option<Map<String, Value>> {
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
 }
 
 /// Verifies a token against the issuers of one account.
@@ -57,22 +69,11 @@ fn invalid() -> Error {
     )
 }
 
-/// True when the header names extensions that must be understood: we know none. Source: RFC 7515, section 4.1.11.
-fn is_critical(header: &str) -> bool {
-    let header = URL_SAFE_NO_PAD.decode(header).ok().and_then(|bytes| serde_json::from_slice::<Map<String, Value>>(&bytes).ok());
-    header.is_none_or(|header| header.contains_key("crit"))
-}
-
 /// The `iss` claim, read before anything is verified, to choose the issuer whose key must then fit.
 fn unverified_issuer(token: &str) -> Result<Option<String>> {
-    let mut parts = token.split('.');
-    let (header, payload) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-    if !looks_like(token) || is_critical(header) {
-        return Err(invalid());
-    }
-    let bytes = URL_SAFE_NO_PAD.decode(payload).map_err(|_| invalid())?;
-    let claims: Map<String, Value> = serde_json::from_slice(&bytes).map_err(|_| invalid())?;
-    match claims.get("iss") {
+    // `crit` names extensions that must be understood, and we know none. Source: RFC 7515, section 4.1.11.
+    let (_, payload) = parts(token).filter(|(header, _)| !header.contains_key("crit")).ok_or_else(invalid)?;
+    match object(payload).ok_or_else(invalid)?.get("iss") {
         None => Ok(None),
         Some(Value::String(issuer)) => Ok(Some(issuer.clone())),
         Some(_) => Err(invalid()),

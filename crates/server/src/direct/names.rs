@@ -50,6 +50,6 @@ pub fn fit(name: &str) -> String {
     if clean.len() <= MAX_NAME {
         return clean;
     }
-    let digest = crate::clock::hex(&amalgam_vault::hash_token(name));
+    let digest = amalgam_vault::hex(&amalgam_vault::hash_token(name));
     format!("{}_{}", &clean[..MAX_NAME - 9], &digest[..8])
 }

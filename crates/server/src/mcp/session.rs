@@ -4,12 +4,13 @@
 //! again in the protocol's own way.
 
 use amalgam_protocol::{Revision, splice::Object};
+use amalgam_vault::hex;
 use aws_lc_rs::digest::{Context as Digest, SHA256};
 
 use crate::{
     app::App,
     auth::Caller,
-    clock::{hex, now_ms, random},
+    clock::{now_ms, random},
     error::Result,
     store::servers::Server,
     upstream::OUR_INFO,

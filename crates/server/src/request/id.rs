@@ -9,10 +9,11 @@ use std::{
     },
 };
 
+use amalgam_vault::hex;
 use axum::extract::FromRequestParts;
 use http::{Extensions, HeaderMap, HeaderValue, request::Parts};
 
-use crate::clock::{hex, random};
+use crate::clock::random;
 
 /// The header that carries it, both ways.
 pub const REQUEST_ID: &str = "x-request-id";

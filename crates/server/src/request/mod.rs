@@ -1,13 +1,15 @@
 //! What handlers take from a request: the caller, a JSON body, a page. Each refuses bad input with a sentence that names the field.
 
+use amalgam_protocol::strict;
 use axum::{
     body::{Body, HttpBody as _},
-    extract::{FromRequest, FromRequestParts, Request},
+    extract::{FromRequest, FromRequestParts, OptionalFromRequest, Request},
 };
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use http::{HeaderMap, header::CONTENT_TYPE, request::Parts};
 use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
 
 mod id;
 mod trail;
@@ -94,15 +96,39 @@ impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
     type Rejection = Error;
 
     async fn from_request(request: Request, app: &App) -> Result<Self> {
-        let (parts, body) = request.into_parts();
-        require_json(&parts.headers)?;
-        // Only the extractors of callers put it there, so that nothing is read for somebody unknown.
-        let Holder(holder) = parts.extensions.get().ok_or_else(|| Error::internal("a body without a caller"))?;
-        let bytes = read_body(app, holder, body, app.config.max_body_bytes).await?;
-        let value = amalgam_protocol::strict::parse_slice(&bytes, amalgam_protocol::strict::MAX_DEPTH)
-            .map_err(|e| Error::new(Kind::InvalidRequest, format!("Invalid payload: the body is not acceptable JSON: {e}")))?;
+        require_json(request.headers())?;
+        let (value, bytes) = parse(body_of(request, app).await?)?;
         from_value(value).map(|value| Self(value, bytes))
     }
+}
+
+/// A body that may be absent.
+impl<T: DeserializeOwned> OptionalFromRequest<App> for Json<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, app: &App) -> Result<Option<Self>> {
+        let is_json = require_json(request.headers());
+        let bytes = body_of(request, app).await?;
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        is_json?;
+        let (value, bytes) = parse(bytes)?;
+        from_value(value).map(|value| Some(Self(value, bytes)))
+    }
+}
+
+/// The whole body. Only the extractors of callers name a holder, so that nothing is read for somebody unknown.
+async fn body_of(request: Request, app: &App) -> Result<Bytes> {
+    let (parts, body) = request.into_parts();
+    let Holder(holder) = parts.extensions.get().ok_or_else(|| Error::internal("a body without a caller"))?;
+    read_body(app, holder, body, app.config.max_body_bytes).await
+}
+
+fn parse(bytes: Bytes) -> Result<(Value, Bytes)> {
+    let value = strict::parse_slice(&bytes, strict::MAX_DEPTH)
+        .map_err(|e| Error::new(Kind::InvalidRequest, format!("Invalid payload: the body is not acceptable JSON: {e}")))?;
+    Ok((value, bytes))
 }
 
 /// A JSON body as it came, checked like [`Json`]: for what is passed on word for word.
@@ -120,18 +146,13 @@ impl FromRequest<App> for JsonText {
     type Rejection = Error;
 
     async fn from_request(request: Request, app: &App) -> Result<Self> {
-        let (parts, body) = request.into_parts();
-        require_json(&parts.headers)?;
-        let Holder(holder) = parts.extensions.get().ok_or_else(|| Error::internal("a body without a caller"))?;
-        let bytes = read_body(app, holder, body, app.config.max_body_bytes).await?;
-        let refused = |e| Error::new(Kind::InvalidRequest, format!("Invalid payload: the body is not acceptable JSON: {e}"));
-        amalgam_protocol::strict::parse_slice(&bytes, amalgam_protocol::strict::MAX_DEPTH).map_err(refused)?;
-        Ok(Self(bytes))
+        require_json(request.headers())?;
+        parse(body_of(request, app).await?).map(|(_, bytes)| Self(bytes))
     }
 }
 
 /// Reads a value into a type; the error names the place.
-pub fn from_value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T> {
+pub fn from_value<T: DeserializeOwned>(value: Value) -> Result<T> {
     serde_path_to_error::deserialize(value).map_err(|e| {
         let path = e.path().to_string();
         // The sentence says what is expected and never what came: a secret may stand in the wrong place.

@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
+use amalgam_vault::hex;
+
 use super::{
     Scope, Store, TokenHash,
     db::{Tx, execute, execute_in, fetch_all, fetch_all_in, fetch_optional},
     forget_hashes, room,
 };
-use crate::{
-    clock::{hex, now_ms},
-    error::Result,
-};
+use crate::{clock::now_ms, error::Result};
 
 /// What a key may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use amalgam_vault::Secret;
+use amalgam_vault::{Secret, hex};
 
 use super::{
     Scope, Store, TokenHash,
@@ -10,10 +10,7 @@ use super::{
     forget_hashes,
     servers::Server,
 };
-use crate::{
-    clock::{hex, now_ms},
-    error::Result,
-};
+use crate::{clock::now_ms, error::Result};
 
 /// A token as the database knows it.
 #[derive(Debug)]

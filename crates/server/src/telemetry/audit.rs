@@ -8,10 +8,11 @@ use std::{
     time::Duration,
 };
 
+use amalgam_vault::hex;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    clock::{hex, now_ms, random},
+    clock::{now_ms, random},
     store::{
         Store,
         audit::{Entry, id_from},

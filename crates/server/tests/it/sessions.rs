@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::support::{
-    Ask, TestNode,
+    Ask, TestNode, does_not_apply,
     mcp::{ACCEPT, initialize, request},
     until,
 };
@@ -121,7 +121,9 @@ async fn sessions_survive_a_restart() {
 #[tokio::test]
 async fn sessions_open_on_another_node() {
     let node = TestNode::start().await;
-    let Some(second) = node.second().await else { return };
+    let Some(second) = node.second().await else {
+        return does_not_apply("sessions_open_on_another_node", "SQLite has one node; `./test postgres` runs it");
+    };
     let server = node.server(json!({ "name": "Shared" })).await;
     let session = server.session().await;
     let path = server.access_url.strip_prefix(&node.url).unwrap();

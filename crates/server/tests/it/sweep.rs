@@ -15,6 +15,16 @@ struct Operation {
     takes_json: bool,
 }
 
+impl Operation {
+    /// The members that an answer with this status has according to the document.
+    fn promised(&self, document: &Value, status: u16) -> Vec<String> {
+        let response = &document["paths"][&self.path][self.method.to_lowercase()]["responses"][status.to_string()];
+        let schema = &response["content"]["application/json"]["schema"];
+        let schema = schema["$ref"].as_str().map_or(schema, |place| document.pointer(place.trim_start_matches('#')).unwrap());
+        schema["required"].as_array().into_iter().flatten().map(|member| member.as_str().unwrap().to_owned()).collect()
+    }
+}
+
 async fn operations(node: &TestNode) -> Vec<Operation> {
     let document = Ask::new("GET", format!("{}/openapi.json", node.url)).send().await.expect(200);
     let mut all = Vec::new();
@@ -150,8 +160,8 @@ async fn malformed_bodies_are_refused_with_a_sentence() {
             assert!(answer.sentence().len() > 10, "{} {path}: {}", operation.method, answer.text);
             assert!(!answer.text.contains(".rs:") && !answer.text.to_lowercase().contains("panic"), "{}", answer.text);
         }
-        // The importer takes YAML and rotation needs no body; everything else is JSON.
-        if !path.starts_with("/api/connectors") && !path.ends_with("/token") {
+        // The importer takes YAML; everything else is JSON.
+        if !path.starts_with("/api/connectors") {
             for kind in ["text/plain", "application/x-www-form-urlencoded", ""] {
                 let answer = ask().body(kind, "{}").send().await;
                 assert_eq!(answer.status, 415, "{} {path} as {kind:?}: {}", operation.method, answer.text);
@@ -180,13 +190,14 @@ async fn absurd_ids_are_never_our_failure() {
     node.get("/health").await.expect(200);
 }
 
-/// Nothing is changed without a trace.
+/// Nothing is changed without a trace, and answers are as the document describes them.
 #[tokio::test]
 async fn every_write_leaves_an_entry() {
     let node = TestNode::start().await;
     let _platform = shop::shop(&node).await;
     let objects = objects(&node).await;
-    let mut writes = 0;
+    let document = Ask::new("GET", format!("{}/openapi.json", node.url)).send().await.expect(200).body;
+    let (mut writes, mut promised) = (0, 0);
     // Calls of tools leave entries once they name a tool; these name none.
     let is_write = |operation: &&Operation| {
         operation.method != "GET" && !operation.path.starts_with("/mcp") && !operation.path.contains("/mcp-tools/")
@@ -200,8 +211,12 @@ async fn every_write_leaves_an_entry() {
         let seen = node.get(&format!("/api/audit?requestId={id}")).await.expect(200);
         assert_eq!(seen.body["total"], 1, "{} {path}: {}", operation.method, seen.text);
         assert_eq!(seen.body["entries"][0]["status"], answer.status, "{} {path}: {} {}", operation.method, answer.text, seen.text);
+        for member in operation.promised(&document, answer.status) {
+            assert!(answer.body.get(&member).is_some(), "{} {path} answers without {member}: {}", operation.method, answer.text);
+            promised += 1;
+        }
     }
-    assert!(writes >= 21, "{writes}");
+    assert!(writes >= 21 && promised >= 18, "{writes} {promised}");
 }
 
 /// One request whose path no client library has tidied up.

@@ -4,7 +4,7 @@ use axum::extract::State;
 
 use super::view::{ServerBody, ServerView};
 use crate::{
-    api::{created::Created, token},
+    api::{answers::Created, token},
     app::App,
     clock::{now_ms, random_slug},
     error::{Error, Result},

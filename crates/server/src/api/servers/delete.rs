@@ -13,6 +13,7 @@ use crate::{
 /// What is left of a server.
 #[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = DeletedServer)]
 pub struct Deleted {
     message: &'static str,
     server_id: String,

@@ -1,6 +1,6 @@
 //! Rotate and revoke a server's token. Source: the contract, section "Servers".
 
-use axum::{body::Body, extract::State};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 
 use super::view::ServerView;
@@ -8,8 +8,8 @@ use crate::{
     api::token::{Made, expiry},
     app::App,
     clock::now_ms,
-    error::{Error, Kind, Result},
-    request::{Management, Path, from_value, present, read_body},
+    error::{Error, Result},
+    request::{Json, Management, Path, present},
 };
 
 /// How the new token and the old one live.
@@ -28,6 +28,7 @@ pub struct Rotation {
 /// What is left of a token.
 #[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = RevokedToken)]
 pub struct Revoked {
     message: &'static str,
     server_id: String,
@@ -42,16 +43,9 @@ pub async fn rotate(
     State(app): State<App>,
     Management(caller): Management,
     Path(id): Path<String>,
-    body: Body,
+    body: Option<Json<Rotation>>,
 ) -> Result<axum::Json<ServerView>> {
-    let bytes = read_body(&app, &caller.holder(), body, app.config.max_body_bytes).await?;
-    let rotation: Rotation = if bytes.is_empty() {
-        Rotation::default()
-    } else {
-        let value = amalgam_protocol::strict::parse_slice(&bytes, amalgam_protocol::strict::MAX_DEPTH)
-            .map_err(|e| Error::new(Kind::InvalidRequest, format!("Invalid payload: the body is not acceptable JSON: {e}")))?;
-        from_value(value)?
-    };
+    let rotation = body.map_or_else(Rotation::default, |Json(rotation, ..)| rotation);
     let grace = rotation.grace_seconds.unwrap_or(0);
     if !(0..=86_400).contains(&grace) {
         return Err(Error::invalid("graceSeconds", "`graceSeconds` must be a whole number from 0 to 86,400."));

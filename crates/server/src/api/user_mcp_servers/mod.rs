@@ -5,13 +5,13 @@ mod import;
 mod view;
 
 use axum::extract::State;
-use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use self::body::UpstreamBody;
 pub use self::view::UpstreamView;
+use super::answers::Created;
 use crate::{
     app::App,
     auth::Caller,
@@ -55,9 +55,9 @@ async fn create(
     State(app): State<App>,
     Management(caller): Management,
     Json(body, ..): Json<UpstreamBody>,
-) -> Result<(StatusCode, axum::Json<UpstreamView>)> {
+) -> Result<Created<UpstreamView>> {
     let registered = register(&app, &caller, body).await?;
-    Ok((StatusCode::CREATED, axum::Json(UpstreamView::of(&app, &registered))))
+    Ok(Created(registered.upstream.id.clone(), UpstreamView::of(&app, &registered)))
 }
 
 /// Keeps a new upstream, and asks it what it offers.

@@ -10,6 +10,7 @@ use http::{HeaderValue, StatusCode, header};
 use tokio::sync::mpsc;
 
 use super::{Relay, Said};
+use crate::mcp::stream::event_stream;
 
 /// How often a silent stream says that it lives.
 const PULSE: Duration = Duration::from_secs(15);
@@ -36,12 +37,7 @@ pub async fn respond(mut relay: Box<Relay>) -> Response {
         };
         Some((Ok::<_, Infallible>(event), receiver))
     });
-    let mut response = Response::new(Body::from_stream(events));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-    response
+    event_stream(Body::from_stream(events))
 }
 
 async fn run(mut relay: Box<Relay>, first: Vec<u8>, sender: mpsc::Sender<Bytes>) {

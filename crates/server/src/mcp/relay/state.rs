@@ -1,6 +1,7 @@
 //! `requestState` as a client gets it: sealed, and good only for the same caller, the same request, and a limited time.
 
 use amalgam_protocol::{splice::Object, strict};
+use amalgam_vault::hex;
 use aws_lc_rs::digest::{Context as Digest, SHA256};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -8,7 +9,7 @@ use serde_json::Value;
 use crate::{
     app::App,
     auth::Caller,
-    clock::{hex, now_ms},
+    clock::now_ms,
     error::{Error, Result},
     mcp::Context,
 };

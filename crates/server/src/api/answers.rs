@@ -1,4 +1,4 @@
-//! The answer to a request that made something.
+//! Answers that several nouns have: what was made, and what is left of what was removed.
 
 use axum::{
     Extension, Json,
@@ -16,5 +16,19 @@ impl<T: Serialize> IntoResponse for Created<T> {
     fn into_response(self) -> Response {
         let Self(id, view) = self;
         (StatusCode::CREATED, Extension(Target(id)), Json(view)).into_response()
+    }
+}
+
+/// What is left of something.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct Removed {
+    message: &'static str,
+    id: String,
+}
+
+impl Removed {
+    /// With a sentence, and the id that it had.
+    pub fn answer(message: &'static str, id: String) -> Json<Self> {
+        Json(Self { message, id })
     }
 }
