@@ -88,7 +88,7 @@ pub struct Ask<'a> {
     pub body: Bytes,
     /// Until the answer's headers, and where it is read whole until its end.
     pub until: Instant,
-    /// The longest body, or event stream, in bytes.
+    /// The longest event stream, in bytes; another body is never longer than one message may be.
     pub max_bytes: usize,
 }
 
@@ -138,7 +138,9 @@ impl Shared {
             let limit = self.max_message;
             Body::Events(Box::new(Events { body, decoder: Decoder::new(limit), ready: VecDeque::new(), last_id: None }))
         } else {
-            let whole = tokio::time::timeout_at(ask.until, whole(&mut body)).await.map_err(|_| late(upstream))?;
+            // An event stream may last; whatever else comes in its place has an end.
+            let limit = self.max_message.min(ask.max_bytes);
+            let whole = tokio::time::timeout_at(ask.until, whole(&mut body, limit)).await.map_err(|_| late(upstream))?;
             Body::Whole(whole.map_err(|what| failed(upstream, what))?)
         };
         Ok(Answer { status, headers: incoming.headers, body })
@@ -161,13 +163,12 @@ impl Shared {
     }
 }
 
-async fn whole(body: &mut IncomingBody) -> Result<Bytes, String> {
-    let mut chunk = async || body.chunk().await.map_err(|error| strip(&error.to_string()));
-    let Some(first) = chunk().await? else { return Ok(Bytes::new()) };
-    let Some(second) = chunk().await? else { return Ok(first) };
-    let mut all = BytesMut::from(&*first);
-    all.extend_from_slice(&second);
-    while let Some(piece) = chunk().await? {
+async fn whole(body: &mut IncomingBody, limit: usize) -> Result<Bytes, String> {
+    let mut all = BytesMut::new();
+    while let Some(piece) = body.chunk().await.map_err(|error| strip(&error.to_string()))? {
+        if all.len() + piece.len() > limit {
+            return Err(format!("answered more than {limit} bytes"));
+        }
         all.extend_from_slice(&piece);
     }
     Ok(all.freeze())
