@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{direct, register};
 use crate::support::{
-    Ask, TestNode,
+    Ask, Platform, TestNode,
     mcp::request,
     until,
     upstream::{Eras, Upstream},
@@ -33,6 +33,17 @@ async fn every_misbehaviour_is_a_clear_error_in_time() {
             assert_eq!(fine.body["result"]["isError"], false, "{eras:?} {tool}: {}", fine.text);
         }
     }
+}
+
+/// A body that never ends in place of the stream that was asked for.
+#[tokio::test]
+async fn what_stands_in_place_of_a_stream_is_bounded() {
+    let node = TestNode::with(|config| config.max_response_bytes = 256 * 1024).await;
+    let platform = Platform::start().await;
+    let body = json!({ "name": "One", "url": format!("{}/do/endless", platform.url()), "transport_type": "sse", "auth_type": "none" });
+    let made = node.post("/api/v1/user-mcp-servers", body).await.expect(201);
+    let call = json!({ "mcp_server_id": made.body["id"], "tool_slug": "echo" });
+    node.post("/api/v1/mcp-tools/execute", call).await.refuses(502, "more than 262144 bytes");
 }
 
 #[tokio::test]
