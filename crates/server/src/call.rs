@@ -4,6 +4,7 @@
 mod arguments;
 mod credential;
 mod outcome;
+mod scrub;
 pub mod upstream;
 
 use std::{sync::Arc, time::Duration};
@@ -234,7 +235,7 @@ async fn send(app: &App, call: &Call<'_>, loaded: &Loaded, action: &CompiledActi
         credential_bound: account.auth.is_some() || has_body,
     };
     let mut incoming = app.egress.send(request).await.map_err(outcome::not_reached)?;
-    outcome::scrub(&mut incoming, &plan.secrets)?;
+    scrub::scrub(&mut incoming, &plan.secrets)?;
     Ok(incoming)
 }
 
