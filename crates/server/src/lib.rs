@@ -19,6 +19,7 @@ mod jobs;
 mod limits;
 mod mcp;
 pub mod node;
+mod page;
 mod read_cache;
 mod request;
 mod store;
