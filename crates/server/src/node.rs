@@ -165,8 +165,9 @@ async fn first_key(store: &Store, chosen: Option<String>) -> Result<Option<Secre
             if key.chars().count() < 16 || !key.bytes().all(|b| b.is_ascii_graphic()) {
                 return Err("AMALGAM_ADMIN_KEY must have 16 characters or more, all visible ASCII".to_owned());
             }
-            if key.starts_with(crate::auth::TOKEN_PREFIX) {
-                return Err(format!("AMALGAM_ADMIN_KEY must not start with {}", crate::auth::TOKEN_PREFIX));
+            if let Some(prefix) = [crate::auth::TOKEN_PREFIX, crate::auth::ACCESS_PREFIX].into_iter().find(|prefix| key.starts_with(prefix))
+            {
+                return Err(format!("AMALGAM_ADMIN_KEY must not start with {prefix}"));
             }
             if crate::auth::is_user_token(&key) {
                 return Err("AMALGAM_ADMIN_KEY must not be a user token (JWT); choose random characters".to_owned());

@@ -2,6 +2,7 @@
 
 mod identity;
 mod jwt;
+pub mod resource;
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -30,6 +31,8 @@ use crate::{
 
 /// What every token of a server starts with.
 pub const TOKEN_PREFIX: &str = "mcp_token_";
+/// What every access token starts with that came of a sign-in.
+pub const ACCESS_PREFIX: &str = "mcp_access_";
 
 /// An authenticated caller and the user it acts for.
 #[derive(Debug, Clone)]
@@ -55,6 +58,8 @@ pub enum Principal {
     Token(String),
     /// A user whose token this issuer signed.
     Jwt(String),
+    /// An MCP client that a signed-in user has allowed, by the id of that grant.
+    Grant(String),
 }
 
 impl Principal {
@@ -64,6 +69,7 @@ impl Principal {
             Self::Key(id) => format!("key:{id}"),
             Self::Token(id) => format!("token:{id}"),
             Self::Jwt(id) => format!("jwt:{id}"),
+            Self::Grant(id) => format!("grant:{id}"),
         }
     }
 }
@@ -124,7 +130,7 @@ impl Caller {
     /// Whose large bodies are counted together: those of a key, of a server's token, of a user who shows a user token.
     pub fn holder(&self) -> String {
         match self.principal {
-            Principal::Key(_) | Principal::Token(_) => self.principal.label(),
+            Principal::Key(_) | Principal::Token(_) | Principal::Grant(_) => self.principal.label(),
             // One issuer signs for many, who choose nothing about it.
             Principal::Jwt(_) => format!("{}:{}", self.principal.label(), self.scope.user),
         }
@@ -134,7 +140,7 @@ impl Caller {
     pub fn require_key(&self) -> Result<()> {
         match self.principal {
             Principal::Key(_) if self.role == Role::Admin || self.is_own_user => Ok(()),
-            Principal::Key(_) | Principal::Token(_) | Principal::Jwt(_) => {
+            Principal::Key(_) | Principal::Token(_) | Principal::Jwt(_) | Principal::Grant(_) => {
                 Err(Error::new(Kind::Forbidden, "This needs an API key; a user token is not enough."))
             }
         }
@@ -198,6 +204,10 @@ pub async fn mcp(app: &App, identity: &Identity<'_>, server_id: Option<&str>, to
         return for_whom(app, proof, identity, "mcp").await;
     }
     let proof = match identity.bearer {
+        Some(token) if token.starts_with(ACCESS_PREFIX) => {
+            let proof = by_access(app, token, server_id.or(identity.server_id)).await?;
+            return for_whom(app, proof, identity, "mcp").await;
+        }
         Some(token) => by_bearer(app, token).await?,
         None => by_user_token(app, identity).await?,
     };
@@ -219,7 +229,7 @@ async fn through_server(app: &App, mut caller: Caller, identity: &Identity<'_>, 
         // An admin key acts for any user of its account, which is what "x-alloy-userid on /mcp/{serverId}" is for.
         Principal::Key(_) if caller.role == Role::Admin => true,
         Principal::Token(own) => *own == server.id,
-        Principal::Key(_) | Principal::Jwt(_) => server.owner.user == caller.scope.user || server.settings.is_public,
+        Principal::Key(_) | Principal::Jwt(_) | Principal::Grant(_) => server.is_for(&caller.scope.user),
     };
     if !may {
         return Err(Error::not_found("server"));
@@ -255,6 +265,24 @@ async fn by_token(app: &App, token: &str) -> Result<Proof> {
         account: server.owner.account.clone(),
         user: server.owner.user.clone(),
         principal: Principal::Token(server.id.clone()),
+        role: Role::Member,
+        server: Some(server),
+    })
+}
+
+/// An access token opens the one server that its user allowed, while that user may use it.
+async fn by_access(app: &App, token: &str, server_id: Option<&str>) -> Result<Proof> {
+    let invalid = || Error::new(Kind::Unauthorized, "Invalid or expired access token, or one for another server. Sign in again.");
+    let access = app.store.access(amalgam_vault::hash_token(token)).await?.ok_or_else(invalid)?;
+    if server_id.is_some_and(|id| id != access.server_id) {
+        return Err(invalid());
+    }
+    let server = app.store.server_in_account(&access.scope.account, &access.server_id).await?;
+    let server = server.filter(|server| server.is_for(&access.scope.user)).ok_or_else(invalid)?;
+    Ok(Proof {
+        account: access.scope.account.clone(),
+        user: access.scope.user.clone(),
+        principal: Principal::Grant(access.grant_id.clone()),
         role: Role::Member,
         server: Some(server),
     })
@@ -300,6 +328,8 @@ async fn by_jwt(app: &App, token: &str) -> Result<Proof> {
 async fn for_whom(app: &App, proof: Proof, identity: &Identity<'_>, door: &str) -> Result<Caller> {
     let override_rule = match (&proof.principal, &proof.server) {
         (Principal::Token(_), Some(server)) => Some(server.settings.user_override),
+        // Who has signed in is who it is.
+        (Principal::Grant(_), _) => Some(UserOverride::None),
         _ => None,
     };
     let mut user = proof.user.clone();
@@ -315,7 +345,7 @@ async fn for_whom(app: &App, proof: Proof, identity: &Identity<'_>, door: &str) 
         let allowed = match (&proof.principal, override_rule) {
             // A server's setting decides whether its token URL listens to the header; where it does not, the header is no error.
             (_, Some(rule)) => rule == UserOverride::Header,
-            (Principal::Jwt(_), None) => false,
+            (Principal::Jwt(_) | Principal::Grant(_), None) => false,
             (Principal::Key(_) | Principal::Token(_), None) if proof.role == Role::Admin || *wanted == *user => true,
             (Principal::Key(_) | Principal::Token(_), None) => {
                 return Err(Error::new(

@@ -7,6 +7,7 @@ pub mod node;
 pub mod platform;
 pub mod process;
 pub mod shop;
+pub mod sign_in;
 pub mod upstream;
 
 pub use self::{
