@@ -65,9 +65,10 @@ impl Node {
         // Bind first: a port that is taken should not leave a half-made database behind.
         let listener = TcpListener::bind(config.listen).await.map_err(|e| format!("cannot listen on {}: {e}", config.listen))?;
         let address = listener.local_addr().map_err(|e| e.to_string())?;
+        let oidc_secret = secrets.oidc_client_secret.clone().map(Secret::new);
         let (store, first_key) = open_store(&config, secrets).await?;
         store.sync_processes(&config.stdio).await.map_err(|e| cause(&e))?;
-        let app = assemble(config, store, address)?;
+        let app = assemble(config, store, address, oidc_secret)?;
         jobs::start(&app);
         let stop = app.stopping.clone();
         let serving = tokio::spawn(serve(listener, app.clone()));
@@ -185,11 +186,12 @@ async fn first_key(store: &Store, chosen: Option<String>) -> Result<Option<Secre
     }
 }
 
-fn assemble(config: Config, store: Arc<Store>, address: SocketAddr) -> Result<App, String> {
+fn assemble(config: Config, store: Arc<Store>, address: SocketAddr, oidc_secret: Option<Secret>) -> Result<App, String> {
     let egress = EgressConfig { allow: config.egress_allow.clone(), ..EgressConfig::default() };
     let egress = Egress::new(egress).map_err(|e| format!("cannot set up TLS: {e}"))?;
     Ok(Arc::new(AppState {
         base_url: config.base_url(address),
+        oidc_secret,
         upstreams: Upstreams::new(store.clone(), egress.clone(), &config),
         egress,
         limits: Limits::new(),

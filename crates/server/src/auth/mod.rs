@@ -174,7 +174,7 @@ struct Proof {
 pub async fn management(app: &App, identity: &Identity<'_>) -> Result<Caller> {
     let proof = match identity.bearer {
         Some(token) if token.starts_with(TOKEN_PREFIX) => return Err(Error::unauthorized()),
-        Some(token) => by_bearer(app, token).await?,
+        Some(token) => by_bearer(app, token, None).await?,
         None => by_user_token(app, identity).await?,
     };
     for_whom(app, proof, identity, "rest").await
@@ -184,7 +184,7 @@ pub async fn management(app: &App, identity: &Identity<'_>) -> Result<Caller> {
 /// whose restrictions hold.
 pub async fn twin(app: &App, identity: &Identity<'_>) -> Result<Caller> {
     let proof = match identity.bearer {
-        Some(token) => by_bearer(app, token).await?,
+        Some(token) => by_bearer(app, token, None).await?,
         None => by_user_token(app, identity).await?,
     };
     let caller = for_whom(app, proof, identity, "rest").await?;
@@ -208,7 +208,7 @@ pub async fn mcp(app: &App, identity: &Identity<'_>, server_id: Option<&str>, to
             let proof = by_access(app, token, server_id.or(identity.server_id)).await?;
             return for_whom(app, proof, identity, "mcp").await;
         }
-        Some(token) => by_bearer(app, token).await?,
+        Some(token) => by_bearer(app, token, server_id.or(identity.server_id)).await?,
         None => by_user_token(app, identity).await?,
     };
     let caller = for_whom(app, proof, identity, "mcp").await?;
@@ -288,12 +288,13 @@ async fn by_access(app: &App, token: &str, server_id: Option<&str>) -> Result<Pr
     })
 }
 
-async fn by_bearer(app: &App, token: &str) -> Result<Proof> {
+/// `server_id` is the server whose endpoint was called.
+async fn by_bearer(app: &App, token: &str, server_id: Option<&str>) -> Result<Proof> {
     if token.starts_with(TOKEN_PREFIX) {
         return by_token(app, token).await;
     }
     if is_user_token(token) {
-        return by_jwt(app, token).await;
+        return if resource::is_for(app, token, server_id) { by_jwt(app, token).await } else { Err(Error::unauthorized()) };
     }
     let key = app.store.api_key(amalgam_vault::hash_token(token)).await?;
     let key = key.filter(|key| key.expires_at.is_none_or(|at| at > now_ms())).ok_or_else(Error::unauthorized)?;
@@ -308,8 +309,8 @@ async fn by_bearer(app: &App, token: &str) -> Result<Proof> {
 
 async fn by_user_token(app: &App, identity: &Identity<'_>) -> Result<Proof> {
     match identity.user_token {
-        Some(token) => by_jwt(app, token).await,
-        None => Err(Error::unauthorized()),
+        Some(token) if resource::is_for(app, token, None) => by_jwt(app, token).await,
+        _ => Err(Error::unauthorized()),
     }
 }
 
@@ -336,6 +337,9 @@ async fn for_whom(app: &App, proof: Proof, identity: &Identity<'_>, door: &str) 
     // A caller who shows a user token alone has been verified by it already.
     let by_itself = identity.bearer.is_none() && matches!(proof.principal, Principal::Jwt(_));
     if let Some(token) = identity.user_token.filter(|_| !by_itself) {
+        if !resource::is_for(app, token, None) {
+            return Err(Error::unauthorized());
+        }
         // Verified even where it is not listened to: a token that is wrong is an error, never ignored.
         let named = jwt::verify(app, &proof.account, token).await?.user;
         if override_rule != Some(UserOverride::None) {

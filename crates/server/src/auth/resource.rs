@@ -1,6 +1,8 @@
 //! What an MCP client without a token is told: where it reads how to get one (RFC 9728).
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderValue, header::HOST};
+use serde_json::Value;
 
 use crate::app::App;
 
@@ -29,4 +31,21 @@ pub fn challenge(app: &App, host: Option<&HeaderValue>, server_id: Option<&str>,
     let address = address_of(app, host);
     let text = format!("Bearer {error}resource_metadata=\"{address}/.well-known/oauth-protected-resource/mcp{server}\", scope=\"{SCOPE}\"");
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("Bearer"))
+}
+
+/// Whether a JWT may be used here. One of the external authorization server is for the server that its audience names, and for nothing
+/// else of ours (RFC 8707): `server_id` is the server whose endpoint was called. The signature is judged elsewhere.
+pub fn is_for(app: &App, jwt: &str, server_id: Option<&str>) -> bool {
+    let Some(external) = &app.config.authorization_server else { return true };
+    let payload = jwt.split('.').nth(1).and_then(|payload| URL_SAFE_NO_PAD.decode(payload).ok());
+    let claims: Value = payload.and_then(|payload| serde_json::from_slice(&payload).ok()).unwrap_or_default();
+    if claims["iss"].as_str() != Some(external) {
+        return true;
+    }
+    let own = server_id.map(|id| format!("{}/mcp/{id}", app.base_url));
+    let names = |audience: &Value| own.is_some() && audience.as_str() == own.as_deref();
+    match &claims["aud"] {
+        Value::Array(all) => all.iter().any(names),
+        one => names(one),
+    }
 }

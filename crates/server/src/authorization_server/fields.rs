@@ -32,6 +32,11 @@ impl Fields {
         Ok(Self(fields))
     }
 
+    /// One that we know already.
+    pub fn one(name: &str, value: String) -> Self {
+        Self(vec![(name.to_owned(), value)])
+    }
+
     /// Of a form that was posted.
     pub async fn posted(app: &App, request: Request) -> Result<Self> {
         let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();

@@ -29,7 +29,7 @@ fn protected(app: &App, headers: &HeaderMap, path: &str) -> Json<Value> {
     let address = address(app, headers);
     Json(json!({
         "resource": format!("{address}{path}"),
-        "authorization_servers": [address],
+        "authorization_servers": [app.config.authorization_server.as_ref().unwrap_or(&address)],
         "scopes_supported": [SCOPE],
         "bearer_methods_supported": ["header"],
         "resource_name": "Amalgam",

@@ -9,6 +9,7 @@ mod consent;
 mod fields;
 mod introspect;
 mod metadata;
+mod provider;
 mod redirect;
 mod refusal;
 mod register;
@@ -27,6 +28,7 @@ use axum::{
     routing::{get, post},
 };
 use moka::sync::Cache;
+use tokio::sync::Mutex;
 
 use self::client::Client;
 use crate::{app::App, error::Result};
@@ -44,26 +46,36 @@ struct Shared {
     app: App,
     /// Metadata documents of clients, by their addresses.
     documents: Cache<String, Arc<Client>>,
+    /// What the provider that signs users in says of itself, and when it was asked.
+    provider: Arc<Mutex<provider::Kept>>,
 }
 
 /// The routes. They are not part of the REST API: clients find them through the metadata.
 pub fn routes<S: Clone + Send + Sync + 'static>(app: App) -> Router<S> {
     let documents = Cache::builder().max_capacity(1_000).time_to_live(Duration::from_secs(600)).build();
-    Router::new()
+    let resource = Router::new()
         .route("/.well-known/oauth-protected-resource/mcp", get(metadata::endpoint))
-        .route("/.well-known/oauth-protected-resource/mcp/{serverId}", get(metadata::server))
+        .route("/.well-known/oauth-protected-resource/mcp/{serverId}", get(metadata::server));
+    // Where another authorization server is configured, ours is not there.
+    let routes = if app.config.authorization_server.is_some() { resource } else { resource.merge(own()) };
+    routes.with_state(Shared { app, documents, provider: Arc::default() })
+}
+
+fn own() -> Router<Shared> {
+    Router::new()
         .route("/.well-known/oauth-authorization-server", get(metadata::authorization_server))
         .route("/.well-known/oauth-authorization-server/{*path}", get(metadata::authorization_server_at))
         .route("/.well-known/openid-configuration", get(metadata::authorization_server))
         .route("/.well-known/openid-configuration/{*path}", get(metadata::authorization_server_at))
         .route("/oauth/authorize", get(authorize::authorize))
         .route("/oauth/sign-in", post(sign_in::by_password))
+        .route("/oauth/provider", get(provider::leave))
+        .route("/oauth/signed-in", get(provider::back))
         .route("/oauth/consent", post(consent::decide))
         .route("/oauth/token", post(token::exchange))
         .route("/oauth/register", post(register::register))
         .route("/oauth/revoke", post(token::revoke))
         .route("/oauth/introspect", post(introspect::introspect))
-        .with_state(Shared { app, documents })
 }
 
 /// Counts one more of this in this minute; 429 when there were `limit`.

@@ -12,6 +12,7 @@ use super::{
     authorize::Asked,
     consent,
     fields::Fields,
+    provider,
     session::{Session, SignedIn},
     within,
 };
@@ -35,14 +36,16 @@ struct Page<'a> {
     client: &'a str,
     resource: &'a str,
     wrong: Option<&'a str>,
+    /// The host of the operator's provider.
+    provider: Option<&'a str>,
 }
 
 /// The form, with what was wrong the last time.
 pub fn show(app: &App, asked: &Asked, session: &Session, wrong: Option<(StatusCode, &str)>) -> Result<Response> {
-    let request = asked.seal(app)?;
+    let (request, provider) = (asked.seal(app)?, provider::host(app));
     let status = wrong.map_or(StatusCode::OK, |(status, _)| status);
     let wrong = wrong.map(|(_, sentence)| sentence);
-    let template = Page { request: &request, client: &asked.client_name, resource: &asked.resource, wrong };
+    let template = Page { request: &request, client: &asked.client_name, resource: &asked.resource, wrong, provider: provider.as_deref() };
     let mut response = page::show(status, &template, None);
     response.headers_mut().insert(SET_COOKIE, session.cookie(app, &asked.issuer)?);
     Ok(response)
@@ -80,7 +83,7 @@ async fn signed_in(app: &App, headers: &HeaderMap, request: Request, request_id:
     if !fits {
         return again(StatusCode::UNAUTHORIZED, "The name or the password is wrong.");
     }
-    let user = SignedIn { account, user: known.user_id, name: username.to_owned(), at: now_ms() };
+    let user = SignedIn { account, user: known.user_id, name: username.to_owned(), at: now_ms(), by_provider: false };
     let session = Session::new(Some(user.clone()));
     let asked = Asked { nonce: session.nonce.clone(), ..asked };
     consent::show(app, &asked, &session, &user).await

@@ -182,7 +182,7 @@ impl Store {
         let ended = grants::end_of_user(&mut tx, account, id).await?;
         tx.commit().await?;
         forget_hashes(&self.access_tokens, &ended);
-        let there_was = users > 0 || !(credentials.is_empty() && servers.is_empty() && keys.is_empty());
+        let there_was = users > 0 || !(ended.is_empty() && credentials.is_empty() && servers.is_empty() && keys.is_empty());
         let scope = Scope { account: account.clone(), user: id.into() };
         for (connector,) in credentials {
             self.credentials.forget(&(scope.clone(), connector));

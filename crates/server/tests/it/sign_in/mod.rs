@@ -2,5 +2,7 @@
 
 mod attacks;
 mod clients;
+mod external;
 mod flow;
 mod passwords;
+mod provider;
