@@ -12,16 +12,17 @@ pub mod config;
 mod connect;
 mod connectors;
 mod direct;
+mod doctor;
 mod egress;
 mod error;
+mod grants;
 mod http;
 mod jobs;
+mod jwt;
 mod limits;
 mod mcp;
 pub mod node;
-#[expect(dead_code, unused_imports, reason = "the flows that use it come next")]
 mod oauth;
-#[expect(dead_code, reason = "the flows that use it come next")]
 mod page;
 mod read_cache;
 mod request;
