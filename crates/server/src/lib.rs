@@ -13,14 +13,16 @@ pub mod config;
 mod connect;
 mod connectors;
 mod direct;
+mod doctor;
 mod egress;
 mod error;
+mod grants;
 mod http;
 mod jobs;
+mod jwt;
 mod limits;
 mod mcp;
 pub mod node;
-#[expect(dead_code, unused_imports, reason = "the flows that use it come next")]
 mod oauth;
 mod page;
 mod password;

@@ -107,7 +107,7 @@ pub async fn record(
         at: now_ms(),
         caller: format!("user:{user}"),
         user_id: user.to_owned(),
-        door: "page".to_owned(),
+        door: "web".to_owned(),
         server_id: server.map(str::to_owned),
         connector_id: None,
         action_id: None,

@@ -80,6 +80,10 @@ pub struct Settings {
     #[arg(long, env = "AMALGAM_AUTHORIZATION_SERVER", value_name = "URL")]
     pub authorization_server: Option<String>,
 
+    /// Shell command that prints the master key, in the place of a file: `vault kv get -field=key secret/amalgam`
+    #[arg(long, env = "AMALGAM_MASTER_KEY_COMMAND", value_name = "COMMAND")]
+    pub master_key_command: Option<String>,
+
     /// MCP requests and REST executions a minute for each token or key and user [default: 100]
     #[arg(long, env = "AMALGAM_RATE_LIMIT_PER_MINUTE", value_name = "N")]
     pub rate_limit_per_minute: Option<u32>,
@@ -193,6 +197,8 @@ pub struct SecretSettings {
     pub master_key: Option<String>,
     /// `AMALGAM_OIDC_CLIENT_SECRET`: with `oidc-client-id`.
     pub oidc_client_secret: Option<String>,
+    /// `AMALGAM_NEW_MASTER_KEY`: what `amalgam keys rotate-master` changes it to.
+    pub new_master_key: Option<String>,
 }
 
 /// How many of a thing there may be; one more is refused. Changes count from the next one on.
@@ -235,6 +241,7 @@ pub struct Config {
     pub master_key_file: Option<PathBuf>,
     pub oidc: Option<Oidc>,
     pub authorization_server: Option<String>,
+    pub master_key_command: Option<String>,
     pub rate_limit_per_minute: u32,
     pub max_body_bytes: usize,
     pub max_response_bytes: usize,
@@ -259,6 +266,7 @@ impl SecretSettings {
             admin_key: read("AMALGAM_ADMIN_KEY"),
             master_key: read("AMALGAM_MASTER_KEY"),
             oidc_client_secret: read("AMALGAM_OIDC_CLIENT_SECRET"),
+            new_master_key: read("AMALGAM_NEW_MASTER_KEY"),
         }
     }
 }
@@ -293,6 +301,7 @@ impl Settings {
             oidc_client_id: self.oidc_client_id.or(other.oidc_client_id),
             oidc_user_claim: self.oidc_user_claim.or(other.oidc_user_claim),
             authorization_server: self.authorization_server.or(other.authorization_server),
+            master_key_command: self.master_key_command.or(other.master_key_command),
             rate_limit_per_minute: self.rate_limit_per_minute.or(other.rate_limit_per_minute),
             max_body_bytes: self.max_body_bytes.or(other.max_body_bytes),
             max_response_bytes: self.max_response_bytes.or(other.max_response_bytes),
@@ -337,6 +346,7 @@ impl Settings {
             master_key_file: self.master_key_file,
             oidc,
             authorization_server: self.authorization_server,
+            master_key_command: self.master_key_command,
             rate_limit_per_minute: self.rate_limit_per_minute.unwrap_or(100),
             max_body_bytes: self.max_body_bytes.unwrap_or(10 * 1024 * 1024),
             max_response_bytes: self.max_response_bytes.unwrap_or(10 * 1024 * 1024),
@@ -368,6 +378,9 @@ impl Settings {
             if issuer.as_ref().is_some_and(|text| !is_address(text)) {
                 return Err(format!("--{setting} must be an https address, exactly as the server's metadata says its `issuer`"));
             }
+        }
+        if self.master_key_file.is_some() && self.master_key_command.is_some() {
+            return Err("give --master-key-file or --master-key-command, not both".to_owned());
         }
         if let Some(seconds) = self.action_timeout_seconds {
             within("action-timeout-seconds", seconds, 1..=300)?;

@@ -88,7 +88,7 @@ async fn the_signed_in_user_is_the_effective_user() {
             entries.as_array().unwrap().iter().find(|entry| entry["operation"] == operation).cloned()
         });
         let entry = entry.await;
-        assert_eq!((&entry["userId"], &entry["serverId"], &entry["door"]), (&json!(ann), &json!(server.id), &json!("page")));
+        assert_eq!((&entry["userId"], &entry["serverId"], &entry["door"]), (&json!(ann), &json!(server.id), &json!("web")));
     }
 }
 
