@@ -246,3 +246,15 @@ create table connections (
   updated_at bigint not null,
   unique (upstream_id, user_id)
 );
+
+-- What an upstream's authorization server has granted one user, with the client that it was granted to. Sealed, for this address.
+create table upstream_grants (
+  upstream_id text not null references upstreams (id) on delete cascade,
+  user_id text not null,
+  url text not null,
+  sealed text not null,
+  expires_at bigint,
+  lease_until bigint,
+  updated_at bigint not null,
+  primary key (upstream_id, user_id)
+);

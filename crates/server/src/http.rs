@@ -24,7 +24,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::{
     api,
     app::App,
-    authorization_server,
+    authorization_client, authorization_server,
     error::{Error, Kind, over_rest},
     mcp, page,
     request::{REQUEST_ID, RequestId},
@@ -54,6 +54,7 @@ impl Front {
         let routes = routes
             .route("/openapi.json", get(move || std::future::ready(([("content-type", "application/json")], text.clone()))))
             .merge(page::routes())
+            .merge(authorization_client::routes(app.clone()))
             .merge(authorization_server::routes(app.clone()))
             .fallback(|| std::future::ready(Error::not_found("path")))
             .method_not_allowed_fallback(method_not_allowed)

@@ -101,23 +101,12 @@ pub async fn record(
     status: StatusCode,
     request_id: &str,
 ) {
+    let scope = Scope { account: account.into(), user: user.into() };
     let mut entry = Entry {
-        id: String::new(),
-        account_id: account.to_owned(),
-        at: now_ms(),
         caller: format!("user:{user}"),
-        user_id: user.to_owned(),
-        door: "web".to_owned(),
         server_id: server.map(str::to_owned),
-        connector_id: None,
-        action_id: None,
         target_id: target.map(str::to_owned),
-        operation: operation.to_owned(),
-        decision: String::new(),
-        status: 0,
-        duration_us: 0,
-        request_id: request_id.to_owned(),
-        arguments_digest: None,
+        ..Entry::new(&scope, "web", operation, request_id)
     };
     entry.end(status);
     app.audit.record(entry).await;

@@ -65,7 +65,6 @@ pub struct Tokens {
     /// Seconds.
     pub expires_in: Option<u64>,
     /// The scopes, when the server names them.
-    #[expect(dead_code, reason = "for authorization towards other MCP servers")]
     pub scope: Option<String>,
     /// An OpenID Connect id token, unverified.
     pub id_token: Option<Secret>,

@@ -56,6 +56,7 @@ fn operation(method: &Method, path: &str) -> Option<&'static str> {
         ("POST", "/api/v1/user-mcp-servers") => "upstream.create",
         ("POST", "/api/v1/user-mcp-servers/import") => "upstream.import",
         ("PATCH", "/api/v1/user-mcp-servers/{mcpServerId}") => "upstream.update",
+        ("POST", "/api/v1/user-mcp-servers/{mcpServerId}/sign-in") => "upstream.sign-in-link",
         ("DELETE", "/api/v1/user-mcp-servers/{mcpServerId}" | "/api/v1/mcp-connections/{connectionId}") => "upstream.delete",
         ("POST", "/users") => "user.create",
         ("DELETE", "/users/{userId}") => "user.delete",

@@ -8,7 +8,7 @@ use amalgam_vault::Secret;
 use super::{
     Scope, Store,
     db::{execute, fetch_all, fetch_optional},
-    upstreams::Upstream,
+    upstreams::{Auth, Upstream},
 };
 use crate::{
     clock::{now_ms, uuid7},
@@ -77,6 +77,10 @@ impl Store {
 
     /// The upstream as this user reaches it: with the user's own headers where there are any, else as its owner has registered it.
     pub async fn upstream_for(&self, upstream: &Arc<Upstream>, user: &Arc<str>) -> Result<Arc<Upstream>> {
+        if upstream.auth == Auth::Oauth {
+            // Whoever calls it has signed in there, or is led there: nobody calls in another's name.
+            return Ok(Arc::new(Upstream { end_user: Some(user.clone()), ..(**upstream).clone() }));
+        }
         let load = async {
             fetch_optional!(
                 &self.db,

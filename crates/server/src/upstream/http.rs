@@ -5,8 +5,8 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use amalgam_protocol::sse::{Decoder, Event};
 use bytes::{Bytes, BytesMut};
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method,
-    header::{ACCEPT, CONTENT_TYPE},
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE},
 };
 use tokio::time::Instant;
 
@@ -17,7 +17,7 @@ use super::{
 use crate::{
     egress::{EgressErrorKind, IncomingBody, OutgoingRequest},
     error::{Error, Kind, Result},
-    store::upstreams::Upstream,
+    store::upstreams::{Auth, Upstream},
 };
 
 /// What an upstream answered to one HTTP request.
@@ -95,7 +95,11 @@ pub struct Ask<'a> {
 impl Shared {
     /// Sends it. The owner's headers are in the clear from here to the end of this function.
     pub async fn http(&self, upstream: &Arc<Upstream>, ask: Ask<'_>) -> Result<Answer> {
-        let mut headers = self.manual_headers(upstream)?;
+        let is_oauth = upstream.auth == Auth::Oauth;
+        let mut headers = if is_oauth { HeaderMap::new() } else { self.manual_headers(upstream)? };
+        if is_oauth && let Some(value) = self.authorization(upstream).await? {
+            headers.insert(AUTHORIZATION, value);
+        }
         // Computed after configured: what the protocol says cannot be overridden.
         headers.extend(ask.headers);
         headers.entry(ACCEPT).or_insert(HeaderValue::from_static("application/json, text/event-stream"));
@@ -103,7 +107,7 @@ impl Shared {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         let left = ask.until.saturating_duration_since(Instant::now());
-        let mut again = true;
+        let (mut again, mut ask_again) = (true, true);
         let incoming = loop {
             let request = OutgoingRequest {
                 method: ask.method.clone(),
@@ -127,6 +131,15 @@ impl Shared {
                     };
                     let sentence = format!("{} cannot be reached: {error}.", upstream.name);
                     return Err(Error { cause: Some(error.cause().to_owned().into()), ..Error::new(kind, sentence) });
+                }
+                Ok(incoming) if is_oauth && matches!(incoming.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
+                    let sent = headers.get(AUTHORIZATION);
+                    let other = self.challenged(upstream, incoming.status, &incoming.headers, sent, std::mem::take(&mut ask_again)).await?;
+                    match other {
+                        // It was refused before anything was done.
+                        Some(value) => drop(headers.insert(AUTHORIZATION, value)),
+                        None => break incoming,
+                    }
                 }
                 Ok(incoming) => break incoming,
             }

@@ -4,6 +4,7 @@
 //! those that are open (`session`, `pipe`), the message goes out (`http`, `pipe`), and what comes back is read message by message
 //! (`exchange`). What is open belongs to one account, effective user, upstream configuration and set of client capabilities.
 
+pub mod authorization;
 mod era;
 mod exchange;
 mod health;
@@ -127,6 +128,8 @@ pub struct Shared {
     process_places: Arc<Semaphore>,
     stderr: Cache<String, Arc<Stderr>>,
     freshening: Cache<String, Arc<tokio::sync::Mutex<Option<Instant>>>>,
+    /// The scopes that calls have needed, by upstream and user.
+    wanted: Cache<(String, Arc<str>), Arc<str>>,
     waiting: Arc<Waiting>,
     next: AtomicU64,
 }
@@ -162,6 +165,7 @@ impl Upstreams {
             process_places: Arc::new(Semaphore::new(MAX_PROCESSES)),
             stderr: Cache::new(1_000),
             freshening: Cache::new(10_000),
+            wanted: Cache::builder().max_capacity(10_000).time_to_live(hour).build(),
             waiting: Arc::new(Waiting::new()),
             next: AtomicU64::new(1),
         }))

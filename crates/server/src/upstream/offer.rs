@@ -97,7 +97,9 @@ impl Upstreams {
 
 impl Shared {
     async fn ask_lists(self: &Arc<Self>, upstream: &Arc<Upstream>, until: Instant) -> Result<Lists> {
-        let client = Client::plain(&upstream.owner);
+        // As whoever has signed in, where it wants that.
+        let user = upstream.end_user.clone().unwrap_or_else(|| upstream.owner.user.clone());
+        let client = Client::plain(&Scope { account: upstream.owner.account.clone(), user });
         let mut lists = Lists::default();
         let greeting = self.greeted(upstream, &client, until).await?;
         greeting.0.clone_into(&mut lists.era);

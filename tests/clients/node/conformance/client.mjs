@@ -47,8 +47,10 @@ async function main() {
   const { values, positionals } = parseArgs({ allowPositionals: true, options });
   const unknown = positionals.filter(set => ![...REVISIONS, EXTENSIONS].includes(set));
   if (unknown.length > 0) throw new Error(`there is no set ${unknown.join(', ')}`);
-  const program = values.direct ? undefined : await start();
-  const gateway = program && { AMALGAM_CONFORMANCE_GATEWAY: program.base };
+  // The address that the suite expects a client's metadata at, for the scenario that looks at it.
+  const publicly = values.scenario === 'auth/basic-cimd' ? 'https://conformance-test.local' : undefined;
+  const program = values.direct ? undefined : await start(publicly && ['--public-url', publicly]);
+  const gateway = program && { AMALGAM_CONFORMANCE_GATEWAY: program.base, ...(publicly && { AMALGAM_CONFORMANCE_PUBLIC: publicly }) };
   const env = { ...gateway, ...(values.client && { AMALGAM_CONFORMANCE_CLIENT: values.client }) };
   let passed = true;
   try {

@@ -16,7 +16,7 @@ use crate::{
     app::App,
     auth::Caller,
     catalogue::is_builtin,
-    clock::{now_ms, random_slug, uuid7},
+    clock::{now_ms, random_slug, rfc3339, uuid7},
     error::{Error, Kind, Result},
     request::{Json, Management, Path},
     store::{
@@ -37,6 +37,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(create, list))
         .routes(routes!(get, update, delete))
         .routes(routes!(tools))
+        .routes(routes!(sign_in))
         .routes(routes!(import::import))
 }
 
@@ -201,6 +202,30 @@ pub async fn remove(app: &App, caller: &Caller, id: &str) -> Result<Value> {
     app.upstreams.forget(&registered.upstream);
     app.announce(Change::Connectors(caller.scope.account.clone()));
     Ok(json!({ "status": "deleted" }))
+}
+
+/// Where a user signs in.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SignIn {
+    /// For a browser.
+    url: String,
+    expires_at: String,
+}
+
+/// Make the link by which you, or the user you act for, sign in to an MCP server with `auth_type` "oauth". Good for 10 minutes.
+#[utoipa::path(post, path = "/api/v1/user-mcp-servers/{mcpServerId}/sign-in", tag = "MCP Servers", operation_id = "sign-in-user-mcp-server",
+    params(("mcpServerId" = String, Path, description = "MCP server ID")),
+    responses((status = 200, description = "The link", body = SignIn), (status = 400, description = "It wants no sign-in"),
+        (status = 401, description = "Not authenticated"), (status = 404, description = "No such MCP server")))]
+async fn sign_in(State(app): State<App>, Management(caller): Management, Path(id): Path<String>) -> Result<axum::Json<SignIn>> {
+    caller.require_key()?;
+    let registered = app.store.upstream(&caller.scope, &id).await?;
+    if registered.upstream.auth != Auth::Oauth {
+        return Err(Error::invalid("auth_type", "Only an MCP server whose `auth_type` is \"oauth\" is signed in to."));
+    }
+    let (link, until) = app.upstreams.sign_in_link(&registered.upstream, &caller.scope.user, None)?;
+    Ok(axum::Json(SignIn { url: format!("{}/oauth/upstreams/{link}", app.base_url), expires_at: rfc3339(until) }))
 }
 
 /// List the tools of one of your MCP servers; `value` is what `tool_slug` of an execution names.
