@@ -100,7 +100,10 @@ pub struct Answer {
 pub async fn run(app: &App, call: Call<'_>, arguments: impl Into<Arguments>) -> Result<Answer> {
     let started = Instant::now();
     let mut trail = Trail { app, entry: Some(entry(&call)), started };
-    let result = execute(app, &call, arguments.into()).await;
+    let mut result = execute(app, &call, arguments.into()).await;
+    if let Err(error) = &mut result {
+        error.platform = Some(format!("{}/{}", shown(call.connector_id), shown(call.action_id)).into());
+    }
     let (decision, status) = match &result {
         Ok(answer) => ("allowed", i64::from(answer.status)),
         Err(error) if error.kind == Kind::Forbidden => ("denied", 403),

@@ -81,6 +81,7 @@ async fn list(State(app): State<App>, twin: Twin, Query(query): Query<ListQuery>
 
 /// What is searched for.
 #[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct SearchQuery {
     /// What should be done, in plain words: `send a message to a Slack channel`.
