@@ -31,7 +31,7 @@ use crate::{
     api,
     app::App,
     error::{Error, Kind, over_rest},
-    mcp,
+    mcp, page,
     request::{REQUEST_ID, RequestId},
 };
 
@@ -58,6 +58,7 @@ impl Front {
         let text = Bytes::from(document.to_pretty_json().unwrap_or_default());
         let routes = routes
             .route("/openapi.json", get(move || std::future::ready(([("content-type", "application/json")], text.clone()))))
+            .merge(page::routes())
             .fallback(|| std::future::ready(Error::not_found("path")))
             .method_not_allowed_fallback(method_not_allowed)
             .with_state(app.clone());

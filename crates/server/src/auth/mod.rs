@@ -1,7 +1,6 @@
 //! Who calls, and for whom. Every door asks here; the rules are the section "Identity" of the contract.
 
 mod identity;
-mod jwt;
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -11,10 +10,8 @@ use std::{
 use amalgam_policy::Decision;
 use http::StatusCode;
 
-pub use self::{
-    identity::{Identity, check_user_id},
-    jwt::looks_like as is_user_token,
-};
+pub use self::identity::{Identity, check_user_id};
+pub use crate::jwt::looks_like as is_user_token;
 use crate::{
     app::App,
     clock::now_ms,
@@ -80,22 +77,9 @@ impl Caller {
     /// The beginning of an entry in the audit trail: who, for whom, through which server.
     pub fn entry(&self, door: &str, operation: &str, request_id: &str) -> Entry {
         Entry {
-            id: String::new(),
-            account_id: self.scope.account.to_string(),
-            at: now_ms(),
             caller: self.principal.label(),
-            user_id: self.scope.user.to_string(),
-            door: door.to_owned(),
             server_id: self.server.as_ref().map(|server| server.id.clone()),
-            connector_id: None,
-            action_id: None,
-            target_id: None,
-            operation: operation.to_owned(),
-            decision: "allowed".to_owned(),
-            status: 200,
-            duration_us: 0,
-            request_id: request_id.to_owned(),
-            arguments_digest: None,
+            ..Entry::new(&self.scope, door, operation, request_id)
         }
     }
 
@@ -292,7 +276,7 @@ async fn by_user_token(app: &App, identity: &Identity<'_>) -> Result<Proof> {
 }
 
 async fn by_jwt(app: &App, token: &str) -> Result<Proof> {
-    let verified = jwt::verify_for_any(app, token).await?;
+    let verified = app.user_tokens.verify_for_any(token).await?;
     Ok(Proof {
         account: verified.account,
         user: verified.user,
@@ -313,7 +297,7 @@ async fn for_whom(app: &App, proof: Proof, identity: &Identity<'_>, door: &str) 
     let by_itself = identity.bearer.is_none() && matches!(proof.principal, Principal::Jwt(_));
     if let Some(token) = identity.user_token.filter(|_| !by_itself) {
         // Verified even where it is not listened to: a token that is wrong is an error, never ignored.
-        let named = jwt::verify(app, &proof.account, token).await?.user;
+        let named = app.user_tokens.verify(&proof.account, token).await?.user;
         if override_rule != Some(UserOverride::None) {
             user = named;
         }

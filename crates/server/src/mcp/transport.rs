@@ -84,6 +84,7 @@ async fn answer(app: &App, target: Target, request: Request, request_id: &str) -
         target: &target,
         era: Era::Legacy { header_version: None },
         credential_id: identity.credential_id,
+        redirect_uri: identity.redirect_uri,
         request_id,
         headers: &parts.headers,
         session: None,

@@ -48,6 +48,8 @@ pub struct Twin {
     pub caller: Caller,
     /// `x-credential-id`.
     pub credential_id: Option<String>,
+    /// `x-redirect-uri`.
+    pub redirect_uri: Option<String>,
     /// As in the answer's `x-request-id`.
     pub request_id: RequestId,
 }
@@ -71,7 +73,12 @@ impl FromRequestParts<App> for Twin {
         let caller = auth::twin(app, &identity).await?;
         trail::note(parts, app, &caller);
         parts.extensions.insert(caller.holder());
-        Ok(Self { caller, credential_id: identity.credential_id.map(str::to_owned), request_id: RequestId::of(&parts.extensions) })
+        Ok(Self {
+            caller,
+            credential_id: identity.credential_id.map(str::to_owned),
+            redirect_uri: identity.redirect_uri.map(str::to_owned),
+            request_id: RequestId::of(&parts.extensions),
+        })
     }
 }
 
