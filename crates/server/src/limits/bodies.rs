@@ -32,6 +32,11 @@ pub struct Holder {
 }
 
 impl Holder {
+    /// Anybody at all, who is not known yet.
+    pub fn anybody() -> Self {
+        Self { account: "".into(), caller: "anybody".to_owned() }
+    }
+
     /// Whoever fills in a page that was opened for this user.
     pub fn at_page(account: &Arc<str>, user: &str) -> Self {
         Self { account: account.clone(), caller: format!("web:{user}") }
