@@ -295,6 +295,12 @@ pub fn can(capabilities: &str, method: &str, params: &str) -> bool {
     }
 }
 
+/// Whether a client that declares these capabilities can be sent any request at all.
+#[must_use]
+pub fn can_be_asked(capabilities: &str) -> bool {
+    Object::parse(capabilities).is_ok_and(|declared| ["elicitation", "roots", "sampling"].iter().any(|name| declared.get(name).is_some()))
+}
+
 /// The `ClientCapabilities` that a request to a client needs; `None` for a method that is none of those.
 #[must_use]
 pub fn capability(method: &str) -> Option<Value> {

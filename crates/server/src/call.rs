@@ -21,7 +21,6 @@ use amalgam_vault::hex;
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use serde_json::Value;
-use tokio::time::Instant;
 
 use self::credential::Chosen;
 pub use self::{arguments::Arguments, credential::Opened};
@@ -32,9 +31,10 @@ use crate::{
     clock::random,
     connectors::Loaded,
     egress::{Incoming, OutgoingRequest},
-    error::{Error, Kind, Result},
+    error::{Error, Result},
     read_cache::Kept,
     store::audit::{Entry, shown},
+    telemetry::audit::Trail,
 };
 
 /// Through which door a call came.
@@ -98,48 +98,13 @@ pub struct Answer {
 
 /// Does it, and leaves an audit entry whatever comes of it.
 pub async fn run(app: &App, call: Call<'_>, arguments: impl Into<Arguments>) -> Result<Answer> {
-    let started = Instant::now();
-    let mut trail = Trail { app, entry: Some(entry(&call)), started };
+    let mut trail = Trail::new(app.audit.clone(), entry(&call));
     let result = execute(app, &call, arguments.into()).await;
-    let (decision, status) = match &result {
-        Ok(answer) => ("allowed", i64::from(answer.status)),
-        Err(error) if error.kind == Kind::Forbidden => ("denied", 403),
-        Err(error) => {
-            let platform = error.details.as_ref().and_then(|details| details["status"].as_i64());
-            ("allowed", platform.unwrap_or(i64::from(error.kind.status().as_u16())))
-        }
-    };
-    if let Some(mut entry) = trail.entry.take() {
-        decision.clone_into(&mut entry.decision);
-        entry.status = status;
-        entry.duration_us = micros(started);
-        app.audit.record(entry).await;
+    match &result {
+        Ok(answer) => trail.end("allowed", i64::from(answer.status)).await,
+        Err(error) => trail.fail(error).await,
     }
     result
-}
-
-/// Leaves the entry of a call whose caller went away before its end: what was sent may have been done.
-struct Trail<'a> {
-    app: &'a App,
-    entry: Option<Entry>,
-    started: Instant,
-}
-
-impl Drop for Trail<'_> {
-    fn drop(&mut self) {
-        if let Some(mut entry) = self.entry.take() {
-            if std::thread::panicking() {
-                entry.status = 500;
-            }
-            entry.duration_us = micros(self.started);
-            let audit = self.app.audit.clone();
-            tokio::spawn(async move { audit.record(entry).await });
-        }
-    }
-}
-
-fn micros(since: Instant) -> i64 {
-    i64::try_from(since.elapsed().as_micros()).unwrap_or(i64::MAX)
 }
 
 /// The entry of a call that has only begun; its status stays 499 where the caller goes away.

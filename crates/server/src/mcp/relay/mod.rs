@@ -109,7 +109,8 @@ impl Relay {
     /// What the client is told instead.
     pub async fn begin(context: &Context<'_>, asked: Asked<'_>, route: Route) -> Result<Self, Error> {
         let owner = owner(context.caller, &asked.client.lane);
-        let running = (!context.era.is_modern()).then(|| context.app.upstreams.waiting().run(&owner, asked.id.get()));
+        // Ids of requests are told apart by their sessions; without one, a cancellation could be of anybody who uses the same token.
+        let running = context.session.is_some().then(|| context.app.upstreams.waiting().run(&owner, asked.id.get()));
         let mut this = unless_cancelled(running.as_ref(), Box::pin(Self::start(context, asked, route))).await?;
         this.running = running;
         Ok(this)
