@@ -142,7 +142,7 @@ fn server(node: &Node, connectors: &[String]) -> Result<String, String> {
         "tokenExpiresInDays": Value::Null, "rateLimitPerMinute": 1_000_000_000,
         "restrictions": {
             "connectors": { "mode": "allowlist", "allowedIds": connectors },
-            "actions": { "mode": "blocklist", "blockedActions": ["*/delete_*", "slack/delete_*"] } },
+            "actions": { "mode": "blocklist", "blockedActions": ["delete_*", "slack/delete_*"] } },
     });
     let made = node.call("/api/servers", &body)?;
     match (made["serverId"].as_str(), made["accessToken"].as_str()) {

@@ -46,6 +46,14 @@ const ENVELOPE: [&str; 4] = [PROTOCOL_VERSION_KEY, CLIENT_CAPABILITIES_KEY, CLIE
 /// # Errors
 /// `params` that are not an object.
 pub fn outgoing(params: &str, change: &Outgoing<'_>) -> Result<String, StrictError> {
+    outgoing_members(params, change).map(|params| params.to_string())
+}
+
+/// The same, taken apart.
+///
+/// # Errors
+/// `params` that are not an object.
+pub fn outgoing_members<'a>(params: &'a str, change: &Outgoing<'_>) -> Result<Object<'a>, StrictError> {
     let mut params = Object::parse(params)?;
     let meta = params.get("_meta").filter(|meta| *meta != "null").unwrap_or("{}").to_owned();
     let mut meta = Object::parse(&meta)?;
@@ -82,7 +90,7 @@ pub fn outgoing(params: &str, change: &Outgoing<'_>) -> Result<String, StrictErr
         Some(meta) => params.set("_meta", meta),
         None => drop(params.remove("_meta")),
     }
-    Ok(params.to_string())
+    Ok(params)
 }
 
 /// Whether a modern result of this method must say how long it may be kept (SEP-2549).

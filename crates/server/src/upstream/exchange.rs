@@ -194,16 +194,19 @@ fn is_foreign(answer: &Answer) -> bool {
 }
 
 fn params(demand: &Demand<'_>, envelope: Option<Envelope<'_>>, id: &str) -> Result<String> {
+    members(demand, envelope, id).map(|params| params.to_string())
+}
+
+fn members<'a>(demand: &Demand<'a>, envelope: Option<Envelope<'_>>, id: &str) -> Result<Object<'a>> {
     let change = Outgoing { envelope, renamed: demand.renamed, progress_token: Some(id), request_state: demand.request_state };
-    bridge::outgoing(demand.params, &change).map_err(|error| Error::new(Kind::InvalidRequest, error.to_string()))
+    bridge::outgoing_members(demand.params, &change).map_err(|error| Error::new(Kind::InvalidRequest, error.to_string()))
 }
 
 fn modern_request(demand: &Demand<'_>, id: &str) -> Result<(HeaderMap, String)> {
     let client = demand.client;
     let envelope =
         Envelope { version: LATEST.as_str(), capabilities: &client.capabilities, info: &client.info, log_level: demand.log_level };
-    let params = params(demand, Some(envelope), id)?;
-    let object = Object::parse(&params).map_err(Error::internal)?;
+    let object = members(demand, Some(envelope), id)?;
     let member = match demand.method {
         "tools/call" | "prompts/get" => Some("name"),
         "resources/read" => Some("uri"),
@@ -222,7 +225,7 @@ fn modern_request(demand: &Demand<'_>, id: &str) -> Result<(HeaderMap, String)> 
             }
         }
     }
-    Ok((headers, bridge::request(id, demand.method, &params)))
+    Ok((headers, bridge::request(id, demand.method, &object.to_string())))
 }
 
 /// The upstream refused a message with an HTTP status.

@@ -158,7 +158,7 @@ impl Shared {
             id,
             revision,
             greeting: result,
-            stream: Stream::new(),
+            stream: Stream::default(),
             next: AtomicU64::new(1),
             log_level: Mutex::default(),
         };

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, Weak,
+        Arc, OnceLock, Weak,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -62,8 +62,12 @@ pub enum State {
     Lost,
 }
 
-/// The stream of one session. It is opened when somebody needs it, and ends with the session.
-pub struct Stream {
+/// The stream of one session. It is opened when somebody needs it, and ends with the session; until then it takes no room.
+#[derive(Default)]
+pub struct Stream(OnceLock<Box<Open>>);
+
+/// A stream that somebody needs.
+struct Open {
     told: broadcast::Sender<News>,
     ask: mpsc::Sender<Asked>,
     asked: Mutex<mpsc::Receiver<Asked>>,
@@ -73,9 +77,8 @@ pub struct Stream {
     _guard: DropGuard,
 }
 
-impl Stream {
-    /// Not opened yet.
-    pub fn new() -> Self {
+impl Open {
+    fn new() -> Self {
         let (ask, asked) = mpsc::channel(bridge::MAX_INPUTS);
         let unused = CancellationToken::new();
         let _guard = unused.clone().drop_guard();
@@ -89,32 +92,38 @@ impl Stream {
             _guard,
         }
     }
+}
+
+impl Stream {
+    fn needed(&self) -> &Open {
+        self.0.get_or_init(|| Box::new(Open::new()))
+    }
 
     /// What the upstream tells from now on.
     pub fn told(&self) -> broadcast::Receiver<News> {
-        self.told.subscribe()
+        self.needed().told.subscribe()
     }
 
     /// The next question. It waits here until somebody can put it to the client.
     pub async fn asked(&self) -> Option<Asked> {
-        self.asked.lock().await.recv().await
+        self.needed().asked.lock().await.recv().await
     }
 
     /// How it is, and how it goes on.
     pub fn state(&self) -> watch::Receiver<State> {
-        self.state.subscribe()
+        self.needed().state.subscribe()
     }
 
     /// Reads it, unless it is read already; returns when it is open, or cannot be, or after a short time.
     pub async fn open(&self, shared: &Arc<Shared>, session: &Arc<Session>, client: &Client) {
-        if !self.is_read.swap(true, Ordering::Relaxed) {
+        if !self.needed().is_read.swap(true, Ordering::Relaxed) {
             let reader = Reader {
                 shared: shared.clone(),
                 session: Arc::downgrade(session),
                 capabilities: client.capabilities.clone(),
                 is_legacy: client.is_legacy,
             };
-            let unused = self.unused.clone();
+            let unused = self.needed().unused.clone();
             tokio::spawn(async move {
                 tokio::select! {
                     () = reader.run() => {}
@@ -142,7 +151,7 @@ impl Reader {
             let began = Instant::now();
             let state = self.read().await.unwrap_or(State::Closed);
             let Some(session) = self.session.upgrade() else { return };
-            session.stream.state.send_replace(state);
+            session.stream.needed().state.send_replace(state);
             if state != State::Closed {
                 return;
             }
@@ -175,7 +184,7 @@ impl Reader {
 
     async fn hear(&self, mut events: Box<Events>) -> Result<State> {
         if let Some(session) = self.session.upgrade() {
-            session.stream.state.send_replace(State::Open);
+            session.stream.needed().state.send_replace(State::Open);
         }
         while let Ok(Some(event)) = events.next().await {
             let Ok(messages) = read(&event.data) else { continue };
@@ -185,7 +194,7 @@ impl Reader {
                     Heard::Notification { method, params } => {
                         if let Some(news) = news(&method, params) {
                             // Nobody may be listening.
-                            let _ = session.stream.told.send(news);
+                            let _ = session.stream.needed().told.send(news);
                         }
                     }
                     Heard::Request { id, method, params } => self.asked(&session, id, method, params).await?,
@@ -204,7 +213,7 @@ impl Reader {
         let can = self.is_legacy && bridge::can(&self.capabilities, &method, &params);
         let sentence = quoted(&format!("The client does not offer {method} outside of a call."));
         let (answer, answered) = oneshot::channel();
-        if !can || session.stream.ask.try_send(Asked { method, params, answer }).is_err() {
+        if !can || session.stream.needed().ask.try_send(Asked { method, params, answer }).is_err() {
             return self.answer(session, &id, &format!("\"error\":{{\"code\":-32601,\"message\":{sentence}}}")).await;
         }
         let this = Self { shared: self.shared.clone(), session: self.session.clone(), capabilities: "".into(), is_legacy: true };

@@ -34,13 +34,8 @@ pub async fn call(context: &Context<'_>, id: &RawValue, params: Option<&Params<'
         return Err(Fault::invalid_params("`params.name` is missing: the name of a tool, as tools/list shows it."));
     };
     let text = params.and_then(|params| params.arguments).map_or("{}", RawValue::get);
-    let arguments = match strict::parse(text, strict::MAX_DEPTH) {
-        Ok(Value::Object(arguments)) => arguments,
-        Ok(_) => return Err(Fault::invalid_params("`params.arguments` must be an object.")),
-        Err(error) => return Err(Fault::invalid_params(format!("`params.arguments` is not acceptable: {error}"))),
-    };
     let outcome = match context.server.settings.exposure {
-        Exposure::Dynamic => dynamic(context, name, arguments, text).await?,
+        Exposure::Dynamic => dynamic(context, name, read(text)?, text).await?,
         Exposure::Direct => {
             let direct = context.app.direct.tools(&context.app.store, context.server).await.map_err(|e| context.fault(&e))?;
             let Some(tool) = direct.get(name) else {
@@ -50,14 +45,23 @@ pub async fn call(context: &Context<'_>, id: &RawValue, params: Option<&Params<'
             if tool.is_upstream
                 && let Some(params) = params
             {
-                return upstream::tool(context, id, params, tool, &Value::Object(arguments)).await;
+                return upstream::tool(context, id, params, tool, text).await;
             }
-            let outcome = tools::execute::direct(context, tool, arguments, text).await;
+            let outcome = tools::execute::direct(context, tool, read(text)?, text).await;
             // Nothing but the actions is a tool here.
             outcome.map_err(|error| Error { message: over_rest(&error.message).into_owned().into(), ..error })
         }
     };
     Ok(reply(context, id, outcome))
+}
+
+/// The arguments of a call, taken apart strictly.
+pub fn read(text: &str) -> Result<Map<String, Value>, Fault> {
+    match strict::parse(text, strict::MAX_DEPTH) {
+        Ok(Value::Object(arguments)) => Ok(arguments),
+        Ok(_) => Err(Fault::invalid_params("`params.arguments` must be an object.")),
+        Err(error) => Err(Fault::invalid_params(format!("`params.arguments` is not acceptable: {error}"))),
+    }
 }
 
 async fn dynamic(
