@@ -130,10 +130,9 @@ async fn create(
 ) -> Result<Created<ImportedView>> {
     caller.require_admin()?;
     let own = app.store.connectors(&caller.scope.account).await?;
-    let free = move |id: &str| match own.get(id) {
-        Some(_) => Err(taken(id)),
-        None => not_builtin(id),
-    };
+    // An MCP server of a user is a connector too, and keeps its id.
+    let upstreams = app.store.upstreams(&caller.scope.account).await?;
+    let free = move |id: &str| if own.contains_key(id) || upstreams.contains_key(id) { Err(taken(id)) } else { not_builtin(id) };
     query.id.as_deref().map(&free).transpose()?;
     let Sent::Document(import) = receive(&app, &caller, body, query, free).await? else {
         return Err(Error::invalid("spec", "`spec` is missing: send the OpenAPI document as an object or as text, or as the body itself."));

@@ -9,7 +9,7 @@ use std::{
 };
 
 use amalgam_policy::Decision;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 
 pub use self::identity::{Identity, check_user_id};
 pub use crate::jwt::looks_like as is_user_token;
@@ -45,6 +45,8 @@ pub struct Caller {
     pub server: Option<Arc<Server>>,
     /// The effective user is the principal's own, not one that a header or a user token chose.
     pub is_own_user: bool,
+    /// What its calls to MCP servers carry, because the operator lets it through.
+    pub forwarded: HeaderMap,
 }
 
 /// What a caller proved to be.
@@ -359,6 +361,7 @@ async fn for_whom(app: &App, proof: Proof, identity: &Identity<'_>, door: &str) 
         role: proof.role,
         server: proof.server,
         is_own_user,
+        forwarded: identity.forwarded(&app.config.upstream_headers),
     };
     judged(app, caller, identity, door).await
 }

@@ -1,6 +1,7 @@
 //! Settings of a node: a flag, an `AMALGAM_*` variable and a key of `amalgam.toml` are one field here; the flag wins, then the variable.
 
 mod process;
+mod upstream_headers;
 
 use std::{
     collections::BTreeMap,
@@ -13,6 +14,7 @@ use std::{
 
 use amalgam_connector::shape::ShapeLimits;
 use clap::Args;
+use http::HeaderName;
 use ipnet::IpNet;
 pub use process::Process;
 use serde::{Deserialize, de::Error as _};
@@ -81,6 +83,10 @@ pub struct Settings {
     /// Web origins whose pages may call: `https://app.example.com` [default: only our own]
     #[arg(long, env = "AMALGAM_ALLOWED_ORIGINS", value_name = "ORIGIN", value_delimiter = ',')]
     pub allowed_origins: Option<Vec<String>>,
+
+    /// Headers of a client that its calls to MCP servers carry: `x-tenant,traceparent` [default: none]
+    #[arg(long, env = "AMALGAM_UPSTREAM_HEADERS", value_name = "NAME", value_delimiter = ',', value_parser = upstream_headers::name)]
+    pub upstream_headers: Option<Vec<String>>,
 
     /// File with the master key (64 hex characters) [default: `master.key` in the data directory, made at the first start]
     #[arg(long, env = "AMALGAM_MASTER_KEY_FILE", value_name = "FILE")]
@@ -260,6 +266,7 @@ pub struct Config {
     pub egress_allow: Vec<IpNet>,
     pub allowed_hosts: Vec<String>,
     pub allowed_origins: Vec<String>,
+    pub upstream_headers: Vec<HeaderName>,
     pub master_key_file: Option<PathBuf>,
     pub oidc: Option<Oidc>,
     pub authorization_server: Option<String>,
@@ -318,6 +325,7 @@ impl Settings {
             egress_allow: self.egress_allow.or(other.egress_allow),
             allowed_hosts: self.allowed_hosts.or(other.allowed_hosts),
             allowed_origins: self.allowed_origins.or(other.allowed_origins),
+            upstream_headers: self.upstream_headers.or(other.upstream_headers),
             master_key_file: self.master_key_file.or(other.master_key_file),
             oidc_issuer: self.oidc_issuer.or(other.oidc_issuer),
             oidc_client_id: self.oidc_client_id.or(other.oidc_client_id),
@@ -365,6 +373,7 @@ impl Settings {
             egress_allow: self.egress_allow.unwrap_or_default(),
             allowed_hosts: self.allowed_hosts.unwrap_or_default(),
             allowed_origins: self.allowed_origins.unwrap_or_default(),
+            upstream_headers: upstream_headers::checked(&self.upstream_headers.unwrap_or_default())?,
             master_key_file: self.master_key_file,
             oidc,
             authorization_server: self.authorization_server,

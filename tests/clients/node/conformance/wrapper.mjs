@@ -1,22 +1,23 @@
 // What the suite starts for each of its client scenarios: `node conformance/wrapper.mjs URL`, where URL is a server of the suite.
 //
-// It makes that server an upstream of the gateway at AMALGAM_CONFORMANCE_GATEWAY and does through the gateway what the scenario wants to
-// see: the suite judges what the gateway sends. Without that variable it goes to the suite's server straight, which judges this file.
-// AMALGAM_CONFORMANCE_CLIENT (`legacy` or `modern`) is the era in front of the gateway; without it, the one behind it.
+// It starts a gateway (AMALGAM_BIN) with that server as its upstream, and does through the gateway what the scenario wants to see: the suite
+// judges what the gateway sends. The gateway ends with it, because the suite waits until nobody is connected to its server any more.
+// AMALGAM_CONFORMANCE_DIRECT leaves the gateway out, which judges this file. AMALGAM_CONFORMANCE_CLIENT (`legacy` or `modern`) is the era in
+// front of the gateway; without it, the one behind it.
 
 import { randomBytes } from 'node:crypto';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { SkillsClient } from '@modelcontextprotocol/client/ext/skills';
-import { manage } from '../lib/amalgam.mjs';
+import { manage, start } from '../lib/amalgam.mjs';
 import { REVISIONS } from './suite.mjs';
 
 const [LEGACY, MODERN] = REVISIONS;
-const { AMALGAM_CONFORMANCE_GATEWAY: gateway, AMALGAM_CONFORMANCE_CLIENT: era } = process.env;
+const { AMALGAM_CONFORMANCE_DIRECT: direct, AMALGAM_CONFORMANCE_CLIENT: era } = process.env;
 const { MCP_CONFORMANCE_SCENARIO: scenario, MCP_CONFORMANCE_PROTOCOL_VERSION: revision = LEGACY } = process.env;
 const context = JSON.parse(process.env.MCP_CONFORMANCE_CONTEXT ?? '{}');
 
 /** A server of the gateway that offers what the upstream has, under the upstream's own names. */
-async function throughGateway(upstream) {
+async function through(gateway, upstream) {
   const name = `Conformance ${randomBytes(6).toString('hex')}`;
   const registration = { name, url: upstream, transport_type: 'streamable_http', auth_type: 'none' };
   const { connectorId } = await manage(gateway, 'POST', '/api/v1/user-mcp-servers', registration);
@@ -99,15 +100,20 @@ const SCENARIOS = {
 const otherwise = async client => callAll(client, (await client.listTools()).tools.map(tool => tool.name));
 
 async function main(upstream) {
-  const client = await connected(gateway ? await throughGateway(upstream) : upstream);
+  const program = direct ? undefined : await start();
   try {
-    await (SCENARIOS[scenario] ?? otherwise)(client);
+    const client = await connected(program ? await through(program.base, upstream) : upstream);
+    try {
+      await (SCENARIOS[scenario] ?? otherwise)(client);
+    } finally {
+      await client.close();
+    }
+  } catch (error) {
+    console.error(`${error.message}\nThe end of the program's log:\n${program?.log()}`);
+    process.exitCode = 1;
   } finally {
-    await client.close();
+    await program?.stop();
   }
 }
 
-await main(process.argv[2]).catch(error => {
-  console.error(error.message);
-  process.exitCode = 1;
-});
+await main(process.argv[2]);
