@@ -150,7 +150,6 @@ impl Watcher {
             request_state: None,
             log_level: None,
             headers: &[],
-            whose: None,
             forwarded: None,
             timeout: SHORT,
         };
