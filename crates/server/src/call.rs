@@ -24,7 +24,10 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use self::credential::Chosen;
-pub use self::{arguments::Arguments, credential::Opened};
+pub use self::{
+    arguments::{Arguments, exact},
+    credential::Opened,
+};
 use crate::{
     app::App,
     auth::Caller,
@@ -184,7 +187,7 @@ async fn execute(app: &App, call: &Call<'_>, arguments: Arguments) -> Result<Ans
 
     let key = if cacheable(app, call, &loaded, action) {
         // As the action takes them, whichever door they came through and in whatever form.
-        let arguments = serde_json::to_vec(chosen.arguments()).map_err(Error::internal)?;
+        let arguments = serde_json::to_vec(&(chosen.arguments(), chosen.given())).map_err(Error::internal)?;
         Some(app.reads.key(scope, &loaded, call.action_id, chosen.id(), arguments))
     } else {
         None

@@ -18,6 +18,7 @@ const MAX_FIELDS: usize = 100;
 
 /// Runs an action that the arguments name.
 pub async fn dynamic(context: &Context<'_>, mut arguments: Map<String, Value>, text: &str) -> Result<Outcome> {
+    call::exact(text.as_bytes())?;
     let parameters = match arguments.shift_remove("parameters") {
         None | Some(Value::Null) => Map::new(),
         Some(Value::Object(parameters)) => parameters,
@@ -45,6 +46,7 @@ pub async fn dynamic(context: &Context<'_>, mut arguments: Map<String, Value>, t
 
 /// Runs the action that a tool of direct exposure stands for.
 pub async fn direct(context: &Context<'_>, tool: &Tool, mut arguments: Map<String, Value>, text: &str) -> Result<Outcome> {
+    call::exact(text.as_bytes())?;
     let wanted = if tool.selects { wanted(&mut arguments)? } else { Wanted::default() };
     let call = Call {
         caller: context.caller,
