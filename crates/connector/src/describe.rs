@@ -128,9 +128,12 @@ fn credential_entry(connector: &Connector, scheme: &AuthScheme) -> Value {
     let mut input = json!({"authenticationType": kind});
     if let (Value::Object(properties), Value::Object(input)) = (&mut properties, &mut input) {
         if scheme.kind == AuthKind::OAuth2 {
-            let about = "Where the browser goes after consent.";
+            let about = "Where the browser goes after consent: an address on the account's list. Absent: a page of this server.";
             properties.insert("redirectUri".into(), json!({"type": "string", "format": "uri", "description": about}));
-            input.insert("redirectUri".into(), "https://example.com/connected".into());
+            let about = "What to ask consent for. Absent: what the auth config or the connector says.";
+            properties.insert("scopes".into(), json!({"type": "array", "items": {"type": "string"}, "description": about}));
+            let about = "Which of the account's OAuth clients to use. Absent: the newest.";
+            properties.insert("authConfigId".into(), json!({"type": "string", "description": about}));
         }
         properties.insert("data".into(), data);
         if !sample.is_empty() {
@@ -139,7 +142,7 @@ fn credential_entry(connector: &Connector, scheme: &AuthScheme) -> Value {
     }
     let mut entry = json!({
         "authenticationType": kind,
-        "authConfigRequired": false,
+        "authConfigRequired": scheme.kind == AuthKind::OAuth2,
         "description": scheme.description,
         "inputSchema": {"type": "object", "properties": properties, "required": needed},
         "sampleInput": input,

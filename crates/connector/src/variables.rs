@@ -110,7 +110,14 @@ fn source(definition: &Definition) -> String {
 /// # Errors
 /// A variable that is missing or is not of its kind.
 pub(crate) fn base_url(definition: &Definition, template: &str, given: &[(&str, &str)]) -> Result<String, ArgumentError> {
-    let template = template.trim_end_matches('/');
+    address(definition, template.trim_end_matches('/'), given)
+}
+
+/// An address of the definition (a base URL, a token URL), its variables replaced.
+///
+/// # Errors
+/// A variable that is missing or is not of its kind.
+pub fn address(definition: &Definition, template: &str, given: &[(&str, &str)]) -> Result<String, ArgumentError> {
     if !template.contains('{') {
         return Ok(template.to_owned());
     }

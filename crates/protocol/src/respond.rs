@@ -121,6 +121,18 @@ impl ResultWriter {
         writer
     }
 
+    /// Starts the response of the modern era that asks the client for inputs first; `requests` is the JSON of `inputRequests`.
+    #[must_use]
+    pub fn input_required(id: &RawValue, requests: &[u8]) -> Self {
+        let mut out = Vec::with_capacity(requests.len() + id.get().len() + 512);
+        open(&mut out, id);
+        out.push(b'{');
+        let mut writer = Self { out, is_modern: true, is_empty: true };
+        writer.member("resultType", b"\"input_required\"");
+        writer.member("inputRequests", requests);
+        writer
+    }
+
     /// Adds a member whose value is already JSON.
     pub fn member(&mut self, name: &str, json: &[u8]) -> &mut Self {
         self.name(name);

@@ -71,10 +71,57 @@ create table credentials (
   kind text not null,
   name text not null,
   sealed text not null,
+  -- Of OAuth: the client that it was granted to, whether the user must consent again, when to renew, when the token ends, and, sealed,
+  -- what it is renewed with. The lease keeps other nodes from renewing at the same time.
+  auth_config_id text,
+  state text not null,
+  refresh_at bigint,
+  expires_at bigint,
+  renewal text,
+  lease text,
+  lease_until bigint,
   created_at bigint not null,
   updated_at bigint not null
 );
 create index credentials_by_owner on credentials (account_id, user_id, connector_id, created_at);
+
+-- An account's own OAuth clients at platforms. Secret or private key sealed.
+create table auth_configs (
+  id text primary key,
+  account_id text not null references accounts (id) on delete cascade,
+  connector_id text not null,
+  name text not null,
+  client_id text not null,
+  client_auth text not null,
+  key_id text,
+  scopes text not null,
+  sealed text,
+  created_at bigint not null,
+  updated_at bigint not null
+);
+create index auth_configs_by_account on auth_configs (account_id, connector_id, created_at);
+
+-- Where browsers may be sent after connecting.
+create table redirect_uris (
+  account_id text not null references accounts (id) on delete cascade,
+  uri text not null,
+  primary key (account_id, uri)
+);
+
+-- Links by which users connect themselves. Once the browser is on its way to the consent page, the state that it carries and the
+-- browser itself are known by their hashes.
+create table connect_links (
+  hash text primary key,
+  account_id text not null references accounts (id) on delete cascade,
+  user_id text not null,
+  connector_id text not null,
+  sealed text not null,
+  state_hash text unique,
+  browser_hash text,
+  attempt text,
+  expires_at bigint not null
+);
+create index connect_links_by_end on connect_links (expires_at);
 
 create table users (
   account_id text not null references accounts (id) on delete cascade,
@@ -92,7 +139,9 @@ create table jwt_issuers (
   issuer text,
   audience text,
   user_claim text,
-  sealed text not null,
+  -- Either the sealed HS256 secret, or where the public keys are.
+  sealed text,
+  jwks_url text,
   created_at bigint not null
 );
 create index jwt_issuers_by_account on jwt_issuers (account_id);
@@ -154,3 +203,15 @@ create table upstreams (
   unique (account_id, slug)
 );
 create index upstreams_by_owner on upstreams (account_id, user_id, created_at);
+
+-- Upstreams as end users reach them, with headers of their own, entered for this address. Sealed.
+create table connections (
+  id text primary key,
+  upstream_id text not null references upstreams (id) on delete cascade,
+  user_id text not null,
+  url text not null,
+  sealed text not null,
+  created_at bigint not null,
+  updated_at bigint not null,
+  unique (upstream_id, user_id)
+);

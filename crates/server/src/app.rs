@@ -8,6 +8,8 @@ use crate::{
     config::Config,
     direct::DirectCache,
     egress::Egress,
+    grants::Grants,
+    jwt::UserTokens,
     limits::{Limits, Streams, bodies::Bodies},
     read_cache::ReadCache,
     store::{Change, Store},
@@ -36,6 +38,10 @@ pub struct AppState {
     pub reads: ReadCache,
     /// Tools of servers with direct exposure.
     pub direct: DirectCache,
+    /// User tokens.
+    pub user_tokens: UserTokens,
+    /// OAuth grants of users at platforms.
+    pub grants: Grants,
     /// The client of other MCP servers.
     pub upstreams: Upstreams,
     /// Room for large bodies.

@@ -20,14 +20,12 @@ use amalgam_policy::Decision;
 use amalgam_vault::hex;
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
-use serde_json::Value;
+use http::StatusCode;
+use serde_json::{Map, Value};
 use tokio::time::Instant;
 
+pub use self::arguments::{Arguments, exact};
 use self::credential::Chosen;
-pub use self::{
-    arguments::{Arguments, exact},
-    credential::Opened,
-};
 use crate::{
     app::App,
     auth::Caller,
@@ -181,7 +179,7 @@ async fn execute(app: &App, call: &Call<'_>, arguments: Arguments) -> Result<Ans
     }
     let action = catalogue::action(&loaded, server, call.action_id)?;
     let arguments = arguments.flatten(action)?;
-    let chosen = credential::choose(app, scope, &loaded.connector, action, call.credential_id, arguments).await?;
+    let mut chosen = credential::choose(app, scope, &loaded.connector, action, call.credential_id, arguments).await?;
     let picked_credential = chosen.picked();
     action.validate(chosen.arguments()).map_err(outcome::bad_argument)?;
 
@@ -192,28 +190,45 @@ async fn execute(app: &App, call: &Call<'_>, arguments: Arguments) -> Result<Ans
     } else {
         None
     };
-    let next = |link: Option<&str>, body: &[u8]| match action.action.pagination {
-        Some(_) => outcome::value(&loaded.connector, body).map(|value| paging::next(&action.action, chosen.arguments(), link, &value)),
-        None => Ok(None),
-    };
     if let Some(key) = &key
         && let Some(Kept { status, body, link }) = app.reads.get(key)
     {
         let extent = Extent::of(std::str::from_utf8(&body).map_err(Error::internal)?).map_err(Error::internal)?;
-        let next = next(link.as_deref(), &body)?;
+        let next = next(&loaded, action, chosen.arguments(), link.as_deref(), &body)?;
         return Ok(Answer { connector: loaded, status, body, extent, next, picked_credential, cached: true });
     }
-    let incoming = send(app, call, &loaded, action, &chosen).await;
+    chosen.renewed(app, scope, &loaded).await?;
+    let mut incoming = send(app, call, &loaded, action, &chosen).await;
+    // A token can end before its time: it is renewed once. What was refused has not been done.
+    if incoming.as_ref().is_ok_and(|incoming| incoming.status == StatusCode::UNAUTHORIZED)
+        && chosen.renewed_after_refusal(app, scope, &loaded).await?
+    {
+        incoming = send(app, call, &loaded, action, &chosen).await;
+    }
     if action.action.effect() != Effect::Read {
         // Even a write that failed may have changed something.
         app.reads.invalidate(scope, call.connector_id);
     }
     let outcome::Read { status, body, extent, link, keep } = outcome::read(&loaded.connector, action, incoming?)?;
-    let next = next(link.as_deref(), &body)?;
+    let next = next(&loaded, action, chosen.arguments(), link.as_deref(), &body)?;
     if let Some(key) = key.filter(|_| keep) {
         app.reads.put(key, Kept { status, body: body.clone(), link });
     }
     Ok(Answer { connector: loaded, status, body, extent, next, picked_credential, cached: false })
+}
+
+/// The argument and value that ask for the next page, where the action has pages.
+fn next(
+    loaded: &Loaded,
+    action: &CompiledAction,
+    arguments: &Map<String, Value>,
+    link: Option<&str>,
+    body: &[u8],
+) -> Result<Option<Value>> {
+    match action.action.pagination {
+        Some(_) => outcome::value(&loaded.connector, body).map(|value| paging::next(&action.action, arguments, link, &value)),
+        None => Ok(None),
+    }
 }
 
 /// Builds the request and sends it. The secret is in the clear from here to the end of this function.
@@ -240,7 +255,8 @@ async fn send(app: &App, call: &Call<'_>, loaded: &Loaded, action: &CompiledActi
         // A body that goes elsewhere takes along what the user meant for this platform alone.
         credential_bound: account.auth.is_some() || has_body,
     };
-    let mut incoming = app.egress.send(request).await.map_err(outcome::not_reached)?;
+    let scope = &call.caller.scope;
+    let mut incoming = app.egress.of(&scope.account, &scope.user).send(request).await.map_err(outcome::not_reached)?;
     scrub::scrub(&mut incoming, &plan.secrets)?;
     Ok(incoming)
 }

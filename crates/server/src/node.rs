@@ -1,15 +1,16 @@
 //! A node from start to stop: its directory, its keys, its listener, its last calls.
 
+pub mod master_key;
+
 use std::{
     fs::{self, File, OpenOptions},
-    io::Write as _,
     net::SocketAddr,
     path::Path,
     sync::Arc,
     time::Duration,
 };
 
-use amalgam_vault::{MasterKey, Secret};
+use amalgam_vault::Secret;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
@@ -23,14 +24,15 @@ use tokio::{
 use crate::{
     api_key::Made,
     app::{App, AppState},
-    clock::random,
     config::{Config, SecretSettings},
     direct::DirectCache,
     egress::{Egress, EgressConfig},
+    grants::Grants,
     http, jobs,
+    jwt::UserTokens,
     limits::{Limits, Streams, bodies::Bodies},
     read_cache::ReadCache,
-    store::{Store, accounts::DEFAULT_ACCOUNT, api_keys::Role, db::Db, sealer::Sealer},
+    store::{Store, accounts::DEFAULT_ACCOUNT, api_keys::Role},
     telemetry::audit::AuditLog,
     upstream::Upstreams,
 };
@@ -61,6 +63,8 @@ impl Node {
     /// # Errors
     /// A sentence for the operator: what cannot be done safely, and the way out.
     pub async fn start(config: Config, secrets: SecretSettings) -> Result<Self, String> {
+        // What is in memory is nobody's to keep: no core dumps.
+        let _ = rlimit::setrlimit(rlimit::Resource::CORE, 0, 0);
         let lock = prepare_directory(&config.data_dir)?;
         // Bind first: a port that is taken should not leave a half-made database behind.
         let listener = TcpListener::bind(config.listen).await.map_err(|e| format!("cannot listen on {}: {e}", config.listen))?;
@@ -111,15 +115,10 @@ fn prepare_directory(directory: &Path) -> Result<File, String> {
 }
 
 async fn open_store(config: &Config, secrets: SecretSettings) -> Result<(Arc<Store>, Option<Secret>), String> {
-    let master = master_key(config, secrets.master_key.as_deref())?;
-    let db = match &config.database_url {
-        Some(url) => Db::postgres(url).await?,
-        None => {
-            let file = config.data_dir.join("amalgam.db");
-            Db::sqlite(&file).await.map_err(|e| format!("cannot open the database {}: {}", file.display(), cause(&e)))?
-        }
-    };
-    let sealer = Sealer::open(&db, &master).await?;
+    // The key first: a database that is made without one would be lost.
+    let master = master_key::current(config, &secrets)?;
+    let db = master_key::database(config).await?;
+    let sealer = master_key::open(config, &secrets, &db, master).await?;
     let store = Arc::new(Store::new(db, sealer, config.maximums));
     let first_key = first_key(&store, secrets.admin_key).await?;
     Ok((store, first_key))
@@ -127,31 +126,6 @@ async fn open_store(config: &Config, secrets: SecretSettings) -> Result<(Arc<Sto
 
 fn cause(error: &crate::error::Error) -> String {
     error.cause.as_ref().map_or_else(|| error.to_string(), ToString::to_string)
-}
-
-/// The master key from the environment or its file; made at the first start.
-fn master_key(config: &Config, from_env: Option<&str>) -> Result<MasterKey, String> {
-    if let Some(text) = from_env {
-        return MasterKey::parse(text).map_err(|e| format!("AMALGAM_MASTER_KEY: {e}"));
-    }
-    let own = config.data_dir.join("master.key");
-    let path = config.master_key_file.as_deref().unwrap_or(&own);
-    match fs::read_to_string(path) {
-        Ok(text) => MasterKey::parse(&text).map_err(|e| format!("the master key file {}: {e}", path.display())),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound && config.master_key_file.is_none() => {
-            if config.data_dir.join("amalgam.db").exists() {
-                return Err(format!(
-                    "the master key {} is missing, and the database beside it cannot be opened without it. Put it back, or name it with \
-                     --master-key-file",
-                    path.display()
-                ));
-            }
-            let key = MasterKey::generate(random());
-            write_secret(path, key.to_text().expose()).map_err(|e| format!("cannot write the master key {}: {e}", path.display()))?;
-            Ok(key)
-        }
-        Err(e) => Err(format!("cannot read the master key {}: {e}", path.display())),
-    }
 }
 
 /// On an empty database: the account `default` and its first admin key. Returns a key only when it was made here.
@@ -192,6 +166,8 @@ fn assemble(config: Config, store: Arc<Store>, address: SocketAddr) -> Result<Ap
     let egress = Egress::new(egress).map_err(|e| format!("cannot set up TLS: {e}"))?;
     Ok(Arc::new(AppState {
         base_url: config.base_url(address),
+        user_tokens: UserTokens::new(store.clone(), egress.clone()),
+        grants: Grants::new(store.clone(), egress.clone()),
         upstreams: Upstreams::new(store.clone(), egress.clone(), &config),
         egress,
         limits: Limits::new(),
@@ -259,17 +235,6 @@ fn connections() -> usize {
 /// Returns when the node is told to stop.
 async fn stopped(stopping: &mut watch::Receiver<bool>) {
     let _ = stopping.wait_for(|stopping| *stopping).await;
-}
-
-fn write_secret(path: &Path, text: &str) -> std::io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.write_all(b"\n")?;
-    file.sync_all()
 }
 
 #[cfg(unix)]

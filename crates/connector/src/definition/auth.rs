@@ -112,6 +112,9 @@ pub struct OAuth2 {
     /// Where a token is revoked (RFC 7009).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoke_url: Option<String>,
+    /// Who the platform says it is with the code, in `iss` (RFC 9207). When this is set, an answer that names another issuer or none is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
     /// The scopes that the actions need, with what each permits.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub scopes: IndexMap<String, String>,
@@ -185,6 +188,9 @@ pub struct TokenAnswer {
     /// The scopes that were granted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
+    /// Values of `token_type` beside `Bearer` that mean the same: Slack's `bot` and `user`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub types: Vec<String>,
 }
 
 /// What becomes of a refresh token.

@@ -44,7 +44,7 @@ pub(super) fn read<'d>(
     match method {
         Method::Get | Method::Head if needed => Err("it needs a body, which GET and HEAD do not have".into()),
         Method::Get | Method::Head => {
-            if kind.is_some() {
+            if !arguments.is_empty() {
                 notes.warn(format!("{at}: the body was left out, because GET and HEAD have none."));
             }
             Ok((None, Vec::new()))

@@ -201,7 +201,14 @@ impl Reader<'_> {
         let scopes = scopes.filter(|(scope, _)| is_scope(scope)).take(MAX_SCOPES);
         let scopes = scopes.map(|(scope, about)| (scope.clone(), text::describe(about.as_str().unwrap_or_default(), 200))).collect();
         let mut auth = plain(AuthKind::OAuth2, description);
-        auth.oauth2 = Some(OAuth2 { authorize_url, token_url, scopes, authorize_params, ..OAuth2::default() });
+        let oauth2 = OAuth2 { authorize_url, token_url, scopes, authorize_params, ..OAuth2::default() };
+        auth.oauth2 = Some(match scheme.get("x-amalgam-oauth2") {
+            Some(own) => extended(&oauth2, own).unwrap_or_else(|why| {
+                self.notes.warn(format!("The `x-amalgam-oauth2` of the security scheme \"{name}\" was left out: {why}."));
+                oauth2
+            }),
+            None => oauth2,
+        });
         self.push(name, auth);
     }
 
@@ -338,4 +345,14 @@ pub(super) fn is_public(operation: &Value) -> bool {
         .get("security")
         .and_then(Value::as_array)
         .is_some_and(|list| list.iter().all(|requirement| requirement.as_object().is_some_and(Map::is_empty)))
+}
+
+/// What a platform does otherwise than RFC 6749 says has no place in OpenAPI: members of `auth.oauth2` of a `connector.toml`.
+fn extended(oauth2: &OAuth2, own: &Value) -> Result<OAuth2, String> {
+    let own = own.as_object().ok_or("it is not an object")?;
+    let mut all = serde_json::to_value(oauth2).map_err(|error| error.to_string())?;
+    if let Some(members) = all.as_object_mut() {
+        members.extend(own.iter().map(|(name, value)| (name.clone(), value.clone())));
+    }
+    serde_json::from_value(all).map_err(|error| error.to_string())
 }

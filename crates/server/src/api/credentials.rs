@@ -10,10 +10,10 @@ use crate::{
     call::Door,
     catalogue,
     clock::rfc3339,
-    connect::{self, NewCredential},
+    connect::{self, ConsentWish, Made, NewCredential},
     error::{Error, Result},
     request::{Json, Path, Twin},
-    store::credentials::Credential,
+    store::credentials::{Credential, State as CredentialState},
 };
 
 pub fn routes() -> OpenApiRouter<App> {
@@ -32,6 +32,11 @@ pub struct CredentialView {
     kind: String,
     created_at: String,
     updated_at: String,
+    /// `reconnect_required`: the platform no longer accepts it, and the user must connect again.
+    state: CredentialState,
+    /// When its token ends; it is renewed before that where the platform allows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<String>,
 }
 
 impl From<&Credential> for CredentialView {
@@ -42,6 +47,8 @@ impl From<&Credential> for CredentialView {
             kind: format!("{}-{}", credential.connector, credential.kind.as_str()),
             created_at: rfc3339(credential.created_at),
             updated_at: rfc3339(credential.updated_at),
+            state: credential.state,
+            expires_at: credential.expires_at.map(rfc3339),
         }
     }
 }
@@ -52,7 +59,7 @@ impl From<&Credential> for CredentialView {
 pub struct CredentialBody {
     /// Whose it is; absent = the effective user.
     user_id: Option<String>,
-    /// `apiKey`, `bearer` or `basic`.
+    /// `oauth2`, `apiKey`, `bearer` or `basic`.
     authentication_type: Option<String>,
     /// The fields that the metadata names, and the connector's variables.
     #[schema(value_type = Option<Object>)]
@@ -62,6 +69,31 @@ pub struct CredentialBody {
     fields: Option<Map<String, Value>>,
     /// Display name.
     name: Option<String>,
+    /// With `oauth2`: where the browser goes after consent, an address of `/api/redirect-uris`. The header `x-redirect-uri` says the same.
+    redirect_uri: Option<String>,
+    /// With `oauth2`: which auth config; absent = the newest of the connector.
+    auth_config_id: Option<String>,
+    /// With `oauth2`: what consent is asked for; absent = what the auth config or the connector says.
+    scopes: Option<Vec<String>>,
+}
+
+/// What a wish for a credential leads to.
+#[derive(Serialize, utoipa::ToSchema)]
+#[serde(untagged)]
+pub enum CredentialMade {
+    /// It is there.
+    Credential(CredentialView),
+    /// With `oauth2`: the user must consent first.
+    Consent(ConsentView),
+}
+
+/// Where the user consents.
+#[derive(Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConsentView {
+    /// To be opened in the user's browser.
+    oauth_url: String,
+    expires_at: String,
 }
 
 /// A user's credentials for a connector.
@@ -73,7 +105,7 @@ pub struct CredentialList {
 /// Create a credential. Its secret is kept sealed and never shown.
 #[utoipa::path(post, path = "/connectors/{connectorId}/credentials", tag = "Credentials", operation_id = "create-credential",
     params(("connectorId" = String, Path, description = "Connector ID")), request_body = CredentialBody,
-    responses((status = 200, description = "Created", body = CredentialView), (status = 400, description = "A field is wrong"),
+    responses((status = 200, description = "Created; with `oauth2` where the user consents", body = CredentialMade), (status = 400, description = "A field is wrong"),
         (status = 401, description = "Not authenticated"), (status = 403, description = "Not allowed on this server"), (status = 404, description = "No such connector"),
         (status = 409, description = "The user or the account has as many credentials as it may have")))]
 async fn create(
@@ -81,23 +113,31 @@ async fn create(
     twin: Twin,
     Path(connector_id): Path<String>,
     Json(body, ..): Json<CredentialBody>,
-) -> Result<axum::Json<CredentialView>> {
+) -> Result<axum::Json<CredentialMade>> {
     let values = match (body.data, body.fields) {
         (Some(_), Some(_)) => return Err(Error::invalid("data", "Send the fields as `data` or as `fields`, not both.")),
         (Some(values), None) | (None, Some(values)) => values,
         (None, None) => Map::new(),
     };
+    let from_header = twin.redirect_uri.filter(|_| body.authentication_type.as_deref() == Some("oauth2"));
     let new = NewCredential {
         connector_id: &connector_id,
         user: body.user_id.as_deref(),
         kind: body.authentication_type.as_deref().unwrap_or_default(),
         values,
         name: body.name.as_deref(),
+        consent: ConsentWish {
+            redirect_uri: body.redirect_uri.or(from_header),
+            auth_config: body.auth_config_id,
+            scopes: body.scopes.unwrap_or_default(),
+        },
         door: Door::Rest,
         request_id: &twin.request_id,
     };
-    let credential = connect::create(&app, &twin.caller, new).await?;
-    Ok(axum::Json(CredentialView::from(&credential)))
+    Ok(axum::Json(match connect::create(&app, &twin.caller, new).await? {
+        Made::Credential(credential) => CredentialMade::Credential(CredentialView::from(&*credential)),
+        Made::Link(link) => CredentialMade::Consent(ConsentView { oauth_url: link.url, expires_at: rfc3339(link.expires_at) }),
+    }))
 }
 
 /// List the effective user's credentials for a connector, newest first.
@@ -120,7 +160,7 @@ async fn list(State(app): State<App>, twin: Twin, Path(connector_id): Path<Strin
 async fn metadata(State(app): State<App>, twin: Twin, Path(connector_id): Path<String>) -> Result<axum::Json<Value>> {
     let (scope, server) = (&twin.caller.scope, twin.caller.server.as_deref());
     let loaded = catalogue::resolve(&app.store, scope, server, &connector_id).await?;
-    Ok(axum::Json(connect::metadata(&loaded.connector)))
+    connect::metadata(&app, scope, &loaded.connector).await.map(axum::Json)
 }
 
 /// What is left of a credential.
@@ -130,6 +170,9 @@ async fn metadata(State(app): State<App>, twin: Twin, Path(connector_id): Path<S
 pub struct Deleted {
     message: &'static str,
     credential_id: String,
+    /// Of OAuth: whether the platform has confirmed that it accepts the tokens no longer; absent where it has no way to say so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revoked: Option<bool>,
 }
 
 /// Delete a credential of the effective user.
@@ -142,6 +185,6 @@ async fn delete(
     twin: Twin,
     Path((connector_id, credential_id)): Path<(String, String)>,
 ) -> Result<axum::Json<Deleted>> {
-    connect::delete(&app, &twin.caller, &connector_id, &credential_id, &twin.request_id).await?;
-    Ok(axum::Json(Deleted { message: "Credential deleted", credential_id }))
+    let revoked = connect::delete(&app, &twin.caller, &connector_id, &credential_id, &twin.request_id).await?;
+    Ok(axum::Json(Deleted { message: "Credential deleted", credential_id, revoked }))
 }

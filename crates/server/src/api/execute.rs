@@ -15,6 +15,7 @@ use crate::{
     app::App,
     call::{self, Answer, Arguments, Call, Door},
     clock::random_hex24,
+    connect,
     error::{Error, Result},
     request::{Counted, Json, Path},
 };
@@ -90,7 +91,10 @@ async fn execute(
         timeout: body.timeout.map(timeout).transpose()?,
         request_id: &twin.request_id,
     };
-    let answer = call::run(&app, call, arguments).await?;
+    let answer = match call::run(&app, call, arguments).await {
+        Ok(answer) => answer,
+        Err(error) => return Err(connect::lead(&app, &twin.caller, twin.redirect_uri.as_deref(), error).await),
+    };
     let mut response = respond(&answer);
     limited.write(response.headers_mut());
     Ok(response)

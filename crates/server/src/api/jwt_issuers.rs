@@ -1,4 +1,4 @@
-//! `/api/jwt-issuers`: whose signatures on user tokens the account believes. HS256 secrets.
+//! `/api/jwt-issuers`: whose signatures on user tokens the account believes: HS256 secrets, or public keys at an address.
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -9,12 +9,15 @@ use crate::{
     app::App,
     clock::{random_slug, rfc3339},
     error::{Error, Kind, Result},
+    oauth::for_browser,
     request::{Json, Management, Path},
     store::issuers::{Issuer, MAX_NAME, NewIssuer},
 };
 
 /// A shorter HS256 secret than its hash is not accepted (RFC 7518 section 3.2), in bytes.
 const MIN_SECRET: usize = 32;
+/// Longest address of keys, in bytes.
+const MAX_URL: usize = 2_000;
 
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(delete))
@@ -29,6 +32,8 @@ pub struct IssuerView {
     issuer: Option<String>,
     audience: Option<String>,
     user_claim: Option<String>,
+    /// Where its public keys are; null for an HS256 secret.
+    jwks_url: Option<String>,
     created_at: String,
 }
 
@@ -39,6 +44,7 @@ impl From<&Issuer> for IssuerView {
             issuer: issuer.issuer.clone(),
             audience: issuer.audience.clone(),
             user_claim: issuer.user_claim.clone(),
+            jwks_url: issuer.jwks_url.clone(),
             created_at: rfc3339(issuer.created_at),
         }
     }
@@ -53,7 +59,7 @@ pub struct IssuerBody {
     /// The HS256 secret: 32 bytes or more.
     #[schema(min_length = 32)]
     secret: Option<String>,
-    /// Not available yet: only `secret` is.
+    /// Instead of a secret: where the issuer's public keys are (JWKS, RFC 7517). They are fetched when the first token comes.
     jwks_url: Option<String>,
     /// Must be in the token's `aud`, when set.
     audience: Option<String>,
@@ -75,12 +81,7 @@ pub struct IssuerList {
         (status = 409, description = "The account has 100 issuers")))]
 async fn create(State(app): State<App>, Management(caller): Management, Json(new, ..): Json<IssuerBody>) -> Result<Created<IssuerView>> {
     caller.require_admin()?;
-    if new.jwks_url.is_some() {
-        return Err(Error::invalid("jwksUrl", "`jwksUrl` is not available yet; give the HS256 `secret` that signs your users' tokens."));
-    }
-    let Some(secret) = new.secret.filter(|secret| secret.len() >= MIN_SECRET) else {
-        return Err(Error::invalid("secret", "`secret` must be the HS256 secret that signs your users' tokens: 32 bytes or more."));
-    };
+    check_keys(&app, &new)?;
     for (field, value) in [("issuer", &new.issuer), ("audience", &new.audience), ("userClaim", &new.user_claim)] {
         if value.as_ref().is_some_and(|value| value.is_empty() || value.len() > MAX_NAME) {
             return Err(Error::invalid(field, format!("`{field}` must have 1 to 1,000 bytes, or be absent.")));
@@ -90,15 +91,33 @@ async fn create(State(app): State<App>, Management(caller): Management, Json(new
         return Err(Error::new(Kind::Conflict, "An account may have at most 100 issuers; delete one first."));
     }
     let id = format!("iss_{}", random_slug(12));
-    let new = NewIssuer {
+    let kept = NewIssuer {
         id: &id,
         issuer: new.issuer.as_deref(),
         audience: new.audience.as_deref(),
         user_claim: new.user_claim.as_deref(),
-        secret: &secret,
+        secret: new.secret.as_deref(),
+        jwks_url: new.jwks_url.as_deref(),
     };
-    let issuer = app.store.create_issuer(&caller.scope.account, &new).await?;
+    let issuer = app.store.create_issuer(&caller.scope.account, &kept).await?;
     Ok(Created(id, IssuerView::from(&issuer)))
+}
+
+/// A secret or an address of keys: one of them, and usable.
+fn check_keys(app: &App, new: &IssuerBody) -> Result<()> {
+    match (&new.secret, &new.jwks_url) {
+        (Some(_), Some(_)) => Err(Error::invalid("jwksUrl", "Give `secret` or `jwksUrl`, not both: a token is signed in one way.")),
+        (Some(secret), None) if secret.len() >= MIN_SECRET => Ok(()),
+        (_, None) => Err(Error::invalid(
+            "secret",
+            "`secret` must be the HS256 secret that signs your users' tokens: 32 bytes or more. Or give `jwksUrl`.",
+        )),
+        (None, Some(url)) if url.len() <= MAX_URL && for_browser(url, &app.config.egress_allow).is_ok() => Ok(()),
+        (None, Some(_)) => Err(Error::invalid(
+            "jwksUrl",
+            "`jwksUrl` must be the https address of the issuer's public keys, without user name, at most 2,000 bytes.",
+        )),
+    }
 }
 
 /// List the account's issuers.

@@ -10,6 +10,7 @@ use crate::{
     app::App,
     error::{Error, Result},
     request::{Management, Path, Query},
+    store::connections::Connection,
 };
 
 pub fn routes() -> OpenApiRouter<App> {
@@ -34,8 +35,15 @@ pub struct ListQuery {
         (status = 401, description = "Not authenticated")))]
 async fn list(State(app): State<App>, Management(caller): Management, Query(query): Query<ListQuery>) -> Result<axum::Json<Value>> {
     let connections: Vec<UpstreamView> = match query.scope.as_deref().unwrap_or("end_user") {
-        // End users make connections by connect links, which do not exist yet: there are none to show.
-        "end_user" => Vec::new(),
+        "end_user" => {
+            let mine = own(&app, &caller).await?;
+            let made = app.store.connections(&caller.scope, query.mcp_server_id.as_deref(), query.end_user_id.as_deref()).await?;
+            let view = |connection: &Connection| {
+                let registered = mine.iter().find(|registered| registered.upstream.id == connection.upstream_id)?;
+                Some(UpstreamView::of(&app, registered).of_end_user(connection))
+            };
+            made.iter().filter_map(view).collect()
+        }
         "owner_user" if query.mcp_server_id.is_some() || query.end_user_id.is_some() => {
             return Err(Error::invalid("scope", "`mcp_server_id` and `end_user_id` need `scope=end_user`."));
         }
@@ -51,5 +59,9 @@ async fn list(State(app): State<App>, Management(caller): Management, Query(quer
     responses((status = 200, description = "`{status: \"deleted\"}`", body = Object), (status = 401, description = "Not authenticated"),
         (status = 404, description = "No such connection")))]
 async fn delete(State(app): State<App>, Management(caller): Management, Path(id): Path<String>) -> Result<axum::Json<Value>> {
+    caller.require_key()?;
+    if app.store.delete_connection(&caller.scope, &id).await? {
+        return Ok(axum::Json(json!({ "status": "deleted" })));
+    }
     remove(&app, &caller, &id).await.map(axum::Json)
 }

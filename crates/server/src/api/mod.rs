@@ -3,9 +3,13 @@
 mod accounts;
 mod answers;
 mod audit;
+mod auth_configs;
+mod connect;
+mod connect_links;
 mod connectors;
 mod credentials;
 mod custom_connectors;
+mod doctor;
 mod execute;
 mod health;
 mod jwt_issuers;
@@ -65,6 +69,9 @@ pub fn routes() -> OpenApiRouter<App> {
         .merge(custom_connectors::routes())
         .merge(jwt_issuers::routes())
         .merge(accounts::routes())
+        .merge(auth_configs::routes())
+        .merge(connect_links::routes())
+        .merge(doctor::routes())
         .merge(users::routes())
         .merge(user_mcp_servers::routes())
         .merge(mcp_connections::routes())
@@ -75,6 +82,8 @@ pub fn routes() -> OpenApiRouter<App> {
         .merge(connectors::routes())
         .merge(execute::routes())
         .merge(credentials::routes())
+        .merge(connect::routes())
+        .merge(connect_links::pages())
         .merge(mcp_tools::routes())
         .merge(mcp_catalog::routes())
         .merge(health::routes())

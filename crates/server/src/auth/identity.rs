@@ -2,10 +2,10 @@
 
 use http::{HeaderMap, HeaderName};
 
-use crate::error::{Error, Result};
-
-/// Longest user id, in characters.
-const MAX_USER_ID: usize = 10_000;
+use crate::{
+    error::{Error, Result},
+    store::is_user_id,
+};
 
 /// The identity headers of a request. Several copies of one are refused: proxies and servers disagree on which one counts.
 #[derive(Default)]
@@ -20,6 +20,8 @@ pub struct Identity<'a> {
     pub server_id: Option<&'a str>,
     /// `x-credential-id`.
     pub credential_id: Option<&'a str>,
+    /// `x-redirect-uri`.
+    pub redirect_uri: Option<&'a str>,
     /// `x-request-id`, as the outermost layer has put it.
     pub request_id: &'a str,
 }
@@ -36,6 +38,7 @@ impl<'a> Identity<'a> {
             user_token: single(headers, "x-alloy-user-token")?,
             server_id: single(headers, "x-mcp-server-id")?,
             credential_id: single(headers, "x-credential-id")?,
+            redirect_uri: single(headers, "x-redirect-uri")?,
             request_id: headers.get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default(),
         };
         if let Some(value) = single(headers, "authorization")? {
@@ -47,11 +50,6 @@ impl<'a> Identity<'a> {
         }
         Ok(identity)
     }
-}
-
-/// Any text of 1 to 10,000 characters; U+0000 cannot be kept in every database.
-pub fn is_user_id(user: &str) -> bool {
-    !user.is_empty() && user.chars().count() <= MAX_USER_ID && !user.contains('\0')
 }
 
 /// Refuses user ids that are empty or too long.

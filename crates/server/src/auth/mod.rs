@@ -1,7 +1,6 @@
 //! Who calls, and for whom. Every door asks here; the rules are the section "Identity" of the contract.
 
 mod identity;
-mod jwt;
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -11,14 +10,13 @@ use std::{
 use amalgam_policy::Decision;
 use http::StatusCode;
 
-pub use self::{
-    identity::{Identity, check_user_id},
-    jwt::looks_like as is_user_token,
-};
+pub use self::identity::{Identity, check_user_id};
+pub use crate::jwt::looks_like as is_user_token;
 use crate::{
     app::App,
     clock::now_ms,
     error::{Error, Kind, Result},
+    limits::bodies::Holder,
     store::{
         Scope,
         accounts::DEFAULT_ACCOUNT,
@@ -79,22 +77,9 @@ impl Caller {
     /// The beginning of an entry in the audit trail: who, for whom, through which server.
     pub fn entry(&self, door: &str, operation: &str, request_id: &str) -> Entry {
         Entry {
-            id: String::new(),
-            account_id: self.scope.account.to_string(),
-            at: now_ms(),
             caller: self.principal.label(),
-            user_id: self.scope.user.to_string(),
-            door: door.to_owned(),
             server_id: self.server.as_ref().map(|server| server.id.clone()),
-            connector_id: None,
-            action_id: None,
-            target_id: None,
-            operation: operation.to_owned(),
-            decision: "allowed".to_owned(),
-            status: 200,
-            duration_us: 0,
-            request_id: request_id.to_owned(),
-            arguments_digest: None,
+            ..Entry::new(&self.scope, door, operation, request_id)
         }
     }
 
@@ -105,7 +90,8 @@ impl Caller {
             return Ok(self.scope.clone());
         }
         if self.role != Role::Admin {
-            return Err(Error::not_found("user"));
+            let sentence = "No such user for you: with this key you act for yourself alone, and only an admin key acts for others.";
+            return Err(Error::new(Kind::NotFound, sentence).with_details(serde_json::json!({ "field": "userId" })));
         }
         if let Some(server) = &self.server
             && let Decision::Deny(denial) = server.restrictions.user(user)
@@ -122,12 +108,13 @@ impl Caller {
     }
 
     /// Whose large bodies are counted together: those of a key, of a server's token, of a user who shows a user token.
-    pub fn holder(&self) -> String {
-        match self.principal {
+    pub fn holder(&self) -> Holder {
+        let caller = match self.principal {
             Principal::Key(_) | Principal::Token(_) => self.principal.label(),
             // One issuer signs for many, who choose nothing about it.
             Principal::Jwt(_) => format!("{}:{}", self.principal.label(), self.scope.user),
-        }
+        };
+        Holder { account: self.scope.account.clone(), caller }
     }
 
     /// Refuses callers who show a user token alone: what they make must not outlive it.
@@ -167,7 +154,10 @@ struct Proof {
 /// Authenticates a management call (`/api`): an API key or a user token. Server tokens do not open it.
 pub async fn management(app: &App, identity: &Identity<'_>) -> Result<Caller> {
     let proof = match identity.bearer {
-        Some(token) if token.starts_with(TOKEN_PREFIX) => return Err(Error::unauthorized()),
+        Some(token) if token.starts_with(TOKEN_PREFIX) => {
+            let sentence = "A server's token does not open the management API. Send `Authorization: Bearer <API key>`; keys are made with `POST /api/keys`.";
+            return Err(Error::new(Kind::Unauthorized, sentence));
+        }
         Some(token) => by_bearer(app, token).await?,
         None => by_user_token(app, identity).await?,
     };
@@ -286,7 +276,7 @@ async fn by_user_token(app: &App, identity: &Identity<'_>) -> Result<Proof> {
 }
 
 async fn by_jwt(app: &App, token: &str) -> Result<Proof> {
-    let verified = jwt::verify_for_any(app, token).await?;
+    let verified = app.user_tokens.verify_for_any(token).await?;
     Ok(Proof {
         account: verified.account,
         user: verified.user,
@@ -307,7 +297,7 @@ async fn for_whom(app: &App, proof: Proof, identity: &Identity<'_>, door: &str) 
     let by_itself = identity.bearer.is_none() && matches!(proof.principal, Principal::Jwt(_));
     if let Some(token) = identity.user_token.filter(|_| !by_itself) {
         // Verified even where it is not listened to: a token that is wrong is an error, never ignored.
-        let named = jwt::verify(app, &proof.account, token).await?.user;
+        let named = app.user_tokens.verify(&proof.account, token).await?.user;
         if override_rule != Some(UserOverride::None) {
             user = named;
         }

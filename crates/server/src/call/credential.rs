@@ -6,13 +6,17 @@ use amalgam_connector::{
     CompiledAction, Connector,
     definition::{AuthKind, AuthScheme, Definition},
 };
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::{
     app::App,
+    clock::now_ms,
+    connectors::Loaded,
     error::{Error, Kind, Result},
-    store::{Scope, credentials::Credential},
+    store::{
+        Scope,
+        credentials::{Credential, Opened, State},
+    },
 };
 
 /// What a call authenticates with, its secret still sealed.
@@ -23,17 +27,6 @@ pub struct Chosen {
     picked: bool,
     arguments: Map<String, Value>,
     given: Map<String, Value>,
-}
-
-/// What is sealed in a credential.
-#[derive(Default, Deserialize, serde::Serialize)]
-pub struct Opened {
-    /// What a person entered: `{token}`, `{apiKey}`, `{username, password}`.
-    pub fields: Map<String, Value>,
-    /// Where the platform is for this person.
-    pub variables: Map<String, Value>,
-    /// The origin of the connector when the secret was entered; it is sent nowhere else.
-    pub origin: String,
 }
 
 /// Chooses: the named credential, else the user's only one, else the newest.
@@ -92,8 +85,7 @@ fn named(credentials: &Arc<[Credential]>, id: &str, definition: &Definition) -> 
 }
 
 fn missing(definition: &Definition) -> Error {
-    let ways: Vec<String> =
-        definition.auth.iter().filter(|scheme| scheme.kind != AuthKind::OAuth2).map(|scheme| way(definition, scheme)).collect();
+    let ways: Vec<String> = definition.auth.iter().map(|scheme| way(definition, scheme)).collect();
     let how = if ways.is_empty() { "see get_credential_metadata_alloy".to_owned() } else { ways.join(" or ") };
     Error::new(
         Kind::CredentialNotFound,
@@ -107,15 +99,41 @@ fn missing(definition: &Definition) -> Error {
 }
 
 fn way(definition: &Definition, scheme: &AuthScheme) -> String {
-    let fields: Vec<String> = scheme
-        .field_names()
+    // The token of OAuth comes from the platform; the user consents in a browser.
+    let entered = scheme.field_names().filter(|_| scheme.kind != AuthKind::OAuth2);
+    let fields: Vec<String> = entered
         .map(str::to_owned)
         .chain(definition.variables_of(scheme).filter(|(_, variable)| variable.is_required()).map(|(name, _)| name.to_owned()))
         .collect();
-    format!("authenticationType \"{}\" with fields {{{}}}", scheme.kind.as_str(), fields.join(", "))
+    let fields = if fields.is_empty() { String::new() } else { format!(" with fields {{{}}}", fields.join(", ")) };
+    format!("authenticationType \"{}\"{fields}", scheme.kind.as_str())
 }
 
 impl Chosen {
+    /// Has the credential renewed where it is due. What does not end, or not soon, costs one comparison.
+    pub async fn renewed(&mut self, app: &App, scope: &Scope, loaded: &Arc<Loaded>) -> Result<()> {
+        let due = |credential: &Credential| {
+            credential.state == State::ReconnectRequired || credential.refresh_at.is_some_and(|at| at <= now_ms())
+        };
+        if self.authenticates
+            && self.credential.as_ref().is_some_and(due)
+            && let Some(credential) = self.credential.take()
+        {
+            self.credential = Some(app.grants.fresh(scope, loaded, credential).await?);
+        }
+        Ok(())
+    }
+
+    /// Has the credential renewed after the platform refused it; false where there is no other token to try.
+    pub async fn renewed_after_refusal(&mut self, app: &App, scope: &Scope, loaded: &Arc<Loaded>) -> Result<bool> {
+        let Some(credential) = self.credential.as_ref().filter(|credential| self.authenticates && credential.auth_config.is_some()) else {
+            return Ok(false);
+        };
+        let Some(fresh) = app.grants.after_refusal(scope, loaded, credential).await? else { return Ok(false) };
+        self.credential = Some(fresh);
+        Ok(true)
+    }
+
     /// The arguments of the action itself.
     pub fn arguments(&self) -> &Map<String, Value> {
         &self.arguments
@@ -147,9 +165,7 @@ impl Chosen {
         let Some(credential) = &self.credential else {
             return Ok(Opened { variables: self.given.clone(), ..Opened::default() });
         };
-        let secret = app.store.open_credential(scope, credential)?;
-        let opened: Opened =
-            serde_json::from_str(secret.expose()).map_err(|_| Error::internal("a credential holds something else than JSON"))?;
+        let opened = app.store.open_credential(scope, credential)?;
         let scheme = definition.auth.iter().find(|scheme| scheme.kind == credential.kind);
         if opened.origin != definition.origin(scheme) {
             let sentence = format!(
@@ -161,20 +177,4 @@ impl Chosen {
         }
         Ok(opened)
     }
-}
-
-impl Opened {
-    /// Fields and variables as text.
-    pub fn fields(&self) -> Vec<(&str, &str)> {
-        pairs(&self.fields)
-    }
-
-    /// Fields and variables as text.
-    pub fn variables(&self) -> Vec<(&str, &str)> {
-        pairs(&self.variables)
-    }
-}
-
-fn pairs(map: &Map<String, Value>) -> Vec<(&str, &str)> {
-    map.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_str()?))).collect()
 }

@@ -73,8 +73,10 @@ async fn begin(app: &App, forward: &Forward<'_>) -> Result<crate::upstream::Exch
     let Some(registered) = found else { return Err(Error::new(Kind::NotFound, "MCP server not found")) };
     let offering = registered.loaded.upstream.as_deref();
     let tool = offering.filter(|_| forward.method == "tools/call").and_then(|offering| offering.tools.get(forward.action_id));
+    // With the user's own headers, where this user has entered any.
+    let upstream = app.store.upstream_for(&registered.upstream, &forward.client.scope.user).await?;
     let demand = Demand {
-        upstream: &registered.upstream,
+        upstream: &upstream,
         client: forward.client,
         method: forward.method,
         params: forward.params,
@@ -121,8 +123,9 @@ pub(super) async fn execute(app: &App, call: &Call<'_>, arguments: Arguments, lo
     let arguments = serde_json::to_string(&arguments).map_err(Error::internal)?;
     let params = format!("{{\"name\":{},\"arguments\":{arguments}}}", quoted(call.action_id));
     let client = Client::plain(&call.caller.scope);
+    let upstream = app.store.upstream_for(&registered.upstream, &client.scope.user).await?;
     let demand = Demand {
-        upstream: &registered.upstream,
+        upstream: &upstream,
         client: &client,
         method: "tools/call",
         params: &params,

@@ -35,6 +35,7 @@ Examples:
   amalgam credentials create slack --type bearer --field token=-        (asks, or reads a line of standard input)
   amalgam credentials create jira --type basic --field username=ann --field password=@password.txt --field site=example
   amalgam credentials create github --type bearer --field token=- --user ann
+  amalgam credentials create slack --type oauth2 --user ann             (shows the address at which Ann consents)
 
 A secret on a command line can be seen by other processes; `-` and `@FILE` keep it from them.
 `amalgam credentials metadata CONNECTOR` lists types and fields.")]
@@ -54,7 +55,7 @@ A secret on a command line can be seen by other processes; `-` and `@FILE` keep 
 pub struct Create {
     /// The connector
     connector: String,
-    /// `apiKey`, `bearer` or `basic`
+    /// `oauth2`, `apiKey`, `bearer` or `basic`
     #[arg(long = "type", value_name = "TYPE")]
     kind: String,
     /// A field: the value itself, `@FILE`, or `-` to be asked for it
@@ -95,7 +96,11 @@ impl Create {
         if let (Some(name), Value::Object(members)) = (self.name, &mut body) {
             members.insert("name".to_owned(), name.into());
         }
-        screen.details(&client.post(&["connectors", &self.connector, "credentials"], &body).await?, LIST)
+        let answer = client.post(&["connectors", &self.connector, "credentials"], &body).await?;
+        match answer.value()?.get("oauthUrl").and_then(Value::as_str).filter(|_| !screen.json) {
+            Some(url) => screen.line(&format!("Open this in the user's browser within ten minutes:\n\n  {url}")),
+            None => screen.details(&answer, LIST),
+        }
     }
 }
 

@@ -15,14 +15,19 @@ pub enum Issuers {
     #[command(after_help = "Example:\n  amalgam issuers list")]
     List,
     /// Believe an issuer's user tokens (x-alloy-user-token)
-    #[command(after_help = "Example:\n  amalgam issuers create --issuer https://app.example.com --secret @secret.txt --audience mcp")]
+    #[command(
+        after_help = "Examples:\n  amalgam issuers create --issuer https://app.example.com --secret @secret.txt --audience mcp\n  amalgam issuers create --issuer https://id.example.com --jwks-url https://id.example.com/keys"
+    )]
     Create {
         /// Must equal the token's `iss`; without it only tokens that have none are meant
         #[arg(long)]
         issuer: Option<String>,
         /// The HS256 secret, 32 bytes or more: itself, `@FILE`, or `-` to be asked for it
-        #[arg(long)]
-        secret: String,
+        #[arg(long, required_unless_present = "jwks_url", conflicts_with = "jwks_url")]
+        secret: Option<String>,
+        /// Instead: where its public keys are
+        #[arg(long, value_name = "URL")]
+        jwks_url: Option<String>,
         /// Must be in the token's `aud`
         #[arg(long)]
         audience: Option<String>,
@@ -43,9 +48,13 @@ impl Issuers {
     pub async fn run(self, Session { client, screen }: Session) -> Result {
         match self {
             Self::List => screen.list(&client.get(&["api", "jwt-issuers"], &[]).await?, "issuers", LIST),
-            Self::Create { issuer, secret: given, audience, user_claim } => {
-                let secret = Some(secret("secret", &given).await?);
-                let fields = [("issuer", issuer), ("secret", secret), ("audience", audience), ("userClaim", user_claim)];
+            Self::Create { issuer, secret: given, jwks_url, audience, user_claim } => {
+                let secret = match given {
+                    Some(given) => Some(secret("secret", &given).await?),
+                    None => None,
+                };
+                let fields =
+                    [("issuer", issuer), ("secret", secret), ("jwksUrl", jwks_url), ("audience", audience), ("userClaim", user_claim)];
                 let body: Map<String, Value> =
                     fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))).collect();
                 screen.details(&client.post(&["api", "jwt-issuers"], &body.into()).await?, LIST)

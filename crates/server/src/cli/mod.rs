@@ -2,10 +2,12 @@
 
 mod accounts;
 mod audit;
+mod auth_configs;
 mod call;
 mod client;
 mod connectors;
 mod credentials;
+mod doctor;
 mod failure;
 mod guard;
 mod health;
@@ -64,16 +66,20 @@ enum Command {
     Credentials(Remote<credentials::Credentials>),
     /// Run an action
     Call(Box<call::Call>),
-    /// API keys
+    /// API keys, and the master key
     Keys(Remote<keys::Keys>),
     /// End users
     Users(Remote<users::Users>),
     /// Whose user tokens are believed
     Issuers(Remote<issuers::Issuers>),
+    /// The account's own OAuth clients at platforms
+    AuthConfigs(Remote<auth_configs::AuthConfigs>),
     /// Who did what for whom
     Audit(Remote<audit::Audit>),
     /// Tenants (operator only)
     Accounts(Remote<accounts::Accounts>),
+    /// Find out why something does not work
+    Doctor(Remote<doctor::Doctor>),
     /// Ask whether a node can serve
     #[command(after_help = "Example:\n  amalgam health --url https://mcp.example.com")]
     Health(Connection),
@@ -110,11 +116,14 @@ fn run(command: Command) -> Result {
         Command::Connectors(Remote { connection, command }) => connection.run(|session| command.run(session)),
         Command::Credentials(Remote { connection, command }) => connection.run(|session| command.run(session)),
         Command::Call(call) => call.run(),
+        Command::Keys(Remote { command: keys::Keys::RotateMaster(rotate), .. }) => rotate.run().map_err(Failure::refused),
         Command::Keys(Remote { connection, command }) => connection.run(|session| command.run(session)),
         Command::Users(Remote { connection, command }) => connection.run(|session| command.run(session)),
         Command::Issuers(Remote { connection, command }) => connection.run(|session| command.run(session)),
+        Command::AuthConfigs(Remote { connection, command }) => connection.run(|session| command.run(session)),
         Command::Audit(Remote { connection, command }) => connection.run(|session| command.run(session)),
         Command::Accounts(Remote { connection, command }) => connection.run(|session| command.run(session)),
+        Command::Doctor(Remote { connection, command }) => connection.run(|session| command.run(session)),
         Command::Health(connection) => connection.run(health::run),
         Command::Guard(guard) => guard.run().map_err(Failure::refused),
         Command::Openapi => openapi::run(),

@@ -86,6 +86,10 @@ pub struct Settings {
     #[arg(long, env = "AMALGAM_MASTER_KEY_FILE", value_name = "FILE")]
     pub master_key_file: Option<PathBuf>,
 
+    /// Shell command that prints the master key, in the place of a file: `vault kv get -field=key secret/amalgam`
+    #[arg(long, env = "AMALGAM_MASTER_KEY_COMMAND", value_name = "COMMAND")]
+    pub master_key_command: Option<String>,
+
     /// MCP requests and REST executions a minute for each token or key and user [default: 100]
     #[arg(long, env = "AMALGAM_RATE_LIMIT_PER_MINUTE", value_name = "N")]
     pub rate_limit_per_minute: Option<u32>,
@@ -197,6 +201,8 @@ pub struct SecretSettings {
     pub admin_key: Option<String>,
     /// `AMALGAM_MASTER_KEY`: instead of a file.
     pub master_key: Option<String>,
+    /// `AMALGAM_NEW_MASTER_KEY`: what `amalgam keys rotate-master` changes it to.
+    pub new_master_key: Option<String>,
 }
 
 /// How many of a thing there may be; one more is refused. Changes count from the next one on.
@@ -226,6 +232,7 @@ pub struct Config {
     pub allowed_hosts: Vec<String>,
     pub allowed_origins: Vec<String>,
     pub master_key_file: Option<PathBuf>,
+    pub master_key_command: Option<String>,
     pub rate_limit_per_minute: u32,
     pub max_body_bytes: usize,
     pub max_response_bytes: usize,
@@ -246,7 +253,11 @@ impl SecretSettings {
     #[expect(clippy::disallowed_methods, reason = "the environment is read in `config` only")]
     pub fn from_env() -> Self {
         let read = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-        Self { admin_key: read("AMALGAM_ADMIN_KEY"), master_key: read("AMALGAM_MASTER_KEY") }
+        Self {
+            admin_key: read("AMALGAM_ADMIN_KEY"),
+            master_key: read("AMALGAM_MASTER_KEY"),
+            new_master_key: read("AMALGAM_NEW_MASTER_KEY"),
+        }
     }
 }
 
@@ -276,6 +287,7 @@ impl Settings {
             allowed_hosts: self.allowed_hosts.or(other.allowed_hosts),
             allowed_origins: self.allowed_origins.or(other.allowed_origins),
             master_key_file: self.master_key_file.or(other.master_key_file),
+            master_key_command: self.master_key_command.or(other.master_key_command),
             rate_limit_per_minute: self.rate_limit_per_minute.or(other.rate_limit_per_minute),
             max_body_bytes: self.max_body_bytes.or(other.max_body_bytes),
             max_response_bytes: self.max_response_bytes.or(other.max_response_bytes),
@@ -318,6 +330,7 @@ impl Settings {
             allowed_hosts: self.allowed_hosts.unwrap_or_default(),
             allowed_origins: self.allowed_origins.unwrap_or_default(),
             master_key_file: self.master_key_file,
+            master_key_command: self.master_key_command,
             rate_limit_per_minute: self.rate_limit_per_minute.unwrap_or(100),
             max_body_bytes: self.max_body_bytes.unwrap_or(10 * 1024 * 1024),
             max_response_bytes: self.max_response_bytes.unwrap_or(10 * 1024 * 1024),
@@ -343,6 +356,9 @@ impl Settings {
             && !(url.starts_with("postgres://") || url.starts_with("postgresql://"))
         {
             return Err("--database-url must start with postgres://; without it the embedded SQLite is used".to_owned());
+        }
+        if self.master_key_file.is_some() && self.master_key_command.is_some() {
+            return Err("give --master-key-file or --master-key-command, not both".to_owned());
         }
         if let Some(seconds) = self.action_timeout_seconds {
             within("action-timeout-seconds", seconds, 1..=300)?;

@@ -27,6 +27,7 @@ async fn purge(app: &App) {
         app.store.purge_tokens(now, now - REMEMBERED_MS).await,
         app.store.purge_api_keys(now - REMEMBERED_MS).await,
         app.store.purge_sessions().await,
+        app.store.purge_connect_links().await,
     ];
     for error in results.into_iter().filter_map(Result::err) {
         tracing::warn!(cause = error.cause.as_ref().map(tracing::field::display), "cannot remove old rows");

@@ -37,6 +37,8 @@ pub struct Context<'a> {
     pub era: Era,
     /// `x-credential-id`.
     pub credential_id: Option<&'a str>,
+    /// `x-redirect-uri`.
+    pub redirect_uri: Option<&'a str>,
     /// As in the answer's `x-request-id`.
     pub request_id: &'a str,
     /// All headers of the request.

@@ -8,7 +8,7 @@ use super::{
     Page, Scope, Store,
     db::{InsertRows, Value, execute, fetch_all, fetch_optional, is_refused},
 };
-use crate::error::Result;
+use crate::{clock::now_ms, error::Result};
 
 /// One thing that somebody did, or was refused.
 #[derive(Debug, Clone, sqlx::FromRow)]
@@ -23,7 +23,7 @@ pub struct Entry {
     pub caller: String,
     /// For whom: the effective user.
     pub user_id: String,
-    /// `mcp` or `rest`.
+    /// `mcp`, `rest`, or `web` for a person in a browser.
     pub door: String,
     /// Through which server.
     pub server_id: Option<String>,
@@ -55,6 +55,28 @@ static INSERT: LazyLock<InsertRows> = LazyLock::new(|| {
 });
 
 impl Entry {
+    /// The beginning of an entry: for whom, through which door, what. It is allowed unless something else is said.
+    pub fn new(scope: &Scope, door: &str, operation: &str, request_id: &str) -> Self {
+        Self {
+            id: String::new(),
+            account_id: scope.account.to_string(),
+            at: now_ms(),
+            caller: String::new(),
+            user_id: scope.user.to_string(),
+            door: door.to_owned(),
+            server_id: None,
+            connector_id: None,
+            action_id: None,
+            target_id: None,
+            operation: operation.to_owned(),
+            decision: "allowed".to_owned(),
+            status: 200,
+            duration_us: 0,
+            request_id: request_id.to_owned(),
+            arguments_digest: None,
+        }
+    }
+
     /// In the order of the columns of `INSERT`.
     fn values(self) -> [Value; 16] {
         [

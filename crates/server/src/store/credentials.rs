@@ -1,9 +1,13 @@
 //! Credentials: one user's secret for one connector. Sealed with the owner as associated data, in the database and in the cache.
 
+mod renewal;
+
 use std::sync::Arc;
 
 use amalgam_connector::definition::AuthKind;
-use amalgam_vault::Secret;
+use amalgam_vault::{Secret, Zeroizing};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::{
     Scope, Store,
@@ -28,10 +32,95 @@ pub struct Credential {
     pub name: String,
     /// JSON object of the fields and variables, sealed.
     sealed: String,
+    /// The auth config whose client it was granted to.
+    pub auth_config: Option<String>,
+    /// Whether it can be used.
+    pub state: State,
+    /// From this moment on a call renews it first, in milliseconds; `None` = it does not end.
+    pub refresh_at: Option<i64>,
+    /// When its token ends, in milliseconds.
+    pub expires_at: Option<i64>,
     /// Milliseconds.
     pub created_at: i64,
     /// Milliseconds.
     pub updated_at: i64,
+}
+
+/// Whether a credential can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = CredentialState)]
+pub enum State {
+    /// As far as is known.
+    Active,
+    /// The platform does not renew it: the user must connect again.
+    ReconnectRequired,
+}
+
+/// What is sealed in a credential.
+#[derive(Default, Serialize, Deserialize)]
+pub struct Opened {
+    /// What a person entered: `{token}`, `{apiKey}`, `{username, password}`. Of OAuth: `{token}`.
+    pub fields: Map<String, Value>,
+    /// Where the platform is for this person.
+    pub variables: Map<String, Value>,
+    /// The origin of the connector when the secret was entered; it is sent nowhere else.
+    pub origin: String,
+}
+
+impl Opened {
+    /// Fields and variables as text.
+    pub fn fields(&self) -> Vec<(&str, &str)> {
+        pairs(&self.fields)
+    }
+
+    /// Fields and variables as text.
+    pub fn variables(&self) -> Vec<(&str, &str)> {
+        pairs(&self.variables)
+    }
+}
+
+fn pairs(map: &Map<String, Value>) -> Vec<(&str, &str)> {
+    map.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_str()?))).collect()
+}
+
+/// What an OAuth credential is renewed and revoked with, sealed apart from what calls need.
+#[derive(Serialize, Deserialize)]
+pub struct Renewal {
+    /// The refresh token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh_token: Option<String>,
+    /// Where it was granted; it is shown nowhere else.
+    pub token_url: String,
+    /// Where it is revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoke_url: Option<String>,
+}
+
+/// What OAuth adds to a credential.
+pub struct Grant<'a> {
+    /// The auth config whose client it was granted to.
+    pub auth_config: &'a str,
+    /// See `Credential`.
+    pub refresh_at: Option<i64>,
+    /// See `Credential`.
+    pub expires_at: Option<i64>,
+    /// Kept sealed.
+    pub renewal: &'a Renewal,
+}
+
+/// A credential about to be kept.
+pub struct New<'a> {
+    /// For which connector.
+    pub connector: &'a str,
+    /// How it authenticates.
+    pub kind: AuthKind,
+    /// Display name.
+    pub name: &'a str,
+    /// Kept sealed.
+    pub opened: &'a Opened,
+    /// Of OAuth.
+    pub grant: Option<Grant<'a>>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -41,6 +130,10 @@ struct Row {
     kind: String,
     name: String,
     sealed: String,
+    auth_config_id: Option<String>,
+    state: String,
+    refresh_at: Option<i64>,
+    expires_at: Option<i64>,
     created_at: i64,
     updated_at: i64,
 }
@@ -55,6 +148,10 @@ impl TryFrom<Row> for Credential {
             kind: serde_json::from_value(row.kind.into()).map_err(Error::internal)?,
             name: row.name,
             sealed: row.sealed,
+            auth_config: row.auth_config_id,
+            state: serde_json::from_value(row.state.into()).map_err(Error::internal)?,
+            refresh_at: row.refresh_at,
+            expires_at: row.expires_at,
             created_at: row.created_at,
             updated_at: row.updated_at,
         })
@@ -68,20 +165,17 @@ impl Credential {
     }
 }
 
+fn renewal_owner<'a>(scope: &'a Scope, connector: &'a str, id: &'a str) -> [&'a str; 5] {
+    ["renewal", &scope.account, &scope.user, connector, id]
+}
+
 fn owner<'a>(scope: &'a Scope, connector: &'a str, id: &'a str) -> [&'a str; 5] {
     ["credential", &scope.account, &scope.user, connector, id]
 }
 
 impl Store {
-    /// Keeps a secret (a JSON object) for the scope's user.
-    pub async fn create_credential(
-        &self,
-        scope: &Scope,
-        connector: &str,
-        kind: AuthKind,
-        name: &str,
-        secret: &Secret,
-    ) -> Result<Credential> {
+    /// Keeps a credential of the scope's user.
+    pub async fn create_credential(&self, scope: &Scope, new: &New<'_>) -> Result<Credential> {
         let own = fetch_optional!(
             &self.db,
             (i64,),
@@ -92,25 +186,52 @@ impl Store {
         room(own, self.maximums.credentials_per_user, "max-credentials-per-user")?;
         let all = fetch_optional!(&self.db, (i64,), "select count(*) from credentials where account_id = $1", &*scope.account)?;
         room(all, self.maximums.credentials_per_account, "max-credentials-per-account")?;
-        let id = crate::clock::random_hex24();
-        let now = now_ms();
-        let sealed = self.sealer.seal(&owner(scope, connector, &id), secret.expose())?;
+        let (id, now) = (crate::clock::random_hex24(), now_ms());
+        let sealed = self.seal_credential(scope, new.connector, &id, new.opened)?;
+        let grant = new.grant.as_ref();
+        let renewal = grant.map(|grant| self.seal_renewal(scope, new.connector, &id, grant.renewal)).transpose()?;
         execute!(
             &self.db,
-            "insert into credentials (id, account_id, user_id, connector_id, kind, name, sealed, created_at, updated_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            "insert into credentials (id, account_id, user_id, connector_id, kind, name, sealed, auth_config_id, state, refresh_at, expires_at,
+             renewal, created_at, updated_at) values ($1, $2, $3, $4, $5, $6, $7, $8, 'active', $9, $10, $11, $12, $13)",
             &id,
             &*scope.account,
             &*scope.user,
-            connector,
-            kind.as_str(),
-            name,
+            new.connector,
+            new.kind.as_str(),
+            new.name,
             &sealed,
+            grant.map(|grant| grant.auth_config),
+            grant.and_then(|grant| grant.refresh_at),
+            grant.and_then(|grant| grant.expires_at),
+            renewal,
             now,
             now
         )?;
-        self.credentials.forget(&(scope.clone(), connector.to_owned()));
-        Ok(Credential { id, connector: connector.to_owned(), kind, name: name.to_owned(), sealed, created_at: now, updated_at: now })
+        self.credentials.forget(&(scope.clone(), new.connector.to_owned()));
+        Ok(Credential {
+            id,
+            connector: new.connector.to_owned(),
+            kind: new.kind,
+            name: new.name.to_owned(),
+            sealed,
+            auth_config: grant.map(|grant| grant.auth_config.to_owned()),
+            state: State::Active,
+            refresh_at: grant.and_then(|grant| grant.refresh_at),
+            expires_at: grant.and_then(|grant| grant.expires_at),
+            created_at: now,
+            updated_at: now,
+        })
+    }
+
+    fn seal_credential(&self, scope: &Scope, connector: &str, id: &str, opened: &Opened) -> Result<String> {
+        let text = Zeroizing::new(serde_json::to_string(opened).map_err(Error::internal)?);
+        self.sealer.seal(&owner(scope, connector, id), &text)
+    }
+
+    fn seal_renewal(&self, scope: &Scope, connector: &str, id: &str, renewal: &Renewal) -> Result<String> {
+        let text = Zeroizing::new(serde_json::to_string(renewal).map_err(Error::internal)?);
+        self.sealer.seal(&renewal_owner(scope, connector, id), &text)
     }
 
     /// The user's credentials for a connector, newest first.
@@ -119,7 +240,7 @@ impl Store {
             let rows = fetch_all!(
                 &self.db,
                 Row,
-                "select id, connector_id, kind, name, sealed, created_at, updated_at from credentials
+                "select id, connector_id, kind, name, sealed, auth_config_id, state, refresh_at, expires_at, created_at, updated_at from credentials
                  where account_id = $1 and user_id = $2 and connector_id = $3 order by created_at desc, id desc limit 1000",
                 &*scope.account,
                 &*scope.user,
@@ -135,7 +256,7 @@ impl Store {
         let rows = fetch_all!(
             &self.db,
             Row,
-            "select id, connector_id, kind, name, sealed, created_at, updated_at from credentials
+            "select id, connector_id, kind, name, sealed, auth_config_id, state, refresh_at, expires_at, created_at, updated_at from credentials
              where account_id = $1 and user_id = $2 order by created_at desc, id desc limit 1000",
             &*scope.account,
             &*scope.user
@@ -144,8 +265,14 @@ impl Store {
     }
 
     /// The secret in the clear: call it only where a request is about to be sent.
-    pub fn open_credential(&self, scope: &Scope, credential: &Credential) -> Result<Secret> {
-        self.sealer.unseal(&owner(scope, &credential.connector, &credential.id), &credential.sealed)
+    pub fn open_credential(&self, scope: &Scope, credential: &Credential) -> Result<Opened> {
+        let secret: Secret = self.sealer.unseal(&owner(scope, &credential.connector, &credential.id), &credential.sealed)?;
+        serde_json::from_str(secret.expose()).map_err(|_| Error::internal("a credential holds something else than JSON"))
+    }
+
+    /// Forgets what is cached of a user's credentials for a connector: another node has changed one.
+    pub fn forget_credentials(&self, scope: &Scope, connector: &str) {
+        self.credentials.forget(&(scope.clone(), connector.to_owned()));
     }
 
     /// Removes a credential. False when the user has none with this id for this connector.

@@ -26,7 +26,9 @@ pub struct Issuer {
     pub audience: Option<String>,
     /// The claim that names the user; `None` = `userId`, else `sub`.
     pub user_claim: Option<String>,
-    sealed: String,
+    sealed: Option<String>,
+    /// Where the issuer's public keys are, in the place of a secret.
+    pub jwks_url: Option<String>,
     /// Milliseconds.
     pub created_at: i64,
 }
@@ -34,8 +36,12 @@ pub struct Issuer {
 impl Issuer {
     /// What it takes in memory, about, in bytes.
     pub(super) fn weight(&self) -> usize {
-        let texts = [&self.issuer, &self.audience, &self.user_claim].into_iter().flatten().map(String::len).sum::<usize>();
-        256 + texts + self.sealed.len()
+        let texts = [&self.issuer, &self.audience, &self.user_claim, &self.sealed, &self.jwks_url]
+            .into_iter()
+            .flatten()
+            .map(String::len)
+            .sum::<usize>();
+        256 + texts
     }
 }
 
@@ -50,24 +56,28 @@ pub struct NewIssuer<'a> {
     /// See `Issuer`.
     pub user_claim: Option<&'a str>,
     /// The HS256 secret.
-    pub secret: &'a str,
+    pub secret: Option<&'a str>,
+    /// Where the public keys are.
+    pub jwks_url: Option<&'a str>,
 }
 
 // These take the account alone: issuers belong to it, and only its admins reach the functions that change them.
 impl Store {
     /// Makes an issuer.
     pub async fn create_issuer(&self, account: &str, new: &NewIssuer<'_>) -> Result<Issuer> {
-        let sealed = self.sealer.seal(&["issuer", account, new.id], new.secret)?;
+        let sealed = new.secret.map(|secret| self.sealer.seal(&["issuer", account, new.id], secret)).transpose()?;
         let created_at = now_ms();
         execute!(
             &self.db,
-            "insert into jwt_issuers (id, account_id, issuer, audience, user_claim, sealed, created_at) values ($1, $2, $3, $4, $5, $6, $7)",
+            "insert into jwt_issuers (id, account_id, issuer, audience, user_claim, sealed, jwks_url, created_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8)",
             new.id,
             account,
             new.issuer,
             new.audience,
             new.user_claim,
             &sealed,
+            new.jwks_url,
             created_at
         )?;
         self.issuers.forget(&account.into());
@@ -79,6 +89,7 @@ impl Store {
             audience: new.audience.map(str::to_owned),
             user_claim: new.user_claim.map(str::to_owned),
             sealed,
+            jwks_url: new.jwks_url.map(str::to_owned),
             created_at,
         })
     }
@@ -89,7 +100,7 @@ impl Store {
             let rows = fetch_all!(
                 &self.db,
                 Issuer,
-                "select id, account_id, issuer, audience, user_claim, sealed, created_at
+                "select id, account_id, issuer, audience, user_claim, sealed, jwks_url, created_at
                  from jwt_issuers where account_id = $1 order by created_at, id limit 100",
                 account
             )?;
@@ -108,7 +119,7 @@ impl Store {
             let rows = fetch_all!(
                 &self.db,
                 Issuer,
-                "select id, account_id, issuer, audience, user_claim, sealed, created_at
+                "select id, account_id, issuer, audience, user_claim, sealed, jwks_url, created_at
              from jwt_issuers where issuer = $1 or ($1 is null and issuer is null) order by created_at, id limit 10000",
                 issuer
             )?;
@@ -117,9 +128,10 @@ impl Store {
         self.issuers_named.get_or_load(issuer.map(str::to_owned), load).await
     }
 
-    /// The HS256 secret in the clear.
-    pub fn open_issuer(&self, issuer: &Issuer) -> Result<Secret> {
-        self.sealer.unseal(&["issuer", &issuer.account_id, &issuer.id], &issuer.sealed)
+    /// The HS256 secret in the clear, if the issuer has one.
+    pub fn open_issuer(&self, issuer: &Issuer) -> Result<Option<Secret>> {
+        let owner = ["issuer", &issuer.account_id, &issuer.id];
+        issuer.sealed.as_ref().map(|sealed| self.sealer.unseal(&owner, sealed)).transpose()
     }
 
     /// Removes an issuer: tokens that it signed stop working at once. False when the account has none with this id.

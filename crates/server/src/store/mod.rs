@@ -3,7 +3,10 @@
 pub mod accounts;
 pub mod api_keys;
 pub mod audit;
+pub mod auth_configs;
 mod cache;
+pub mod connect_links;
+pub mod connections;
 pub mod connectors;
 pub mod credentials;
 pub mod db;
@@ -35,6 +38,14 @@ pub struct Scope {
     pub user: Arc<str>,
 }
 
+/// Longest user id, in characters.
+const MAX_USER_ID: usize = 10_000;
+
+/// Any text of 1 to 10,000 characters; U+0000 cannot be kept in every database.
+pub fn is_user_id(user: &str) -> bool {
+    !user.is_empty() && user.chars().count() <= MAX_USER_ID && !user.contains('\0')
+}
+
 /// SHA-256 of a token or key; the database has it in lower-case hex.
 pub type TokenHash = [u8; 32];
 
@@ -53,6 +64,7 @@ pub struct Store {
     issuers_named: Cached<Option<String>, Arc<[issuers::Issuer]>>,
     ended_sessions: Cached<String, bool>,
     upstreams: Cached<Arc<str>, Arc<upstreams::AccountUpstreams>>,
+    connections: Cached<(String, Arc<str>), Option<Arc<connections::Connection>>>,
 }
 
 impl Store {
@@ -84,6 +96,13 @@ impl Store {
             }),
             ended_sessions: Cached::new(50_000, life),
             upstreams: Cached::new(1_000, life),
+            connections: Cached::weighed(
+                4 * 1024 * 1024,
+                life,
+                |(_, user): &(String, Arc<str>), connection: &Option<Arc<connections::Connection>>| {
+                    256 + user.len() + connection.as_ref().map_or(0, |connection| connection.weight())
+                },
+            ),
             db,
             sealer,
             maximums,

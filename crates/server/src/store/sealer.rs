@@ -2,7 +2,7 @@
 
 use amalgam_vault::{DataKey, MasterKey, Secret, VaultError};
 
-use super::db::{Db, execute, fetch_optional};
+use super::db::{Db, execute, execute_in, fetch_all, fetch_optional};
 use crate::{
     clock::{now_ms, random},
     error::{Error, Result},
@@ -10,6 +10,15 @@ use crate::{
 
 /// The id of the data key that seals rows and session ids.
 const ROWS: &str = "rows-1";
+
+/// The data keys, still sealed.
+async fn data_keys(db: &Db) -> Result<Vec<(String, String)>, String> {
+    fetch_all!(db, (String, String), "select id, sealed from data_keys order by id").map_err(|e| format!("cannot read the data keys: {e}"))
+}
+
+fn unreadable(error: &VaultError) -> String {
+    format!("the data keys of this database cannot be read: {error}")
+}
 
 /// Seals rows and ids. The owner's parts are associated data: a row copied to another owner does not open.
 pub struct Sealer {
@@ -29,7 +38,7 @@ impl Sealer {
                 VaultError::WrongMasterKey => "the master key does not open this database: it is not the key that the database was made with. Put the right key in place \
                  (`master.key` in the data directory, --master-key-file, or AMALGAM_MASTER_KEY) and start again"
                     .to_owned(),
-                error => format!("the data keys of this database cannot be read: {error}"),
+                error => unreadable(&error),
             })?;
             return Ok(Self { key });
         }
@@ -47,6 +56,53 @@ impl Sealer {
         if made == 0 { Box::pin(Self::open(db, master)).await } else { Ok(Self { key }) }
     }
 
+    /// Whether this master key opens the keys of this database; a database without any is open to every key.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub async fn opens(db: &Db, master: &MasterKey) -> Result<bool, String> {
+        let keys = data_keys(db).await?;
+        for (id, sealed) in &keys {
+            match DataKey::open(master, id, sealed) {
+                Ok(_) => {}
+                Err(VaultError::WrongMasterKey) => return Ok(false),
+                Err(error) => return Err(unreadable(&error)),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Seals the data keys of this database with another master key, all or none; those that are sealed with it already stay. Returns how
+    /// many there were.
+    ///
+    /// # Errors
+    /// A key that neither of the two opens.
+    pub async fn reseal(db: &Db, old: &MasterKey, new: &MasterKey) -> Result<usize, String> {
+        let failed = |e: &dyn std::fmt::Display| format!("cannot write the data keys: {e}");
+        let mut tx = db.begin().await.map_err(|e| failed(&e))?;
+        let mut resealed = 0;
+        for (id, sealed) in data_keys(db).await? {
+            match DataKey::open(new, &id, &sealed) {
+                Ok(_) => continue,
+                Err(VaultError::WrongMasterKey) => {}
+                Err(error) => return Err(unreadable(&error)),
+            }
+            let key = DataKey::open(old, &id, &sealed).map_err(|error| match error {
+                VaultError::WrongMasterKey => "neither the master key nor the new one opens this database; nothing was changed".to_owned(),
+                error => unreadable(&error),
+            })?;
+            let anew = key.seal(new, random()).map_err(|e| e.to_string())?;
+            // Another attempt at the same time has then been first.
+            let done = execute_in!(&mut tx, "update data_keys set sealed = $1 where id = $2 and sealed = $3", &anew, &id, &sealed);
+            if done.map_err(|e| failed(&e))? == 0 {
+                return Err("the data keys were changed at the same time; nothing was changed here, so try again".to_owned());
+            }
+            resealed += 1;
+        }
+        tx.commit().await.map_err(|e| failed(&e))?;
+        Ok(resealed)
+    }
+
     /// Seals text for this owner; base64url.
     pub fn seal(&self, owner: &[&str], plain: &str) -> Result<String> {
         self.key.seal_text(owner, plain.as_bytes(), random()).map_err(Error::from)
@@ -55,6 +111,12 @@ impl Sealer {
     /// Opens what `seal` made for the same owner.
     pub fn unseal(&self, owner: &[&str], sealed: &str) -> Result<Secret> {
         self.key.open_text(owner, sealed).map_err(Error::from)
+    }
+
+    /// A secret text derived for one purpose and one name.
+    pub fn derived(&self, purpose: &str, name: &str) -> Result<Secret> {
+        let key = self.key.derive(purpose)?;
+        Ok(Secret::new(amalgam_vault::hex(&amalgam_vault::keyed_hash(&key, name))))
     }
 
     /// A sealed id that any node can open: visible ASCII, bound to its purpose.

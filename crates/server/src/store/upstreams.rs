@@ -110,6 +110,8 @@ pub struct Upstream {
     pub auth: Auth,
     /// Headers, sealed.
     pub sealed: Option<String>,
+    /// The end user who has entered these headers; absent = its owner.
+    pub end_user: Option<Arc<str>>,
     /// The rest.
     pub settings: Settings,
     /// When its lists were last read, in milliseconds.
@@ -164,6 +166,7 @@ impl Row {
             name: self.name,
             url: self.url,
             sealed: self.sealed,
+            end_user: None,
             offered_at: self.offered_at,
             created_at: self.created_at,
             updated_at: self.updated_at,
@@ -328,7 +331,10 @@ impl Store {
 
     /// The headers in the clear, a JSON object: call it only where a request is about to be sent.
     pub fn open_headers(&self, upstream: &Upstream) -> Result<Option<Secret>> {
-        let open = |sealed: &String| self.sealer.unseal(&sealed_for(&upstream.owner, &upstream.id), sealed);
+        let open = |sealed: &String| match &upstream.end_user {
+            Some(user) => self.open_connection(upstream, user, sealed),
+            None => self.sealer.unseal(&sealed_for(&upstream.owner, &upstream.id), sealed),
+        };
         upstream.sealed.as_ref().map(open).transpose()
     }
 }

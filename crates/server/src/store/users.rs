@@ -91,6 +91,7 @@ impl Store {
             &**account,
             id
         )?;
+        execute_in!(&mut tx, "delete from connect_links where account_id = $1 and user_id = $2", &**account, id)?;
         let users = execute_in!(&mut tx, "delete from users where account_id = $1 and id = $2", &**account, id)?;
         let servers =
             fetch_all_in!(&mut tx, (String,), "delete from servers where account_id = $1 and user_id = $2 returning id", &**account, id)?;

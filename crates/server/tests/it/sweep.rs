@@ -89,6 +89,9 @@ async fn objects(node: &TestNode) -> impl Fn(&str) -> String {
     let key = node.post("/api/keys", json!({ "name": "marker-of-ours" })).await.expect(201).body["id"].as_str().unwrap().to_owned();
     let issuer = json!({ "issuer": "marker-of-ours", "secret": "0123456789-0123456789-0123456789-ok" });
     let issuer = node.post("/api/jwt-issuers", issuer).await.expect(201).body["id"].as_str().unwrap().to_owned();
+    let config = json!({ "connectorId": "slack", "clientId": "marker-of-ours", "clientSecret": "12345678" });
+    let config = node.post("/api/auth-configs", config).await.expect(201).body["id"].as_str().unwrap().to_owned();
+    node.put("/api/redirect-uris", json!({ "redirectUris": ["https://app.example/marker-of-ours"] })).await.expect(200);
     let upstream = json!({ "name": "marker-of-ours", "url": "http://127.0.0.1:9/mcp", "in_catalog": true });
     let upstream = node.post("/api/v1/user-mcp-servers", upstream).await.expect(201).body["id"].as_str().unwrap().to_owned();
     move |name| match name {
@@ -101,6 +104,7 @@ async fn objects(node: &TestNode) -> impl Fn(&str) -> String {
         "mcpServerId" | "connectionId" | "catalogId" => upstream.clone(),
         "keyId" => key.clone(),
         "issuerId" | "id" => issuer.clone(),
+        "authConfigId" => config.clone(),
         "accountId" => "default".to_owned(),
         "name" => "look".to_owned(),
         other => panic!("the sweep does not know the path parameter {other}"),

@@ -9,9 +9,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 export const ADMIN_KEY = 'client-suite-admin-key-0123456789';
 
-/** Calls the management API of the program at `base`; throws when the answer is not 2xx. */
-export async function manage(base, method, path, body) {
-  const headers = { Authorization: `Bearer ${ADMIN_KEY}`, 'Content-Type': 'application/json' };
+/** Calls the API of the program at `base`, for `user` if one is named; throws when the answer is not 2xx. */
+export async function manage(base, method, path, body, user) {
+  const headers = { Authorization: `Bearer ${ADMIN_KEY}`, 'Content-Type': 'application/json', ...(user && { 'x-alloy-userid': user }) };
   const answer = await fetch(`${base}${path}`, { method, headers, body: body && JSON.stringify(body) });
   if (!answer.ok) throw new Error(`${method} ${path} answered ${answer.status}: ${await answer.text()}`);
   return answer.json();

@@ -78,6 +78,7 @@ async fn register(app: &App, caller: &Caller, body: UpstreamBody) -> Result<std:
         transport: Transport::StreamableHttp,
         auth: Auth::None,
         sealed: None,
+        end_user: None,
         settings: Settings::default(),
         offered_at: None,
         created_at: now,

@@ -6,7 +6,10 @@ use serde_json::{Value, json};
 use crate::{
     app::App,
     clock::rfc3339,
-    store::upstreams::{Auth, Registered, Transport},
+    store::{
+        connections::Connection,
+        upstreams::{Auth, Registered, Transport},
+    },
 };
 
 /// An MCP server, as answers show it: the vendor's MCPConnection, and what we add.
@@ -95,6 +98,19 @@ impl UpstreamView {
             timeout_seconds: upstream.settings.timeout_seconds,
             max_concurrency: upstream.settings.max_concurrency,
             in_catalog: upstream.settings.in_catalog,
+        }
+    }
+
+    /// The same as an end user reaches it, with headers of their own.
+    pub fn of_end_user(self, connection: &Connection) -> Self {
+        Self {
+            id: connection.id.clone(),
+            auth_type: Auth::Manual,
+            end_user_id: Some(connection.user_id.clone()),
+            has_credential: true,
+            created_at: rfc3339(connection.created_at),
+            updated_at: rfc3339(connection.updated_at),
+            ..self
         }
     }
 }

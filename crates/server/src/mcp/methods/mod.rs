@@ -1,6 +1,7 @@
 //! One file per method, or per family of methods about one noun.
 
 mod complete;
+mod connect;
 mod discover;
 mod initialize;
 mod prompts;

@@ -129,7 +129,7 @@ async fn connect_account(context: &Context<'_>, connector: Option<&str>) -> Resu
         return Ok(format!("Ask me which account I want to connect. There are: {}.", names.join(", ")));
     };
     let loaded = catalogue::resolve(&context.app.store, scope, Some(context.server), id).await?;
-    let metadata = connect::metadata(&loaded.connector);
+    let metadata = connect::metadata(context.app, scope, &loaded.connector).await?;
     let metadata = serde_json::to_string_pretty(&metadata).map_err(crate::error::Error::internal)?;
     Ok(format!(
         "Connect my {} account. Ask me for what is needed, then call create_credential_alloy with connectorId \"{}\". These are the ways:\n\n{metadata}",

@@ -3,7 +3,7 @@
 use amalgam_protocol::{Fault, Params, ResultWriter, respond::CacheScope, strict};
 use serde_json::{Map, Value, value::RawValue};
 
-use super::{Reply, upstream};
+use super::{Reply, connect, upstream};
 use crate::{
     error::{Error, over_rest},
     mcp::{Context, tools, tools::Outcome},
@@ -34,13 +34,15 @@ pub async fn call(context: &Context<'_>, id: &RawValue, params: Option<&Params<'
         return Err(Fault::invalid_params("`params.name` is missing: the name of a tool, as tools/list shows it."));
     };
     let text = params.and_then(|params| params.arguments).map_or("{}", RawValue::get);
-    let arguments = match strict::parse(text, strict::MAX_DEPTH) {
-        Ok(Value::Object(arguments)) => arguments,
-        Ok(_) => return Err(Fault::invalid_params("`params.arguments` must be an object.")),
-        Err(error) => return Err(Fault::invalid_params(format!("`params.arguments` is not acceptable: {error}"))),
-    };
+    let arguments = object(text)?;
     let outcome = match context.server.settings.exposure {
-        Exposure::Dynamic => dynamic(context, name, arguments, text).await?,
+        Exposure::Dynamic => {
+            let first = dynamic(context, name, arguments, text).await?;
+            match &first {
+                Err(error) if connect::connects(context, params, error).await => dynamic(context, name, object(text)?, text).await?,
+                _ => first,
+            }
+        }
         Exposure::Direct => {
             let direct = context.app.direct.tools(&context.app.store, context.server).await.map_err(|e| context.fault(&e))?;
             let Some(tool) = direct.get(name) else {
@@ -52,12 +54,30 @@ pub async fn call(context: &Context<'_>, id: &RawValue, params: Option<&Params<'
             {
                 return upstream::tool(context, id, params, tool, &Value::Object(arguments)).await;
             }
-            let outcome = tools::execute::direct(context, tool, arguments, text).await;
+            let mut outcome = tools::execute::direct(context, tool, arguments, text).await;
+            if let Err(error) = &outcome
+                && connect::connects(context, params, error).await
+            {
+                outcome = tools::execute::direct(context, tool, object(text)?, text).await;
+            }
             // Nothing but the actions is a tool here.
             outcome.map_err(|error| Error { message: over_rest(&error.message).into_owned().into(), ..error })
         }
     };
+    if let Err(error) = &outcome
+        && let Some(asked) = connect::ask(context, id, params, error)
+    {
+        return asked;
+    }
     Ok(reply(context, id, outcome))
+}
+
+fn object(text: &str) -> Result<Map<String, Value>, Fault> {
+    match strict::parse(text, strict::MAX_DEPTH) {
+        Ok(Value::Object(arguments)) => Ok(arguments),
+        Ok(_) => Err(Fault::invalid_params("`params.arguments` must be an object.")),
+        Err(error) => Err(Fault::invalid_params(format!("`params.arguments` is not acceptable: {error}"))),
+    }
 }
 
 async fn dynamic(

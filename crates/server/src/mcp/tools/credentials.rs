@@ -7,7 +7,7 @@ use crate::{
     call::Door,
     catalogue,
     clock::rfc3339,
-    connect::{self, NewCredential},
+    connect::{self, ConsentWish, Made, NewCredential},
     error::{Error, Result},
     mcp::Context,
     store::credentials::Credential,
@@ -31,13 +31,42 @@ pub async fn create(context: &Context<'_>, mut arguments: Map<String, Value>) ->
         kind,
         values,
         name: optional(&arguments, "name")?,
+        consent: consent(context, &arguments)?,
         door: Door::Mcp,
         request_id: context.request_id,
     };
-    let credential = connect::create(context.app, context.caller, new).await?;
-    let mut view = view(&credential);
-    view["message"] = "Credential stored. Actions of this connector can be called now.".into();
-    Ok(view.into())
+    match connect::create(context.app, context.caller, new).await? {
+        Made::Credential(credential) => {
+            let mut view = view(&credential);
+            view["message"] = "Credential stored. Actions of this connector can be called now.".into();
+            Ok(view.into())
+        }
+        Made::Link(link) => Ok(json!({
+            "oauthUrl": link.url,
+            "expiresAt": rfc3339(link.expires_at),
+            "message": "Show `oauthUrl` to the user, who opens it in a browser and consents there; it is good for 10 minutes. Afterwards \
+                        get_credentials_alloy shows the credential, and actions of this connector can be called.",
+        })
+        .into()),
+    }
+}
+
+/// How the user is asked for consent; the header `x-redirect-uri` stands in for the argument.
+fn consent(context: &Context<'_>, arguments: &Map<String, Value>) -> Result<ConsentWish> {
+    let is_oauth = arguments.get("authenticationType").is_some_and(|kind| kind == "oauth2");
+    let from_header = context.redirect_uri.filter(|_| is_oauth);
+    let scopes = match arguments.get("scopes") {
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::Array(scopes)) if scopes.iter().all(Value::is_string) => {
+            scopes.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+        }
+        Some(_) => return Err(Error::invalid("scopes", "The argument `scopes` must be a list of strings.")),
+    };
+    Ok(ConsentWish {
+        redirect_uri: optional(arguments, "redirectUri")?.or(from_header).map(str::to_owned),
+        auth_config: optional(arguments, "authConfigId")?.map(str::to_owned),
+        scopes,
+    })
 }
 
 /// The effective user's credentials for a connector.
@@ -58,7 +87,7 @@ pub async fn list(context: &Context<'_>, arguments: &Map<String, Value>) -> Resu
 pub async fn metadata(context: &Context<'_>, arguments: &Map<String, Value>) -> Result<Outcome> {
     let id = required(arguments, "connectorId", CONNECTOR)?;
     let loaded = catalogue::resolve(&context.app.store, &context.caller.scope, Some(context.server), id).await?;
-    let mut described = connect::metadata(&loaded.connector);
+    let mut described = connect::metadata(context.app, &context.caller.scope, &loaded.connector).await?;
     for way in described["metadata"].as_array_mut().into_iter().flatten() {
         in_words_of_the_tool(way);
     }
@@ -88,5 +117,7 @@ fn view(credential: &Credential) -> Value {
         "type": format!("{}-{}", credential.connector, credential.kind.as_str()),
         "createdAt": rfc3339(credential.created_at),
         "updatedAt": rfc3339(credential.updated_at),
+        "state": credential.state,
+        "expiresAt": credential.expires_at.map(rfc3339),
     })
 }

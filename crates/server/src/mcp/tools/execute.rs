@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{Outcome, optional, required};
 use crate::{
     call::{self, Answer, Call, Door},
+    connect,
     direct::Tool,
     error::{Error, Kind, Result},
     mcp::Context,
@@ -41,7 +42,15 @@ pub async fn dynamic(context: &Context<'_>, mut arguments: Map<String, Value>, t
         timeout: timeout(&arguments)?,
         request_id: context.request_id,
     };
-    outcome(context, call::run(context.app, call, parameters).await?, action_id, &wanted).map(|(outcome, _)| outcome)
+    outcome(context, run(context, call, parameters).await?, action_id, &wanted).map(|(outcome, _)| outcome)
+}
+
+/// Calls; where a credential is missing, the error leads to it.
+async fn run(context: &Context<'_>, call: Call<'_>, arguments: Map<String, Value>) -> Result<Answer> {
+    match call::run(context.app, call, arguments).await {
+        Ok(answer) => Ok(answer),
+        Err(error) => Err(connect::lead(context.app, context.caller, context.redirect_uri, error).await),
+    }
 }
 
 /// Runs the action that a tool of direct exposure stands for.
@@ -59,7 +68,7 @@ pub async fn direct(context: &Context<'_>, tool: &Tool, mut arguments: Map<Strin
         timeout: None,
         request_id: context.request_id,
     };
-    let (mut outcome, is_object) = outcome(context, call::run(context.app, call, arguments).await?, &tool.action_id, &wanted)?;
+    let (mut outcome, is_object) = outcome(context, run(context, call, arguments).await?, &tool.action_id, &wanted)?;
     if tool.has_output_schema {
         if !is_object {
             outcome.text = format!("{{\"data\":{}}}", outcome.text);

@@ -105,13 +105,15 @@ fn about_credentials() -> Vec<Value> {
             "create_credential_alloy",
             "Connect the user to a platform",
             "Store a credential of the current user for a connector. get_credential_metadata_alloy says which `authenticationType` and `fields` it needs. \
-             The secret is kept sealed and never shown again; the answer has its `credentialId`.",
+             The secret is kept sealed and never shown again; the answer has its `credentialId`. With `oauth2` the answer has `oauthUrl` instead: show it to \
+             the user, who consents there in a browser.",
             json!({
                 "connectorId": connector,
-                "authenticationType": { "type": "string", "enum": ["apiKey", "bearer", "basic"], "description": "One of the types that get_credential_metadata_alloy shows for this connector." },
+                "authenticationType": { "type": "string", "enum": ["oauth2", "apiKey", "bearer", "basic"], "description": "One of the types that get_credential_metadata_alloy shows for this connector." },
                 "fields": { "type": "object", "additionalProperties": { "type": "string" }, "description": "The values by field name, for example {\"token\": \"…\"}; the connector's own variables (such as a subdomain) go here too." },
                 "name": { "type": "string", "description": "Optional: a name to tell several credentials apart." },
-                "redirectUri": { "type": "string", "description": "Optional: where the user's browser goes after signing in by OAuth." },
+                "redirectUri": { "type": "string", "description": "Optional, with oauth2: where the browser goes after consent; an address on the account's list." },
+                "scopes": { "type": "array", "items": { "type": "string" }, "description": "Optional, with oauth2: what to ask consent for. Without it the connector's usual ones." },
             }),
             &["connectorId", "authenticationType"],
             "create",

@@ -7,7 +7,9 @@ use serde_json::Value;
 
 static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(|| {
     // Without a pool: a connection must not outlive the runtime of the test that made it.
-    reqwest::Client::builder().pool_max_idle_per_host(0).timeout(Duration::from_secs(60)).no_proxy().build().unwrap()
+    // Where an answer leads is a part of it, so that nothing is followed.
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+    client.pool_max_idle_per_host(0).timeout(Duration::from_secs(60)).no_proxy().build().unwrap()
 });
 
 /// What was answered.

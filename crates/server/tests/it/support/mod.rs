@@ -6,6 +6,7 @@ pub mod mcp;
 pub mod node;
 pub mod platform;
 pub mod process;
+pub mod provider;
 pub mod shop;
 pub mod upstream;
 
@@ -15,6 +16,7 @@ pub use self::{
     node::TestNode,
     platform::Platform,
     process::Process,
+    provider::{Browser, Mood, Provider},
 };
 
 use std::time::{Duration, Instant};

@@ -38,7 +38,7 @@ fn settings(directory: &Path, database: Option<String>) -> Settings {
 }
 
 fn secrets() -> SecretSettings {
-    SecretSettings { admin_key: Some(ADMIN_KEY.to_owned()), master_key: None }
+    SecretSettings { admin_key: Some(ADMIN_KEY.to_owned()), ..SecretSettings::default() }
 }
 
 impl TestNode {

@@ -1,5 +1,6 @@
 //! Other MCP servers behind ours: registered, called by REST and through servers, in all four pairs of eras.
 
+mod connections;
 mod exposure;
 mod hostile;
 mod processes;

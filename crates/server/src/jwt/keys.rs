@@ -1,0 +1,125 @@
+//! Public keys of issuers (JWKS, RFC 7517): fetched through `egress`, kept, asked for again when a token names a key that is not among them.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, header::ACCEPT};
+use jsonwebtoken::{
+    Algorithm, DecodingKey,
+    jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse},
+};
+use moka::sync::Cache;
+use serde_json::Value;
+use tokio::{sync::Mutex, time::Instant};
+
+use crate::egress::{Egress, OutgoingRequest};
+
+/// Keys are asked for again after this time, so that one that was withdrawn ends.
+const LIFE: Duration = Duration::from_secs(10 * 60);
+/// Where that fails, the old ones are good for this long.
+const STALE: Duration = Duration::from_secs(60 * 60);
+/// A key that is not known makes us ask again, but not more often: anybody can name one.
+const PAUSE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(5);
+const MAX_BODY: usize = 256 * 1024;
+const MAX_KEYS: usize = 100;
+/// Addresses whose keys are kept.
+const MAX_SETS: u64 = 1_000;
+
+/// A public key and the algorithms that it may verify.
+pub struct Key {
+    id: Option<String>,
+    algorithms: Vec<Algorithm>,
+    /// For `jsonwebtoken`.
+    pub key: DecodingKey,
+}
+
+#[derive(Default)]
+struct Set {
+    keys: Arc<[Key]>,
+    fetched: Option<Instant>,
+    asked: Option<Instant>,
+}
+
+/// The key sets of this node, by address.
+pub struct KeySets {
+    egress: Egress,
+    sets: Cache<String, Arc<Mutex<Set>>>,
+}
+
+impl KeySets {
+    /// None yet.
+    pub fn new(egress: Egress) -> Self {
+        Self { egress, sets: Cache::builder().max_capacity(MAX_SETS).time_to_idle(STALE).build() }
+    }
+
+    /// The keys at this address that can verify a token of this algorithm and key id. Several calls at once ask once.
+    pub async fn fitting(&self, url: &str, algorithm: Algorithm, id: Option<&str>) -> Vec<(Arc<[Key]>, usize)> {
+        let set = self.sets.get_with(url.to_owned(), Arc::default);
+        let mut set = set.lock().await;
+        let age = set.fetched.map(|at| at.elapsed());
+        let fits = |keys: &[Key]| -> Vec<usize> {
+            let fit = |key: &Key| key.algorithms.contains(&algorithm) && (id.is_none() || key.id.as_deref() == id);
+            keys.iter().enumerate().filter(|(_, key)| fit(key)).map(|(n, _)| n).collect()
+        };
+        let is_old = age.is_none_or(|age| age > LIFE);
+        if (is_old || fits(&set.keys).is_empty()) && set.asked.is_none_or(|at| at.elapsed() > PAUSE) {
+            set.asked = Some(Instant::now());
+            match self.fetch(url).await {
+                Ok(keys) => (set.keys, set.fetched) = (keys.into(), Some(Instant::now())),
+                Err(cause) => tracing::warn!(cause, "the keys of an issuer cannot be read"),
+            }
+        }
+        if set.fetched.is_none_or(|at| at.elapsed() > STALE) {
+            return Vec::new();
+        }
+        fits(&set.keys).into_iter().map(|n| (set.keys.clone(), n)).collect()
+    }
+
+    async fn fetch(&self, url: &str) -> Result<Vec<Key>, String> {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        let request = OutgoingRequest {
+            method: Method::GET,
+            url,
+            headers,
+            body: Bytes::new(),
+            timeout: TIMEOUT,
+            max_response_bytes: MAX_BODY,
+            follow_redirects: false,
+            credential_bound: false,
+        };
+        let incoming = self.egress.send(request).await.map_err(|error| format!("{error} {}", error.cause()))?;
+        if !incoming.status.is_success() {
+            return Err(format!("the answer is {}", incoming.status));
+        }
+        let answer = amalgam_protocol::strict::parse_answer(&incoming.body).map_err(|error| error.to_string())?;
+        let keys = answer.get("keys").and_then(Value::as_array).ok_or("there is no `keys`")?;
+        // One that we cannot use must not hide the others.
+        Ok(keys.iter().take(MAX_KEYS).filter_map(|key| usable(serde_json::from_value(key.clone()).ok()?)).collect())
+    }
+}
+
+/// A public key for signatures. Never a shared secret: with one, whoever reads the keys could sign.
+fn usable(jwk: Jwk) -> Option<Key> {
+    use Algorithm::{ES256, ES384, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512};
+    if jwk.common.public_key_use.as_ref().is_some_and(|usage| *usage != PublicKeyUse::Signature) {
+        return None;
+    }
+    let family: &[Algorithm] = match &jwk.algorithm {
+        AlgorithmParameters::RSA(_) => &[RS256, RS384, RS512, PS256, PS384, PS512],
+        AlgorithmParameters::EllipticCurve(key) => match key.curve {
+            EllipticCurve::P256 => &[ES256],
+            EllipticCurve::P384 => &[ES384],
+            _ => return None,
+        },
+        AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => &[EdDSA],
+        _ => return None,
+    };
+    let named = jwk.common.key_algorithm.map(|algorithm| algorithm.to_string().parse::<Algorithm>());
+    let algorithms = match named {
+        None => family.to_vec(),
+        Some(named) => vec![named.ok().filter(|named| family.contains(named))?],
+    };
+    Some(Key { algorithms, key: DecodingKey::from_jwk(&jwk).ok()?, id: jwk.common.key_id })
+}

@@ -1,0 +1,199 @@
+//! User tokens: JWTs signed by an issuer that the account has named. Never `alg: none`, never a key that does not fit the algorithm.
+
+mod keys;
+
+use std::{sync::Arc, time::Duration};
+
+use amalgam_vault::hash_token;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use moka::sync::Cache;
+use serde_json::{Map, Value};
+
+use self::keys::KeySets;
+use crate::{
+    clock::now_ms,
+    egress::Egress,
+    error::{Error, Kind, Result},
+    store::{Store, TokenHash, is_user_id, issuers::Issuer},
+};
+
+/// Clocks may differ by this much, in seconds.
+const SKEW: u64 = 60;
+/// Longer tokens are refused unread, in bytes.
+const MAX_LENGTH: usize = 16 * 1024;
+/// A verified token is not verified again for this long, so that a key that was withdrawn ends.
+const KEPT_FOR: Duration = Duration::from_secs(5 * 60);
+/// All of them together, in bytes.
+const MAX_KEPT: u64 = 8 * 1024 * 1024;
+
+/// A token whose signature, time and audience are right.
+#[derive(Clone)]
+pub struct Verified {
+    /// The tenant of the issuer.
+    pub account: Arc<str>,
+    /// The user it names.
+    pub user: Arc<str>,
+    /// The id of the issuer.
+    pub issuer: String,
+    /// Milliseconds, clocks' difference included.
+    until: i64,
+}
+
+/// Verifies user tokens, and keeps what it has verified.
+pub struct UserTokens {
+    store: Arc<Store>,
+    keys: KeySets,
+    /// By account, where one is known before, and the token's hash.
+    verified: Cache<(Option<Arc<str>>, TokenHash), Verified>,
+}
+
+/// True for what has the form of a JWT, which no API key has.
+pub fn looks_like(token: &str) -> bool {
+    parts(token).is_some()
+}
+
+/// The header and the still encoded payload of three dot-separated parts of which the first is a JSON object in base64url.
+fn parts(token: &str) -> Option<(Map<String, Value>, &str)> {
+    let mut parts = token.split('.');
+    let (header, payload, _signature) = (parts.next()?, parts.next()?, parts.next()?);
+    if token.len() > MAX_LENGTH || parts.next().is_some() {
+        return None;
+    }
+    Some((object(header)?, payload))
+}
+
+fn object(part: &str) -> Option<Map<String, Value>> {
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
+}
+
+/// The claims of a token before anything is verified: only to find the key that must then fit.
+pub fn unverified(token: &str) -> Option<Map<String, Value>> {
+    object(parts(token)?.1)
+}
+
+fn invalid() -> Error {
+    Error::new(
+        Kind::Unauthorized,
+        "The user token (JWT) is not valid: it must be signed by an issuer of this account, with `exp` in the future, the right `iss` and \
+         `aud`, and a user in `userId` or `sub`.",
+    )
+}
+
+/// What a token says before anything is verified: whose key must fit, and which one.
+struct Claimed {
+    issuer: Option<String>,
+    algorithm: Algorithm,
+    key_id: Option<String>,
+}
+
+impl Claimed {
+    fn read(token: &str) -> Result<Self> {
+        // `crit` names extensions that must be understood, and we know none. Source: RFC 7515, section 4.1.11.
+        let (header, payload) = parts(token).filter(|(header, _)| !header.contains_key("crit")).ok_or_else(invalid)?;
+        let issuer = match object(payload).ok_or_else(invalid)?.get("iss") {
+            None => None,
+            Some(Value::String(issuer)) => Some(issuer.clone()),
+            Some(_) => return Err(invalid()),
+        };
+        let text = |name: &str| header.get(name).and_then(Value::as_str);
+        let algorithm = text("alg").and_then(|algorithm| algorithm.parse().ok()).ok_or_else(invalid)?;
+        // Only compared with ids of keys that we have: it never names a place.
+        Ok(Self { issuer, algorithm, key_id: text("kid").map(str::to_owned) })
+    }
+}
+
+impl UserTokens {
+    /// Over the issuers that are kept, and the way to their keys.
+    pub fn new(store: Arc<Store>, egress: Egress) -> Self {
+        let weigh = |_: &(Option<Arc<str>>, TokenHash), verified: &Verified| u32::try_from(256 + verified.user.len()).unwrap_or(u32::MAX);
+        let verified = Cache::builder().max_capacity(MAX_KEPT).weigher(weigh).time_to_live(KEPT_FOR).build();
+        Self { store, keys: KeySets::new(egress), verified }
+    }
+
+    /// Verifies a token against the issuers of one account.
+    pub async fn verify(&self, account: &Arc<str>, token: &str) -> Result<Verified> {
+        self.verified(Some(account), token).await
+    }
+
+    /// Verifies a token of a caller who shows nothing else, against the issuers of all accounts that it may come from.
+    pub async fn verify_for_any(&self, token: &str) -> Result<Verified> {
+        self.verified(None, token).await
+    }
+
+    async fn verified(&self, account: Option<&Arc<str>>, token: &str) -> Result<Verified> {
+        if token.len() > MAX_LENGTH {
+            return Err(invalid());
+        }
+        let key = (account.cloned(), hash_token(token));
+        if let Some(kept) = self.verified.get(&key)
+            && kept.until > now_ms()
+            // An issuer that was deleted ends its tokens at once.
+            && self.store.issuers(&kept.account).await?.iter().any(|issuer| issuer.id == kept.issuer)
+        {
+            return Ok(kept);
+        }
+        let claimed = Claimed::read(token)?;
+        let issuers = match account {
+            Some(account) => self.store.issuers(account).await?,
+            None => self.store.issuers_named(claimed.issuer.as_deref()).await?,
+        };
+        for issuer in issuers.iter().filter(|known| known.issuer == claimed.issuer) {
+            if let Some(verified) = self.check(issuer, &claimed, token).await? {
+                self.verified.insert(key, verified.clone());
+                return Ok(verified);
+            }
+        }
+        Err(invalid())
+    }
+
+    /// The algorithm is the issuer's to choose, not the token's: a shared secret verifies HS256 and nothing else, a public key what fits
+    /// its type.
+    async fn check(&self, issuer: &Issuer, claimed: &Claimed, token: &str) -> Result<Option<Verified>> {
+        if let Some(url) = &issuer.jwks_url {
+            if claimed.algorithm == Algorithm::HS256 {
+                return Ok(None);
+            }
+            let keys = self.keys.fitting(url, claimed.algorithm, claimed.key_id.as_deref()).await;
+            let keys = keys.iter().filter_map(|(keys, n)| keys.get(*n));
+            return Ok(keys.map(|key| &key.key).find_map(|key| check(issuer, key, claimed.algorithm, token)));
+        }
+        let Some(secret) = self.store.open_issuer(issuer)? else { return Ok(None) };
+        Ok(check(issuer, &DecodingKey::from_secret(secret.expose().as_bytes()), Algorithm::HS256, token))
+    }
+}
+
+fn check(issuer: &Issuer, key: &DecodingKey, algorithm: Algorithm, token: &str) -> Option<Verified> {
+    let mut validation = Validation::new(algorithm);
+    validation.leeway = SKEW;
+    validation.validate_nbf = true;
+    validation.set_required_spec_claims(&["exp"]);
+    match &issuer.audience {
+        Some(audience) => {
+            validation.set_audience(&[audience]);
+            validation.set_required_spec_claims(&["exp", "aud"]);
+        }
+        None => validation.validate_aud = false,
+    }
+    if let Some(name) = &issuer.issuer {
+        validation.set_issuer(&[name]);
+    }
+    let claims = jsonwebtoken::decode::<Map<String, Value>>(token, key, &validation).ok()?.claims;
+    let named = match &issuer.user_claim {
+        Some(claim) => claims.get(claim),
+        None => claims.get("userId").or_else(|| claims.get("sub")),
+    };
+    let user = named?.as_str().filter(|user| is_user_id(user))?;
+    let end = claims.get("exp")?.as_f64()?;
+    Some(Verified {
+        account: issuer.account_id.as_str().into(),
+        user: user.into(),
+        issuer: issuer.id.clone(),
+        until: ms(end).saturating_add(i64::try_from(SKEW * 1_000).unwrap_or(0)),
+    })
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a cast of floating point saturates, and nothing lives that long")]
+fn ms(seconds: f64) -> i64 {
+    (seconds * 1_000.0) as i64
+}
