@@ -23,7 +23,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use serde_json::{Map, Value};
 
-pub use self::arguments::Arguments;
+pub use self::arguments::{Arguments, exact};
 use self::credential::Chosen;
 use crate::{
     app::App,
@@ -150,7 +150,7 @@ async fn execute(app: &App, call: &Call<'_>, arguments: Arguments) -> Result<Ans
 
     let key = if cacheable(app, call, &loaded, action) {
         // As the action takes them, whichever door they came through and in whatever form.
-        let arguments = serde_json::to_vec(chosen.arguments()).map_err(Error::internal)?;
+        let arguments = serde_json::to_vec(&(chosen.arguments(), chosen.given())).map_err(Error::internal)?;
         Some(app.reads.key(scope, &loaded, call.action_id, chosen.id(), arguments))
     } else {
         None

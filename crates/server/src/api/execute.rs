@@ -68,12 +68,13 @@ async fn execute(
     Path((connector_id, action_id)): Path<(String, String)>,
     body: Option<Json<ExecuteBody>>,
 ) -> Result<Response> {
-    // The bytes keep the room that they take until the call is done.
-    let (body, _bytes) = body.map_or_else(Default::default, |Json(body, bytes)| (body, bytes));
+    // They keep the room that they take until the call is done.
+    let (body, bytes) = body.map_or_else(Default::default, |Json(body, bytes)| (body, bytes));
     if body.additional_headers.len() > MAX_HEADERS {
         let sentence = format!("`additionalHeaders` holds {} headers; at most {MAX_HEADERS} are sent.", body.additional_headers.len());
         return Err(Error::invalid("additionalHeaders", sentence));
     }
+    call::exact(&bytes)?;
     let extra: Vec<(String, String)> = body.additional_headers.iter().map(|(name, value)| header(name, value)).collect::<Result<_>>()?;
     let extra: Vec<(&str, &str)> = extra.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let arguments =
