@@ -4,6 +4,7 @@
 mod arguments;
 mod credential;
 mod outcome;
+mod scrub;
 pub mod upstream;
 
 use std::{sync::Arc, time::Duration};
@@ -100,7 +101,10 @@ pub struct Answer {
 pub async fn run(app: &App, call: Call<'_>, arguments: impl Into<Arguments>) -> Result<Answer> {
     let started = Instant::now();
     let mut trail = Trail { app, entry: Some(entry(&call)), started };
-    let result = execute(app, &call, arguments.into()).await;
+    let mut result = execute(app, &call, arguments.into()).await;
+    if let Err(error) = &mut result {
+        error.platform = Some(format!("{}/{}", shown(call.connector_id), shown(call.action_id)).into());
+    }
     let (decision, status) = match &result {
         Ok(answer) => ("allowed", i64::from(answer.status)),
         Err(error) if error.kind == Kind::Forbidden => ("denied", 403),
@@ -252,7 +256,7 @@ async fn send(app: &App, call: &Call<'_>, loaded: &Loaded, action: &CompiledActi
         credential_bound: account.auth.is_some() || has_body,
     };
     let mut incoming = app.egress.send(request).await.map_err(outcome::not_reached)?;
-    outcome::scrub(&mut incoming, &plan.secrets)?;
+    scrub::scrub(&mut incoming, &plan.secrets)?;
     Ok(incoming)
 }
 

@@ -60,13 +60,19 @@ pub struct Omission {
 /// Why a document cannot become a connector.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImportError {
+    /// Which option would help: `id`, `baseUrl`, or `spec`, the document.
+    pub field: &'static str,
     /// One sentence with the place and the way out.
     pub message: String,
 }
 
 impl ImportError {
     fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into() }
+        Self::at("spec", message)
+    }
+
+    fn at(field: &'static str, message: impl Into<String>) -> Self {
+        Self { field, message: message.into() }
     }
 }
 
@@ -115,7 +121,8 @@ fn convert(root: Value, options: &ImportOptions, mut notes: Notes) -> Result<Imp
     let id = match &options.id {
         Some(id) if is_id(id) => id.clone(),
         Some(_) => {
-            return Err(ImportError::new(
+            return Err(ImportError::at(
+                "id",
                 "`id` must be 1 to 64 letters, digits, - or _, beginning with a letter or digit; choose another one.",
             ));
         }
@@ -196,7 +203,7 @@ fn is_id(id: &str) -> bool {
 fn slug(title: &str) -> Result<String, ImportError> {
     let id = text::slug(title, '-', 40);
     if id.is_empty() {
-        return Err(ImportError::new("`info.title` gives no id for the connector; give an `id`."));
+        return Err(ImportError::at("id", "`info.title` gives no id for the connector; give an `id`."));
     }
     Ok(id)
 }

@@ -48,7 +48,7 @@ pub(super) fn read(document: &Document, notes: &mut Notes, given: Option<&str>) 
         document.root.get("paths").and_then(Value::as_object).into_iter().flat_map(Map::values).find_map(first)
     });
     let Some(server) = first else {
-        return Err(ImportError::new("The document has no `servers`; give the base URL of the API as `baseUrl`."));
+        return Err(ImportError::at("baseUrl", "The document has no `servers`; give the base URL of the API as `baseUrl`."));
     };
     let url = server.get("url").and_then(Value::as_str).unwrap_or_default();
     build(url, server.get("variables").and_then(Value::as_object), notes)
@@ -73,7 +73,7 @@ fn first(holder: &Value) -> Option<&Value> {
 
 fn swagger(document: &Document, notes: &mut Notes) -> Result<Server, ImportError> {
     let Some(host) = document.root.get("host").and_then(Value::as_str).filter(|host| !host.is_empty()) else {
-        return Err(ImportError::new("The document has no `host`; give the base URL of the API as `baseUrl`."));
+        return Err(ImportError::at("baseUrl", "The document has no `host`; give the base URL of the API as `baseUrl`."));
     };
     let schemes = document.root.get("schemes").and_then(Value::as_array);
     let has = |scheme: &str| schemes.is_some_and(|list| list.iter().any(|one| one == scheme));
@@ -85,7 +85,8 @@ fn swagger(document: &Document, notes: &mut Notes) -> Result<Server, ImportError
 /// Checks a URL template and describes its variables.
 fn build(template: &str, declared: Option<&Map<String, Value>>, notes: &mut Notes) -> Result<Server, ImportError> {
     let shown: String = template.chars().take(200).collect();
-    let fail = |why: &str| ImportError::new(format!("The server URL \"{shown}\" {why}; give the base URL of the API as `baseUrl`."));
+    let fail =
+        |why: &str| ImportError::at("baseUrl", format!("The server URL \"{shown}\" {why}; give the base URL of the API as `baseUrl`."));
     if template.len() > 2000 {
         return Err(fail("is too long"));
     }

@@ -103,7 +103,7 @@ pub struct ImportBody {
 
 /// What to call a document that is the body itself.
 #[derive(Deserialize, utoipa::IntoParams)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ImportQuery {
     id: Option<String>,
@@ -306,7 +306,7 @@ fn not_builtin(id: &str) -> Result<()> {
 }
 
 fn bad_document(error: amalgam_connector::openapi::ImportError) -> Error {
-    Error::invalid("spec", error.message)
+    Error::invalid(error.field, error.message)
 }
 
 async fn keep(app: &App, caller: &Caller, import: Import, replace: bool) -> Result<ImportedView> {

@@ -10,7 +10,7 @@ use crate::{
     clock::rfc3339,
     error::{Error, Result},
     request::{Json, PageQuery, Path, Query, Twin},
-    store::users::User,
+    store::{Scope, users::User},
 };
 
 pub fn routes() -> OpenApiRouter<App> {
@@ -103,9 +103,12 @@ pub struct Deleted {
         (status = 403, description = "Not for your role"), (status = 404, description = "No such user")))]
 async fn delete(State(app): State<App>, twin: Twin, Path(id): Path<String>) -> Result<axum::Json<Deleted>> {
     twin.caller.require_admin()?;
-    if !app.store.delete_user(&twin.caller.scope.account, &id).await? {
+    let scope = Scope { account: twin.caller.scope.account.clone(), user: id.as_str().into() };
+    let granted = app.grants.of_user(&scope).await?;
+    if !app.store.delete_user(&scope.account, &id).await? {
         return Err(Error::not_found("user"));
     }
+    app.grants.revoke_later(scope, granted);
     Ok(axum::Json(Deleted { message: "User deleted", user_id: id }))
 }
 

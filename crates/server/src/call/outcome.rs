@@ -1,6 +1,6 @@
 //! What a platform's answer means: JSON to pass on, or an error whose sentence says what to do.
 
-use std::{borrow::Cow, cmp::Reverse, fmt::Display};
+use std::fmt::Display;
 
 use amalgam_connector::{ArgumentError, CompiledAction, Connector, definition::Method, failure, plan::Plan, shape::Extent};
 use amalgam_protocol::strict::parse_answer;
@@ -20,10 +20,6 @@ use crate::{
 
 /// The platform's own words in our sentences are cut after this many characters.
 const MAX_REASON: usize = 500;
-/// Shorter secrets are not searched for in answers: they would match by chance.
-const MIN_SECRET: usize = 8;
-/// What stands in an answer where a secret stood.
-const REMOVED: &str = "[credential removed]";
 
 /// An answer with a success status, as JSON.
 pub struct Read {
@@ -92,108 +88,6 @@ pub fn headers(plan: &Plan) -> Result<HeaderMap> {
         headers.insert(CONTENT_TYPE, HeaderValue::try_from(body.content_type.as_str()).map_err(|_| bad("content-type"))?);
     }
     Ok(headers)
-}
-
-/// Takes the secrets out of an answer that repeats them (an echo, an error message): no model may see one.
-///
-/// # Errors
-/// An answer in which a secret may be hidden and that is too odd to be searched.
-pub fn scrub(incoming: &mut Incoming, secrets: &[String]) -> Result<()> {
-    let mut secrets: Vec<&str> = secrets.iter().map(String::as_str).filter(|secret| secret.len() >= MIN_SECRET).collect();
-    // The longest first, because one may begin with another.
-    secrets.sort_unstable_by_key(|secret| Reverse(secret.len()));
-    for secret in secrets {
-        let forms = written(secret);
-        for form in &forms {
-            if memchr::memmem::find(&incoming.body, form.as_bytes()).is_some() {
-                let text = String::from_utf8_lossy(&incoming.body).replace(&**form, REMOVED);
-                incoming.body = Bytes::from(text);
-            }
-        }
-        // JSON may write any character as an escape, and an error message may hold JSON that quotes the request.
-        if is_plain(secret) || memchr::memchr(b'\\', &incoming.body).is_none() {
-            continue;
-        }
-        match parse_answer(&incoming.body) {
-            Ok(mut value) => {
-                // Every form is looked for, so that no `any`.
-                let found = forms.iter().filter(|form| remove(&mut value, form)).count();
-                if found > 0 {
-                    incoming.body = Bytes::from(value.to_string());
-                }
-            }
-            // JSON all the same for somebody who is less strict.
-            Err(_) if std::str::from_utf8(&incoming.body).is_ok_and(|text| Extent::of(text).is_ok()) => {
-                return Err(Error::new(
-                    Kind::PlatformFailed,
-                    "The platform answered with JSON that cannot be searched for the credential.",
-                ));
-            }
-            Err(_) => {}
-        }
-    }
-    Ok(())
-}
-
-/// Writers of JSON, HTML and URLs leave these characters as they are.
-fn is_plain(secret: &str) -> bool {
-    secret.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~+=:".contains(&b))
-}
-
-/// A secret as it may stand in a text: as it is, inside of JSON once or twice, in HTML, with hexadecimal digits in lower case.
-fn written(secret: &str) -> Vec<Cow<'_, str>> {
-    let mut forms = vec![Cow::Borrowed(secret)];
-    if secret.contains('%') {
-        forms.push(lower_percent(secret).into());
-    }
-    if !is_plain(secret) {
-        let quoted = quoted(secret);
-        forms.push(quoted.replace('/', "\\/").into());
-        forms.push(self::quoted(&quoted).into());
-        forms.push(quoted.into());
-        let html = secret.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
-        forms.extend(["&#39;", "&#x27;", "&apos;"].map(|quote| html.replace('\'', quote).into()));
-    }
-    forms.dedup();
-    forms
-}
-
-/// `%2F` becomes `%2f`.
-fn lower_percent(text: &str) -> String {
-    let mut digits = 0_u8;
-    let lower = |c: char| {
-        let digit = digits > 0;
-        digits = if c == '%' { 2 } else { digits.saturating_sub(1) };
-        if digit { c.to_ascii_lowercase() } else { c }
-    };
-    text.chars().map(lower).collect()
-}
-
-/// As JSON has it inside of a string.
-fn quoted(text: &str) -> String {
-    let quoted = Value::from(text).to_string();
-    quoted.get(1..quoted.len() - 1).unwrap_or(text).to_owned()
-}
-
-/// Takes the secret out of every string and member name; tells whether it was there. The parser has bounded the depth.
-fn remove(value: &mut Value, secret: &str) -> bool {
-    match value {
-        Value::String(text) if text.contains(secret) => {
-            *text = text.replace(secret, REMOVED);
-            true
-        }
-        // Every part is looked at, so none of these may stop at the first that is found.
-        Value::Array(items) => items.iter_mut().filter_map(|item| remove(item, secret).then_some(())).count() > 0,
-        Value::Object(members) => {
-            let mut found = members.values_mut().filter_map(|member| remove(member, secret).then_some(())).count() > 0;
-            if members.keys().any(|name| name.contains(secret)) {
-                *members = std::mem::take(members).into_iter().map(|(name, member)| (name.replace(secret, REMOVED), member)).collect();
-                found = true;
-            }
-            found
-        }
-        _ => false,
-    }
 }
 
 /// Reads an answer.

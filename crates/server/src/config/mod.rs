@@ -15,8 +15,10 @@ use amalgam_connector::shape::ShapeLimits;
 use clap::Args;
 use ipnet::IpNet;
 pub use process::Process;
-use serde::Deserialize;
+use serde::{Deserialize, de::Error as _};
 use url::Url;
+
+use crate::error::in_words;
 
 fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "give an IP address and a port, such as 127.0.0.1:3000, or 0.0.0.0:3000 for all interfaces".to_owned())
@@ -26,6 +28,25 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 fn range(text: &str) -> Result<IpNet, String> {
     let one = || text.parse::<IpAddr>().map(IpNet::from);
     text.parse().or_else(|_| one()).map_err(|_| "give a range such as 10.0.0.0/8, or an address such as 127.0.0.1".to_owned())
+}
+
+/// In the file: ranges as an array, or as one text with commas, as for the flag.
+fn ranges<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<IpNet>>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected an array of ranges such as [\"10.0.0.0/8\"]")]
+    enum Given {
+        One(String),
+        Many(Vec<String>),
+    }
+    let given = match Given::deserialize(deserializer)? {
+        Given::One(text) => text.split(',').map(|part| part.trim().to_owned()).collect(),
+        Given::Many(texts) => texts,
+    };
+    given
+        .iter()
+        .map(|text| range(text).map_err(|_| D::Error::custom("expected an array of ranges such as [\"10.0.0.0/8\"]")))
+        .collect::<Result<_, _>>()
+        .map(Some)
 }
 
 /// What an operator may set. Every field is optional; `Config` has the defaults.
@@ -50,6 +71,7 @@ pub struct Settings {
 
     /// Private or loopback ranges that connectors may reach: `10.0.0.0/8,127.0.0.1/32` [default: none]
     #[arg(long, env = "AMALGAM_EGRESS_ALLOW", value_name = "CIDR", value_delimiter = ',', value_parser = range)]
+    #[serde(default, deserialize_with = "ranges")]
     pub egress_allow: Option<Vec<IpNet>>,
 
     /// Further host names that requests may be addressed to, beside --public-url's, localhost and IP addresses
@@ -389,11 +411,9 @@ fn mistake(path: &Path, text: &str, error: &toml::de::Error) -> String {
     let number = before.matches('\n').count();
     let key = text.lines().nth(number).and_then(|line| line.split_once('=')).map_or("", |(key, _)| key.trim());
     let what = error.message();
-    let what = match what.split_once("expected ") {
-        Some((start, expected)) if start.starts_with("invalid") => format!("expected {expected}"),
-        _ => what.to_owned(),
-    };
-    format!("mistake in {}, line {}, `{key}`: {what}", path.display(), number + 1)
+    let about_a_value = ["invalid ", "unknown field ", "missing field ", "expected an array of ranges"];
+    let what = if about_a_value.iter().any(|start| what.starts_with(start)) { in_words(what).0 } else { format!("is no TOML: {what}") };
+    format!("mistake in {}, line {}: `{key}` {what}", path.display(), number + 1)
 }
 
 impl Config {

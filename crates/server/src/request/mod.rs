@@ -21,7 +21,7 @@ pub use self::{
 use crate::{
     app::App,
     auth::{self, Caller, Identity},
-    error::{Error, Kind, Result},
+    error::{Error, Kind, Result, in_words},
     limits::{Limited, bodies::Arriving},
     store::Page,
 };
@@ -97,7 +97,7 @@ struct Holder(String);
 
 /// A JSON body: strict about duplicate members and depth, and with the place in the sentence when a type is wrong. The bytes
 /// beside the value keep the room that they take until the handler is done.
-pub struct Json<T>(pub T, #[expect(dead_code, reason = "keeps its room until it is dropped")] pub Bytes);
+pub struct Json<T>(pub T, pub Bytes);
 
 impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
     type Rejection = Error;
@@ -162,21 +162,15 @@ impl FromRequest<App> for JsonText {
 pub fn from_value<T: DeserializeOwned>(value: Value) -> Result<T> {
     serde_path_to_error::deserialize(value).map_err(|e| {
         let path = e.path().to_string();
-        // The sentence says what is expected and never what came: a secret may stand in the wrong place.
-        let reason = e.into_inner().to_string();
-        let reason = match reason.split_once("expected ") {
-            Some((start, known)) if start.starts_with("unknown field") => {
-                format!("is not known here; there are {}", known.trim_start_matches("one of ").replace(" or ", ", "))
-            }
-            Some((_, expected)) => format!("must be {expected}"),
-            None if reason.starts_with("missing field") => reason,
-            None => "is not acceptable".to_owned(),
+        let found = e.into_inner().to_string();
+        let (reason, missing) = in_words(&found);
+        let path = match (path.as_str(), missing) {
+            (".", None) => return Error::new(Kind::InvalidRequest, format!("Invalid payload: the body {reason}.")),
+            (".", Some(missing)) => missing.to_owned(),
+            (path, Some(missing)) => format!("{path}.{missing}"),
+            (path, None) => path.to_owned(),
         };
-        if path == "." {
-            Error::new(Kind::InvalidRequest, format!("Invalid payload: the body {reason}."))
-        } else {
-            Error::invalid(&path, format!("Invalid payload: `{path}` {reason}."))
-        }
+        Error::invalid(&path, format!("Invalid payload: `{path}` {reason}."))
     })
 }
 
@@ -220,10 +214,10 @@ fn require_json(headers: &HeaderMap) -> Result<()> {
 pub struct PageQuery {
     /// At most this many items: 1 to 1,000, default 100.
     #[param(value_type = Option<i64>, minimum = 1, maximum = 1000)]
-    limit: Option<String>,
+    pub limit: Option<String>,
     /// After this many items, default 0.
     #[param(value_type = Option<i64>, minimum = 0)]
-    offset: Option<String>,
+    pub offset: Option<String>,
 }
 
 impl PageQuery {
@@ -248,9 +242,13 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Query<T> {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self> {
-        axum::extract::Query::try_from_uri(&parts.uri)
-            .map(|axum::extract::Query(query)| Self(query))
-            .map_err(|e| Error::new(Kind::InvalidRequest, format!("The query string is not acceptable: {}.", e.body_text())))
+        axum::extract::Query::try_from_uri(&parts.uri).map(|axum::extract::Query(query)| Self(query)).map_err(|e| {
+            // Every parameter is a text, so that only its name can be wrong; the sentence quotes it.
+            let text = e.body_text();
+            let found = text.find(" field `").and_then(|at| text.get(..at)?.rfind(' ')).and_then(|at| text.get(at + 1..)).unwrap_or(&text);
+            let name = found.split('`').nth(1).unwrap_or_default();
+            Error::invalid(name, format!("The query parameter `{name}` {}.", in_words(found).0))
+        })
     }
 }
 

@@ -271,6 +271,9 @@ async fn echoed_secrets_are_removed_however_they_are_written() {
     for written in [
         "ab%2Fcd%26ef%27gh%22ij-1",
         "ab%2fcd%26ef%27gh%22ij-1",
+        "ab/cd%26ef'gh%22ij-1",
+        "%61b%2Fcd&ef%27gh%22ij-1",
+        "ab%252Fcd%2526ef%2527gh%2522ij-1",
         "ab/cd&amp;ef&#39;gh&quot;ij-1",
         "ab\\/cd&ef'gh\\\"ij-1",
         "ab/cd&ef'gh\\\\\\\"ij-1",
@@ -279,6 +282,43 @@ async fn echoed_secrets_are_removed_however_they_are_written() {
         let execute = node.ask("POST", "/connectors/shop/actions/createItem/execute").user("a");
         let answer = execute.json(&json!({ "parameters": { "name": "x" } })).send().await.expect(200);
         assert_eq!(answer.body["responseData"]["message"], "you sent [credential removed].", "{written}: {}", answer.text);
+    }
+}
+
+/// A key in the query comes back percent-encoded, as the platform has seen it.
+#[tokio::test]
+async fn a_key_in_the_query_is_removed_from_answers() {
+    let node = TestNode::start().await;
+    let platform = shop::shop(&node).await;
+    let mut document = shop::document();
+    document["components"]["securitySchemes"]["key"] = json!({ "type": "apiKey", "in": "query", "name": "api_key" });
+    shop::import(&node, "asking", &platform, document).await;
+    let server = node.server(json!({ "name": "S" })).await;
+    for (user, secret, hidden) in
+        [("a", "hush/and+more=hush&so?on", "hush"), ("b", "plain-key-0123456789", "plain-key"), ("c", "a b c d e f hush", "hush")]
+    {
+        let body = json!({ "userId": user, "authenticationType": "apiKey", "data": { "apiKey": secret } });
+        node.post("/connectors/asking/credentials", body).await.expect(200);
+        for (action, parameters) in
+            [("listItems", json!({ "filter": "x" })), ("misbehave", json!({ "id": "echo" })), ("misbehave", json!({ "id": "echo-error" }))]
+        {
+            let heard = tool(server.ask().user(user), "execute_action_alloy", call("asking", action, parameters.clone())).await;
+            assert!(platform.last().target.contains("api_key="), "{}", platform.last().target);
+            assert!(!heard.text.contains(hidden), "{}", heard.text);
+            let twin = node.ask("POST", &format!("/connectors/asking/actions/{action}/execute")).user(user);
+            let twin = twin.json(&json!({ "parameters": parameters })).send().await;
+            assert!(!twin.text.contains(hidden), "{}", twin.text);
+        }
+        let told = platform.last().target;
+        platform.prepare(
+            400,
+            &[],
+            &json!({ "message": format!("cannot {told}"), "target": told.replace("%2F", "%2f").replace("%20", "+") }),
+        );
+        let twin = node.ask("POST", "/connectors/asking/actions/createItem/execute").user(user);
+        let twin = twin.json(&json!({ "parameters": { "name": "x" } })).send().await;
+        twin.refuses(400, "api_key=[credential removed]");
+        assert!(!twin.text.contains(hidden), "{}", twin.text);
     }
 }
 
