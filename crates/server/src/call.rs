@@ -255,7 +255,8 @@ async fn send(app: &App, call: &Call<'_>, loaded: &Loaded, action: &CompiledActi
         // A body that goes elsewhere takes along what the user meant for this platform alone.
         credential_bound: account.auth.is_some() || has_body,
     };
-    let mut incoming = app.egress.send(request).await.map_err(outcome::not_reached)?;
+    let scope = &call.caller.scope;
+    let mut incoming = app.egress.of(&scope.account, &scope.user).send(request).await.map_err(outcome::not_reached)?;
     scrub::scrub(&mut incoming, &plan.secrets)?;
     Ok(incoming)
 }

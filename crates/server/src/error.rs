@@ -235,6 +235,9 @@ impl From<sqlx::Error> for Error {
             sqlx::Error::Database(refusal) if refusal.code().as_deref() == Some("22021") => {
                 Self::new(Kind::InvalidRequest, "A value holds the character U+0000, which cannot be kept.")
             }
+            sqlx::Error::Database(refusal) if refusal.is_foreign_key_violation() => {
+                Self::new(Kind::NotFound, "What this belongs to has just been deleted by somebody else.")
+            }
             error => Self::internal(error),
         }
     }

@@ -21,6 +21,7 @@ use crate::{
     app::App,
     connect::{self, Input, Opening, Returned},
     error::{Error, Kind, Result},
+    limits::bodies::Holder,
     oauth, page,
     request::{Path, RequestId, read_body},
 };
@@ -92,7 +93,7 @@ async fn render(app: &App, opening: &Opening, error: Option<Error>, request_id: 
             error.message.into_owned()
         }),
         name,
-        user: opening.user(),
+        user: &opening.scope().user,
         server: opening.server_name(),
         ways: ways.collect(),
     };
@@ -128,7 +129,9 @@ async fn take(app: &App, opening: &Opening, headers: &HeaderMap, body: Body, req
     if !form.starts_with("application/x-www-form-urlencoded") {
         return Err(Error::new(Kind::InvalidRequest, "Please use the form on this page."));
     }
-    let body = read_body(app, &format!("web:{}", opening.user()), body, MAX_FORM).await?;
+    let scope = opening.scope();
+    let holder = Holder { account: scope.account.clone(), caller: format!("web:{}", scope.user) };
+    let body = read_body(app, &holder, body, MAX_FORM).await?;
     let mut values = Map::new();
     for (name, value) in form_urlencoded::parse(&body).take(MAX_PAIRS) {
         if values.insert(name.into_owned(), value.into_owned().into()).is_some() {

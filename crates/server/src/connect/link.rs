@@ -216,9 +216,9 @@ pub(super) async fn opening(app: &App, link: ConnectLink) -> Result<Opening> {
 }
 
 impl Opening {
-    /// Whose account at the platform will be connected to whom.
-    pub fn user(&self) -> &str {
-        &self.link.scope.user
+    /// To whom an account at the platform will be connected.
+    pub fn scope(&self) -> &Scope {
+        &self.link.scope
     }
 
     /// The server that it goes through.

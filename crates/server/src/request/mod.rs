@@ -7,13 +7,20 @@ use axum::{
 };
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use http::{HeaderMap, header::CONTENT_TYPE, request::Parts};
+use http::{
+    HeaderMap,
+    header::{CONTENT_ENCODING, CONTENT_TYPE},
+    request::Parts,
+};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
+use tokio::time::Instant;
 
 mod id;
+mod objects;
 mod trail;
 
+use self::objects::Objects;
 pub use self::{
     id::{REQUEST_ID, RequestId},
     trail::{Target, audited},
@@ -22,7 +29,10 @@ use crate::{
     app::App,
     auth::{self, Caller, Identity},
     error::{Error, Kind, Result, in_words},
-    limits::{Limited, bodies::Arriving},
+    limits::{
+        Limited,
+        bodies::{Arriving, Holder},
+    },
     store::Page,
 };
 
@@ -50,7 +60,7 @@ impl FromRequestParts<App> for Management {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
         let caller = auth::management(app, &Identity::read(&parts.headers)?).await?;
         trail::note(parts, app, &caller);
-        parts.extensions.insert(Holder(caller.holder()));
+        parts.extensions.insert(caller.holder());
         Ok(Self(caller))
     }
 }
@@ -62,7 +72,7 @@ impl FromRequestParts<App> for Twin {
         let identity = Identity::read(&parts.headers)?;
         let caller = auth::twin(app, &identity).await?;
         trail::note(parts, app, &caller);
-        parts.extensions.insert(Holder(caller.holder()));
+        parts.extensions.insert(caller.holder());
         Ok(Self {
             caller,
             credential_id: identity.credential_id.map(str::to_owned),
@@ -90,10 +100,6 @@ impl FromRequestParts<App> for Counted {
         if limited.outcome.allowed { Ok(Self { twin, limited }) } else { Err(limited.error()) }
     }
 }
-
-/// Who has been authenticated and may have a body read, as [`Caller::holder`] says it.
-#[derive(Clone)]
-struct Holder(String);
 
 /// A JSON body: strict about duplicate members and depth, and with the place in the sentence when a type is wrong. The bytes
 /// beside the value keep the room that they take until the handler is done.
@@ -128,14 +134,34 @@ impl<T: DeserializeOwned> OptionalFromRequest<App> for Json<T> {
 /// The whole body. Only the extractors of callers name a holder, so that nothing is read for somebody unknown.
 async fn body_of(request: Request, app: &App) -> Result<Bytes> {
     let (parts, body) = request.into_parts();
-    let Holder(holder) = parts.extensions.get().ok_or_else(|| Error::internal("a body without a caller"))?;
+    require_identity(&parts.headers)?;
+    let holder: &Holder = parts.extensions.get().ok_or_else(|| Error::internal("a body without a caller"))?;
     read_body(app, holder, body, app.config.max_body_bytes).await
 }
 
 fn parse(bytes: Bytes) -> Result<(Value, Bytes)> {
     let value = strict::parse_slice(&bytes, strict::MAX_DEPTH)
         .map_err(|e| Error::new(Kind::InvalidRequest, format!("Invalid payload: the body is not acceptable JSON: {e}")))?;
+    // It can only have come as an escape.
+    if memchr::memmem::find(&bytes, b"\\u0000").is_some()
+        && let Some(place) = nul(&value)
+    {
+        return Err(Error::invalid(&place, format!("Invalid payload: `{place}` holds the character U+0000, which cannot be kept.")));
+    }
     Ok((value, bytes))
+}
+
+/// Where U+0000 stands: PostgreSQL keeps no such text, and no platform takes one.
+fn nul(value: &Value) -> Option<String> {
+    let below = |name: &str, value: &Value| nul(value).map(|rest| format!("{name}{}{rest}", if rest.is_empty() { "" } else { "." }));
+    match value {
+        Value::String(text) => text.contains('\0').then(String::new),
+        Value::Array(items) => items.iter().enumerate().find_map(|(at, item)| below(&at.to_string(), item)),
+        Value::Object(members) => members
+            .iter()
+            .find_map(|(name, value)| if name.contains('\0') { Some(name.replace('\0', "\u{fffd}")) } else { below(name, value) }),
+        _ => None,
+    }
 }
 
 /// A JSON body as it came, checked like [`Json`]: for what is passed on word for word.
@@ -160,7 +186,7 @@ impl FromRequest<App> for JsonText {
 
 /// Reads a value into a type; the error names the place.
 pub fn from_value<T: DeserializeOwned>(value: Value) -> Result<T> {
-    serde_path_to_error::deserialize(value).map_err(|e| {
+    serde_path_to_error::deserialize(Objects(value)).map_err(|e| {
         let path = e.path().to_string();
         let found = e.into_inner().to_string();
         let (reason, missing) = in_words(&found);
@@ -176,27 +202,30 @@ pub fn from_value<T: DeserializeOwned>(value: Value) -> Result<T> {
 
 /// Reads the body of a request of this holder ([`Caller::holder`]), of limited size and in limited time. A large one takes room as it
 /// arrives, until the bytes are dropped.
-pub async fn read_body(app: &App, holder: &str, body: Body, limit: usize) -> Result<Bytes> {
-    let too_large = || Error::new(Kind::TooLarge, format!("The body is larger than {limit} bytes."));
+pub async fn read_body(app: &App, holder: &Holder, body: Body, limit: usize) -> Result<Bytes> {
+    let too_large = || Error::new(Kind::TooLarge, format!("The body is larger than {limit} bytes: send less at once."));
     // What `Content-Length` says, if there is one.
     if usize::try_from(body.size_hint().lower()).is_ok_and(|length| length > limit) {
         return Err(too_large());
     }
-    let read = async {
-        let mut arriving = Arriving::default();
-        let mut chunks = body.into_data_stream();
-        while let Some(chunk) = chunks.next().await {
-            let chunk = chunk.map_err(|_| Error::new(Kind::InvalidRequest, "The body could not be read to its end."))?;
-            if arriving.len() + chunk.len() > limit {
-                return Err(too_large());
-            }
-            arriving.push(&app.bodies, holder, &chunk).await?;
+    let declared = body.size_hint().exact().and_then(|length| usize::try_from(length).ok());
+    let mut arriving = Arriving::new(declared.unwrap_or(limit));
+    let mut chunks = body.into_data_stream();
+    // Of the time that it may take, none goes by while it waits for room.
+    let mut left = BODY_TIMEOUT;
+    loop {
+        let asked = Instant::now();
+        let chunk = tokio::time::timeout(left, chunks.next())
+            .await
+            .map_err(|_| Error::new(Kind::InvalidRequest, "The body did not arrive within 30 seconds."))?;
+        left = left.saturating_sub(asked.elapsed());
+        let Some(chunk) = chunk else { return Ok(arriving.whole()) };
+        let chunk = chunk.map_err(|_| Error::new(Kind::InvalidRequest, "The body could not be read to its end."))?;
+        if arriving.len() + chunk.len() > limit {
+            return Err(too_large());
         }
-        Ok(arriving.whole())
-    };
-    tokio::time::timeout(BODY_TIMEOUT, read)
-        .await
-        .map_err(|_| Error::new(Kind::InvalidRequest, "The body did not arrive within 30 seconds."))?
+        arriving.push(&app.bodies, holder, &chunk).await?;
+    }
 }
 
 fn require_json(headers: &HeaderMap) -> Result<()> {
@@ -205,6 +234,16 @@ fn require_json(headers: &HeaderMap) -> Result<()> {
         Ok(())
     } else {
         Err(Error::new(Kind::UnsupportedMedia, "Send the body as JSON, with the header `Content-Type: application/json`."))
+    }
+}
+
+/// Nobody unpacks bodies here: a small one could become a very large one.
+pub fn require_identity(headers: &HeaderMap) -> Result<()> {
+    let plain = |coding: &http::HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"identity");
+    if headers.get_all(CONTENT_ENCODING).iter().all(plain) {
+        Ok(())
+    } else {
+        Err(Error::new(Kind::UnsupportedMedia, "Send the body as it is, without the header `Content-Encoding`."))
     }
 }
 
@@ -261,8 +300,11 @@ impl<T: DeserializeOwned + Send> FromRequestParts<App> for Path<T> {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
         axum::extract::Path::from_request_parts(parts, app)
             .await
+            .ok()
+            // No id holds U+0000, and one of the databases cannot even be asked. A token URL has the one answer of every token that is wrong.
+            .filter(|_| !parts.uri.path().contains("%00") || parts.uri.path().starts_with("/mcp/"))
             .map(|axum::extract::Path(path)| Self(path))
-            .map_err(|_| Error::not_found("path"))
+            .ok_or_else(|| Error::not_found("path"))
     }
 }
 

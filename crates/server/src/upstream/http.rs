@@ -103,6 +103,7 @@ impl Shared {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         let left = ask.until.saturating_duration_since(Instant::now());
+        let egress = self.egress.of(&upstream.owner.account, &upstream.owner.user);
         let mut again = true;
         let incoming = loop {
             let request = OutgoingRequest {
@@ -116,7 +117,7 @@ impl Shared {
                 // Arguments and headers are meant for this upstream alone.
                 credential_bound: true,
             };
-            match self.egress.send_streaming(request).await {
+            match egress.send_streaming(request).await {
                 // Nothing was sent, so that a second attempt cannot do anything twice.
                 Err(error) if std::mem::take(&mut again) && error.is_retryable_before_send() => {}
                 Err(error) => {

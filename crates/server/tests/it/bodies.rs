@@ -73,6 +73,47 @@ async fn more_than_we_know_is_taken_where_clients_may_send_it() {
     node.post("/connectors/shop/credentials", credential).await.expect(200);
 }
 
+/// A list is not an object whose members come by their order.
+#[tokio::test]
+async fn an_array_is_no_object() {
+    let node = TestNode::start().await;
+    let _platform = shop::shop(&node).await;
+    let server = format!("/api/servers/{}", node.server(json!({ "name": "S" })).await.id);
+    for (method, path, body) in [
+        ("POST", "/api/keys".to_owned(), json!(["k", "u", "admin"])),
+        ("POST", "/api/accounts".to_owned(), json!(["aaa", "bbb"])),
+        ("POST", "/users".to_owned(), json!(["aaa", "bbb"])),
+        ("POST", "/api/servers".to_owned(), json!([])),
+        ("POST", "/connectors/open/actions/listItems/execute".to_owned(), json!([])),
+        ("PUT", format!("{server}/workflows/w"), json!({ "steps": [["open", "listItems"]] })),
+        ("POST", "/api/v1/user-mcp-servers".to_owned(), json!({ "name": "u", "url": "http://127.0.0.1:9/", "auth_config": [] })),
+    ] {
+        node.ask(method, &path).json(&body).send().await.refuses(400, "must be an object");
+    }
+    assert_eq!(node.get("/api/keys").await.body["count"], 1);
+}
+
+/// One database keeps it and the other does not, and platforms do not either.
+#[tokio::test]
+async fn the_nul_character_is_refused_where_it_stands() {
+    let node = TestNode::start().await;
+    let answer = node.post("/api/servers", json!({ "name": "S", "connectors": ["a", "b\u{0}"] })).await;
+    answer.refuses(400, "U+0000");
+    assert_eq!(field_of(&answer), Some("connectors.1"));
+    node.post("/api/keys", json!({ "name": "\\u0000" })).await.expect(201);
+    node.get("/api/servers/a%00b").await.expect(404);
+}
+
+#[tokio::test]
+async fn packed_bodies_are_refused() {
+    let node = TestNode::start().await;
+    let server = node.server(json!({ "name": "S" })).await;
+    for ask in [node.ask("POST", "/api/servers"), server.ask()] {
+        let answer = ask.header("content-encoding", "gzip").body("application/json", vec![0x1f, 0x8b, 8]).send().await;
+        assert!(answer.status == 415 && answer.text.contains("Content-Encoding"), "{}", answer.text);
+    }
+}
+
 /// Types are named as in JSON, and a missing member by its own name.
 #[tokio::test]
 async fn wrong_types_are_named_as_json_has_them() {

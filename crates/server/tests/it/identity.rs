@@ -82,9 +82,9 @@ async fn admins_act_for_anybody_and_members_only_for_themselves() {
     for path in ["/api/servers", "/connectors", "/connectors/shop/credentials"] {
         node.ask("GET", path).key(&member).user("ann").send().await.refuses(403, "member");
     }
-    node.ask("GET", "/users/ann/credentials").key(&member).send().await.refuses(404, "No such user");
+    node.ask("GET", "/users/ann/credentials").key(&member).send().await.refuses(404, "No such user for you");
     let body = json!({ "userId": "ann", "authenticationType": "bearer", "data": { "token": "12345678" } });
-    node.ask("POST", "/connectors/shop/credentials").key(&member).json(&body).send().await.refuses(404, "No such user");
+    node.ask("POST", "/connectors/shop/credentials").key(&member).json(&body).send().await.refuses(404, "No such user for you");
 }
 
 /// What a node remembers of issuers follows every change at once.

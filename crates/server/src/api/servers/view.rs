@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     app::App,
+    catalogue,
     clock::rfc3339,
     error::{Error, Result, unknown_among},
     request::present,
@@ -248,6 +249,38 @@ impl ServerBody {
         }
         Ok(())
     }
+}
+
+/// Refuses `slack*` among actions, where `slack` is a connector: it names actions that begin so, and whoever writes it means `slack/*`.
+pub async fn judge_prefixes(app: &App, scope: &Scope, server: &Server) -> Result<()> {
+    let prefixes = bare_prefixes(server);
+    if prefixes.is_empty() {
+        return Ok(());
+    }
+    let connectors = catalogue::visible(&app.store, scope, None).await?;
+    for (field, prefix) in prefixes {
+        if connectors.iter().any(|loaded| loaded.id() == prefix) {
+            let sentence = format!(
+                "{field} is \"{prefix}*\", which names actions that begin so: write \"{prefix}/*\" for all actions of the connector."
+            );
+            return Err(Error::invalid(&field, sentence));
+        }
+    }
+    Ok(())
+}
+
+/// Entries such as `list*` among actions: the field, and what stands before the star.
+fn bare_prefixes(server: &Server) -> Vec<(String, String)> {
+    let wire = server.restrictions.to_wire();
+    let mut prefixes = Vec::new();
+    for list in ["allowedActions", "blockedActions"] {
+        for (at, entry) in wire["actions"][list].as_array().into_iter().flatten().enumerate() {
+            if let Some(prefix) = entry.as_str().and_then(|entry| entry.strip_suffix('*')).filter(|prefix| !prefix.contains('/')) {
+                prefixes.push((format!("restrictions.actions.{list}[{at}]"), prefix.to_owned()));
+            }
+        }
+    }
+    prefixes
 }
 
 /// The rules for names; the sentence says which one was broken.
