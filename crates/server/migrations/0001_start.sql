@@ -129,6 +129,9 @@ create table users (
   username text not null,
   full_name text,
   created_at bigint not null,
+  -- The hash of a password (Argon2id), sealed; null for users who cannot sign in with one.
+  password text,
+  password_at bigint,
   primary key (account_id, id),
   unique (account_id, username)
 );
@@ -203,6 +206,34 @@ create table upstreams (
   unique (account_id, slug)
 );
 create index upstreams_by_owner on upstreams (account_id, user_id, created_at);
+
+-- What a user has allowed an MCP client: to use one server in the user's name. `client` is the SHA-256 of the client's id.
+create table grants (
+  id text primary key,
+  account_id text not null references accounts (id) on delete cascade,
+  user_id text not null,
+  server_id text not null references servers (id) on delete cascade,
+  client text not null,
+  client_name text not null,
+  redirect_uri text not null,
+  challenge text not null,
+  resource text not null,
+  scope text not null,
+  created_at bigint not null,
+  expires_at bigint not null
+);
+create index grants_by_owner on grants (account_id, user_id);
+create index grants_by_server on grants (server_id);
+
+-- Authorization codes, access tokens and refresh tokens. What was used once stays, so that its second use is noticed.
+create table grant_tokens (
+  hash text primary key,
+  grant_id text not null references grants (id) on delete cascade,
+  kind text not null,
+  expires_at bigint not null,
+  used_at bigint
+);
+create index grant_tokens_by_grant on grant_tokens (grant_id);
 
 -- Upstreams as end users reach them, with headers of their own, entered for this address. Sealed.
 create table connections (

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use amalgam_vault::Secret;
 use tokio::sync::{Semaphore, broadcast};
 
 use crate::{
@@ -26,6 +27,8 @@ pub struct AppState {
     pub config: Config,
     /// Where clients reach us, without a trailing slash.
     pub base_url: String,
+    /// Our secret at the provider that signs users in.
+    pub oidc_secret: Option<Secret>,
     /// What is kept.
     pub store: Arc<Store>,
     /// The one client for requests that leave.

@@ -30,6 +30,7 @@ use self::unread::Unread;
 use crate::{
     api,
     app::App,
+    authorization_server,
     error::{Error, Kind, over_rest},
     mcp, page,
     request::{REQUEST_ID, RequestId},
@@ -59,6 +60,7 @@ impl Front {
         let routes = routes
             .route("/openapi.json", get(move || std::future::ready(([("content-type", "application/json")], text.clone()))))
             .merge(page::routes())
+            .merge(authorization_server::routes(app.clone()))
             .fallback(|| std::future::ready(Error::not_found("path")))
             .method_not_allowed_fallback(method_not_allowed)
             .with_state(app.clone());

@@ -69,9 +69,10 @@ impl Node {
         // Bind first: a port that is taken should not leave a half-made database behind.
         let listener = TcpListener::bind(config.listen).await.map_err(|e| format!("cannot listen on {}: {e}", config.listen))?;
         let address = listener.local_addr().map_err(|e| e.to_string())?;
+        let oidc_secret = secrets.oidc_client_secret.clone().map(Secret::new);
         let (store, first_key) = open_store(&config, secrets).await?;
         store.sync_processes(&config.stdio).await.map_err(|e| cause(&e))?;
-        let app = assemble(config, store, address)?;
+        let app = assemble(config, store, address, oidc_secret)?;
         jobs::start(&app);
         let stop = app.stopping.clone();
         let serving = tokio::spawn(serve(listener, app.clone()));
@@ -142,8 +143,9 @@ async fn first_key(store: &Store, chosen: Option<String>) -> Result<Option<Secre
             if key.chars().count() < 16 || !key.bytes().all(|b| b.is_ascii_graphic()) {
                 return Err("AMALGAM_ADMIN_KEY must have 16 characters or more, all visible ASCII".to_owned());
             }
-            if key.starts_with(crate::auth::TOKEN_PREFIX) {
-                return Err(format!("AMALGAM_ADMIN_KEY must not start with {}", crate::auth::TOKEN_PREFIX));
+            if let Some(prefix) = [crate::auth::TOKEN_PREFIX, crate::auth::ACCESS_PREFIX].into_iter().find(|prefix| key.starts_with(prefix))
+            {
+                return Err(format!("AMALGAM_ADMIN_KEY must not start with {prefix}"));
             }
             if crate::auth::is_user_token(&key) {
                 return Err("AMALGAM_ADMIN_KEY must not be a user token (JWT); choose random characters".to_owned());
@@ -161,11 +163,12 @@ async fn first_key(store: &Store, chosen: Option<String>) -> Result<Option<Secre
     }
 }
 
-fn assemble(config: Config, store: Arc<Store>, address: SocketAddr) -> Result<App, String> {
+fn assemble(config: Config, store: Arc<Store>, address: SocketAddr, oidc_secret: Option<Secret>) -> Result<App, String> {
     let egress = EgressConfig { allow: config.egress_allow.clone(), ..EgressConfig::default() };
     let egress = Egress::new(egress).map_err(|e| format!("cannot set up TLS: {e}"))?;
     Ok(Arc::new(AppState {
         base_url: config.base_url(address),
+        oidc_secret,
         user_tokens: UserTokens::new(store.clone(), egress.clone()),
         grants: Grants::new(store.clone(), egress.clone()),
         upstreams: Upstreams::new(store.clone(), egress.clone(), &config),

@@ -21,7 +21,6 @@ use crate::{
     app::App,
     connect::{self, Input, Opening, Returned},
     error::{Error, Kind, Result},
-    limits::bodies::Holder,
     oauth, page,
     request::{Path, RequestId, read_body},
 };
@@ -93,7 +92,7 @@ async fn render(app: &App, opening: &Opening, error: Option<Error>, request_id: 
             error.message.into_owned()
         }),
         name,
-        user: &opening.scope().user,
+        user: opening.user(),
         server: opening.server_name(),
         ways: ways.collect(),
     };
@@ -129,9 +128,7 @@ async fn take(app: &App, opening: &Opening, headers: &HeaderMap, body: Body, req
     if !form.starts_with("application/x-www-form-urlencoded") {
         return Err(Error::new(Kind::InvalidRequest, "Please use the form on this page."));
     }
-    let scope = opening.scope();
-    let holder = Holder { account: scope.account.clone(), caller: format!("web:{}", scope.user) };
-    let body = read_body(app, &holder, body, MAX_FORM).await?;
+    let body = read_body(app, &opening.holder(), body, MAX_FORM).await?;
     let mut values = Map::new();
     for (name, value) in form_urlencoded::parse(&body).take(MAX_PAIRS) {
         if values.insert(name.into_owned(), value.into_owned().into()).is_some() {

@@ -229,8 +229,7 @@ async fn submit(State(app): State<App>, request_id: RequestId, Query(query): Que
 }
 
 async fn keep(app: &App, opened: &Opened, body: Body) -> Result<String> {
-    let holder = Holder { account: opened.registered.upstream.owner.account.clone(), caller: format!("web:{}", opened.user) };
-    let body = read_body(app, &holder, body, MAX_FORM).await?;
+    let body = read_body(app, &Holder::at_page(&opened.registered.upstream.owner.account, &opened.user), body, MAX_FORM).await?;
     let mut headers = Map::new();
     for (name, value) in form_urlencoded::parse(&body).take(100) {
         let Some(known) = opened.headers.iter().find(|known| **known == name) else {

@@ -9,12 +9,20 @@ use crate::{
     app::App,
     clock::rfc3339,
     error::{Error, Result},
+    password,
     request::{Json, PageQuery, Path, Query, Twin},
-    store::{Scope, users::User},
+    store::{
+        Scope,
+        users::{self, User},
+    },
 };
 
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(get, delete)).routes(routes!(credentials))
+    OpenApiRouter::new()
+        .routes(routes!(create, list))
+        .routes(routes!(get, delete))
+        .routes(routes!(set_password, delete_password))
+        .routes(routes!(credentials))
 }
 
 /// A registered user, as answers show it.
@@ -27,11 +35,20 @@ pub struct UserView {
     #[serde(skip_serializing_if = "Option::is_none")]
     full_name: Option<String>,
     created_at: String,
+    /// When its password was set; absent for one that cannot sign in with a password.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    password_set_at: Option<String>,
 }
 
 impl From<User> for UserView {
     fn from(user: User) -> Self {
-        Self { user_id: user.id, username: user.username, full_name: user.full_name, created_at: rfc3339(user.created_at) }
+        Self {
+            user_id: user.id,
+            username: user.username,
+            full_name: user.full_name,
+            created_at: rfc3339(user.created_at),
+            password_set_at: user.password_at.map(rfc3339),
+        }
     }
 }
 
@@ -42,6 +59,21 @@ pub struct NewUser {
     /// 1 to 1,000 characters, unique in the account.
     username: Option<String>,
     full_name: Option<String>,
+    /// An id that is in use already, such as that of a key's user: 1 to 200 characters. Absent makes a new one.
+    #[schema(max_length = 200)]
+    user_id: Option<String>,
+    /// With it the user can sign in to MCP clients: 12 characters or more.
+    #[schema(min_length = 12)]
+    password: Option<String>,
+}
+
+/// What may be sent to set a password.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewPassword {
+    /// 12 characters or more.
+    #[schema(min_length = 12)]
+    password: Option<String>,
 }
 
 /// A page of users.
@@ -65,7 +97,16 @@ async fn create(State(app): State<App>, twin: Twin, Json(new, ..): Json<NewUser>
     if new.full_name.as_ref().is_some_and(|name| name.chars().count() > 1_000) {
         return Err(Error::invalid("fullName", "`fullName` may have at most 1,000 characters."));
     }
-    let user = app.store.create_user(&twin.caller.scope.account, &username, new.full_name.as_deref()).await?;
+    if new.user_id.as_ref().is_some_and(|id| id.trim().is_empty() || id.chars().count() > 200 || id.contains('\0')) {
+        return Err(Error::invalid("userId", "`userId` must have 1 to 200 characters; leave it out to have one made."));
+    }
+    let hash = match new.password {
+        Some(password) => Some(password::hash("password", password).await?),
+        None => None,
+    };
+    let new =
+        users::NewUser { id: new.user_id.as_deref(), username: &username, full_name: new.full_name.as_deref(), password: hash.as_deref() };
+    let user = app.store.create_user(&twin.caller.scope.account, &new).await?;
     Ok(Created(user.id.clone(), user.into()))
 }
 
@@ -110,6 +151,38 @@ async fn delete(State(app): State<App>, twin: Twin, Path(id): Path<String>) -> R
     }
     app.grants.revoke_later(scope, granted);
     Ok(axum::Json(Deleted { message: "User deleted", user_id: id }))
+}
+
+/// Set a registered user's password, with which MCP clients sign it in. What clients were allowed before ends.
+#[utoipa::path(put, path = "/users/{userId}/password", tag = "Users", operation_id = "set-user-password", request_body = NewPassword,
+    params(("userId" = String, Path, description = "User ID")),
+    responses((status = 200, description = "The user", body = UserView), (status = 400, description = "The password is too short"),
+        (status = 401, description = "Not authenticated"), (status = 403, description = "Not for your role"), (status = 404, description = "No such user")))]
+async fn set_password(
+    State(app): State<App>,
+    twin: Twin,
+    Path(id): Path<String>,
+    Json(new, ..): Json<NewPassword>,
+) -> Result<axum::Json<UserView>> {
+    twin.caller.require_admin()?;
+    let account = &twin.caller.scope.account;
+    app.store.user(account, &id).await?;
+    let hash = password::hash("password", new.password.unwrap_or_default()).await?;
+    app.store.set_password(account, &id, Some(&hash)).await?;
+    app.store.user(account, &id).await.map(|user| axum::Json(user.into()))
+}
+
+/// Take a user's password away: it can no longer sign in with one, and what clients were allowed ends.
+#[utoipa::path(delete, path = "/users/{userId}/password", tag = "Users", operation_id = "delete-user-password",
+    params(("userId" = String, Path, description = "User ID")),
+    responses((status = 200, description = "Taken away", body = Deleted), (status = 401, description = "Not authenticated"),
+        (status = 403, description = "Not for your role"), (status = 404, description = "No such user")))]
+async fn delete_password(State(app): State<App>, twin: Twin, Path(id): Path<String>) -> Result<axum::Json<Deleted>> {
+    twin.caller.require_admin()?;
+    if !app.store.set_password(&twin.caller.scope.account, &id, None).await? {
+        return Err(Error::not_found("user"));
+    }
+    Ok(axum::Json(Deleted { message: "Password deleted", user_id: id }))
 }
 
 /// A user's credentials.

@@ -1,6 +1,7 @@
 //! Who calls, and for whom. Every door asks here; the rules are the section "Identity" of the contract.
 
 mod identity;
+pub mod resource;
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -28,6 +29,8 @@ use crate::{
 
 /// What every token of a server starts with.
 pub const TOKEN_PREFIX: &str = "mcp_token_";
+/// What every access token starts with that came of a sign-in.
+pub const ACCESS_PREFIX: &str = "mcp_access_";
 
 /// An authenticated caller and the user it acts for.
 #[derive(Debug, Clone)]
@@ -53,6 +56,8 @@ pub enum Principal {
     Token(String),
     /// A user whose token this issuer signed.
     Jwt(String),
+    /// An MCP client that a signed-in user has allowed, by the id of that grant.
+    Grant(String),
 }
 
 impl Principal {
@@ -62,6 +67,7 @@ impl Principal {
             Self::Key(id) => format!("key:{id}"),
             Self::Token(id) => format!("token:{id}"),
             Self::Jwt(id) => format!("jwt:{id}"),
+            Self::Grant(id) => format!("grant:{id}"),
         }
     }
 }
@@ -110,7 +116,7 @@ impl Caller {
     /// Whose large bodies are counted together: those of a key, of a server's token, of a user who shows a user token.
     pub fn holder(&self) -> Holder {
         let caller = match self.principal {
-            Principal::Key(_) | Principal::Token(_) => self.principal.label(),
+            Principal::Key(_) | Principal::Token(_) | Principal::Grant(_) => self.principal.label(),
             // One issuer signs for many, who choose nothing about it.
             Principal::Jwt(_) => format!("{}:{}", self.principal.label(), self.scope.user),
         };
@@ -121,7 +127,7 @@ impl Caller {
     pub fn require_key(&self) -> Result<()> {
         match self.principal {
             Principal::Key(_) if self.role == Role::Admin || self.is_own_user => Ok(()),
-            Principal::Key(_) | Principal::Token(_) | Principal::Jwt(_) => {
+            Principal::Key(_) | Principal::Token(_) | Principal::Jwt(_) | Principal::Grant(_) => {
                 Err(Error::new(Kind::Forbidden, "This needs an API key; a user token is not enough."))
             }
         }
@@ -158,7 +164,7 @@ pub async fn management(app: &App, identity: &Identity<'_>) -> Result<Caller> {
             let sentence = "A server's token does not open the management API. Send `Authorization: Bearer <API key>`; keys are made with `POST /api/keys`.";
             return Err(Error::new(Kind::Unauthorized, sentence));
         }
-        Some(token) => by_bearer(app, token).await?,
+        Some(token) => by_bearer(app, token, None).await?,
         None => by_user_token(app, identity).await?,
     };
     for_whom(app, proof, identity, "rest").await
@@ -168,7 +174,7 @@ pub async fn management(app: &App, identity: &Identity<'_>) -> Result<Caller> {
 /// whose restrictions hold.
 pub async fn twin(app: &App, identity: &Identity<'_>) -> Result<Caller> {
     let proof = match identity.bearer {
-        Some(token) => by_bearer(app, token).await?,
+        Some(token) => by_bearer(app, token, None).await?,
         None => by_user_token(app, identity).await?,
     };
     let caller = for_whom(app, proof, identity, "rest").await?;
@@ -188,7 +194,11 @@ pub async fn mcp(app: &App, identity: &Identity<'_>, server_id: Option<&str>, to
         return for_whom(app, proof, identity, "mcp").await;
     }
     let proof = match identity.bearer {
-        Some(token) => by_bearer(app, token).await?,
+        Some(token) if token.starts_with(ACCESS_PREFIX) => {
+            let proof = by_access(app, token, server_id.or(identity.server_id)).await?;
+            return for_whom(app, proof, identity, "mcp").await;
+        }
+        Some(token) => by_bearer(app, token, server_id.or(identity.server_id)).await?,
         None => by_user_token(app, identity).await?,
     };
     let caller = for_whom(app, proof, identity, "mcp").await?;
@@ -209,7 +219,7 @@ async fn through_server(app: &App, mut caller: Caller, identity: &Identity<'_>, 
         // An admin key acts for any user of its account, which is what "x-alloy-userid on /mcp/{serverId}" is for.
         Principal::Key(_) if caller.role == Role::Admin => true,
         Principal::Token(own) => *own == server.id,
-        Principal::Key(_) | Principal::Jwt(_) => server.owner.user == caller.scope.user || server.settings.is_public,
+        Principal::Key(_) | Principal::Jwt(_) | Principal::Grant(_) => server.is_for(&caller.scope.user),
     };
     if !may {
         return Err(Error::not_found("server"));
@@ -250,12 +260,31 @@ async fn by_token(app: &App, token: &str) -> Result<Proof> {
     })
 }
 
-async fn by_bearer(app: &App, token: &str) -> Result<Proof> {
+/// An access token opens the one server that its user allowed, while that user may use it.
+async fn by_access(app: &App, token: &str, server_id: Option<&str>) -> Result<Proof> {
+    let invalid = || Error::new(Kind::Unauthorized, "Invalid or expired access token, or one for another server. Sign in again.");
+    let access = app.store.access(amalgam_vault::hash_token(token)).await?.ok_or_else(invalid)?;
+    if server_id.is_some_and(|id| id != access.server_id) {
+        return Err(invalid());
+    }
+    let server = app.store.server_in_account(&access.scope.account, &access.server_id).await?;
+    let server = server.filter(|server| server.is_for(&access.scope.user)).ok_or_else(invalid)?;
+    Ok(Proof {
+        account: access.scope.account.clone(),
+        user: access.scope.user.clone(),
+        principal: Principal::Grant(access.grant_id.clone()),
+        role: Role::Member,
+        server: Some(server),
+    })
+}
+
+/// `server_id` is the server whose endpoint was called.
+async fn by_bearer(app: &App, token: &str, server_id: Option<&str>) -> Result<Proof> {
     if token.starts_with(TOKEN_PREFIX) {
         return by_token(app, token).await;
     }
     if is_user_token(token) {
-        return by_jwt(app, token).await;
+        return if resource::is_for(app, token, server_id) { by_jwt(app, token).await } else { Err(Error::unauthorized()) };
     }
     let key = app.store.api_key(amalgam_vault::hash_token(token)).await?;
     let key = key.filter(|key| key.expires_at.is_none_or(|at| at > now_ms())).ok_or_else(Error::unauthorized)?;
@@ -270,8 +299,8 @@ async fn by_bearer(app: &App, token: &str) -> Result<Proof> {
 
 async fn by_user_token(app: &App, identity: &Identity<'_>) -> Result<Proof> {
     match identity.user_token {
-        Some(token) => by_jwt(app, token).await,
-        None => Err(Error::unauthorized()),
+        Some(token) if resource::is_for(app, token, None) => by_jwt(app, token).await,
+        _ => Err(Error::unauthorized()),
     }
 }
 
@@ -290,12 +319,17 @@ async fn by_jwt(app: &App, token: &str) -> Result<Proof> {
 async fn for_whom(app: &App, proof: Proof, identity: &Identity<'_>, door: &str) -> Result<Caller> {
     let override_rule = match (&proof.principal, &proof.server) {
         (Principal::Token(_), Some(server)) => Some(server.settings.user_override),
+        // Who has signed in is who it is.
+        (Principal::Grant(_), _) => Some(UserOverride::None),
         _ => None,
     };
     let mut user = proof.user.clone();
     // A caller who shows a user token alone has been verified by it already.
     let by_itself = identity.bearer.is_none() && matches!(proof.principal, Principal::Jwt(_));
     if let Some(token) = identity.user_token.filter(|_| !by_itself) {
+        if !resource::is_for(app, token, None) {
+            return Err(Error::unauthorized());
+        }
         // Verified even where it is not listened to: a token that is wrong is an error, never ignored.
         let named = app.user_tokens.verify(&proof.account, token).await?.user;
         if override_rule != Some(UserOverride::None) {
@@ -305,7 +339,7 @@ async fn for_whom(app: &App, proof: Proof, identity: &Identity<'_>, door: &str) 
         let allowed = match (&proof.principal, override_rule) {
             // A server's setting decides whether its token URL listens to the header; where it does not, the header is no error.
             (_, Some(rule)) => rule == UserOverride::Header,
-            (Principal::Jwt(_), None) => false,
+            (Principal::Jwt(_) | Principal::Grant(_), None) => false,
             (Principal::Key(_) | Principal::Token(_), None) if proof.role == Role::Admin || *wanted == *user => true,
             (Principal::Key(_) | Principal::Token(_), None) => {
                 return Err(Error::new(

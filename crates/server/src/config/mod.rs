@@ -86,6 +86,22 @@ pub struct Settings {
     #[arg(long, env = "AMALGAM_MASTER_KEY_FILE", value_name = "FILE")]
     pub master_key_file: Option<PathBuf>,
 
+    /// OpenID Connect provider that signs users of MCP clients in, beside passwords: its issuer, as its metadata says it
+    #[arg(long, env = "AMALGAM_OIDC_ISSUER", value_name = "URL")]
+    pub oidc_issuer: Option<String>,
+
+    /// Our client id at --oidc-issuer; the secret, if there is one, comes by AMALGAM_OIDC_CLIENT_SECRET
+    #[arg(long, env = "AMALGAM_OIDC_CLIENT_ID", value_name = "ID")]
+    pub oidc_client_id: Option<String>,
+
+    /// Claim of --oidc-issuer that is the user's id here; `email` counts only where it is verified [default: sub]
+    #[arg(long, env = "AMALGAM_OIDC_USER_CLAIM", value_name = "CLAIM")]
+    pub oidc_user_claim: Option<String>,
+
+    /// Authorization server that MCP clients are sent to instead of our own: its issuer, which accounts also name as a JWT issuer
+    #[arg(long, env = "AMALGAM_AUTHORIZATION_SERVER", value_name = "URL")]
+    pub authorization_server: Option<String>,
+
     /// Shell command that prints the master key, in the place of a file: `vault kv get -field=key secret/amalgam`
     #[arg(long, env = "AMALGAM_MASTER_KEY_COMMAND", value_name = "COMMAND")]
     pub master_key_command: Option<String>,
@@ -201,6 +217,8 @@ pub struct SecretSettings {
     pub admin_key: Option<String>,
     /// `AMALGAM_MASTER_KEY`: instead of a file.
     pub master_key: Option<String>,
+    /// `AMALGAM_OIDC_CLIENT_SECRET`: with `oidc-client-id`.
+    pub oidc_client_secret: Option<String>,
     /// `AMALGAM_NEW_MASTER_KEY`: what `amalgam keys rotate-master` changes it to.
     pub new_master_key: Option<String>,
 }
@@ -220,6 +238,17 @@ pub struct Maximums {
     pub users_per_account: u32,
 }
 
+/// The OpenID Connect provider that signs users in.
+#[derive(Debug, Clone)]
+pub struct Oidc {
+    /// Exactly as its metadata and its tokens say it.
+    pub issuer: String,
+    /// Ours there.
+    pub client_id: String,
+    /// What names the user.
+    pub user_claim: String,
+}
+
 /// Settings with their defaults, checked.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "as in `Settings`")]
@@ -232,6 +261,8 @@ pub struct Config {
     pub allowed_hosts: Vec<String>,
     pub allowed_origins: Vec<String>,
     pub master_key_file: Option<PathBuf>,
+    pub oidc: Option<Oidc>,
+    pub authorization_server: Option<String>,
     pub master_key_command: Option<String>,
     pub rate_limit_per_minute: u32,
     pub max_body_bytes: usize,
@@ -256,6 +287,7 @@ impl SecretSettings {
         Self {
             admin_key: read("AMALGAM_ADMIN_KEY"),
             master_key: read("AMALGAM_MASTER_KEY"),
+            oidc_client_secret: read("AMALGAM_OIDC_CLIENT_SECRET"),
             new_master_key: read("AMALGAM_NEW_MASTER_KEY"),
         }
     }
@@ -287,6 +319,10 @@ impl Settings {
             allowed_hosts: self.allowed_hosts.or(other.allowed_hosts),
             allowed_origins: self.allowed_origins.or(other.allowed_origins),
             master_key_file: self.master_key_file.or(other.master_key_file),
+            oidc_issuer: self.oidc_issuer.or(other.oidc_issuer),
+            oidc_client_id: self.oidc_client_id.or(other.oidc_client_id),
+            oidc_user_claim: self.oidc_user_claim.or(other.oidc_user_claim),
+            authorization_server: self.authorization_server.or(other.authorization_server),
             master_key_command: self.master_key_command.or(other.master_key_command),
             rate_limit_per_minute: self.rate_limit_per_minute.or(other.rate_limit_per_minute),
             max_body_bytes: self.max_body_bytes.or(other.max_body_bytes),
@@ -320,7 +356,7 @@ impl Settings {
     /// A sentence that names the setting.
     pub fn build(self) -> Result<Config, String> {
         self.check()?;
-        let (shape, maximums) = (self.shape()?, self.maximums()?);
+        let (shape, maximums, oidc) = (self.shape()?, self.maximums()?, self.oidc()?);
         Ok(Config {
             listen: self.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 3000))),
             data_dir: self.data_dir.unwrap_or_else(|| PathBuf::from("amalgam-data")),
@@ -330,6 +366,8 @@ impl Settings {
             allowed_hosts: self.allowed_hosts.unwrap_or_default(),
             allowed_origins: self.allowed_origins.unwrap_or_default(),
             master_key_file: self.master_key_file,
+            oidc,
+            authorization_server: self.authorization_server,
             master_key_command: self.master_key_command,
             rate_limit_per_minute: self.rate_limit_per_minute.unwrap_or(100),
             max_body_bytes: self.max_body_bytes.unwrap_or(10 * 1024 * 1024),
@@ -357,6 +395,12 @@ impl Settings {
         {
             return Err("--database-url must start with postgres://; without it the embedded SQLite is used".to_owned());
         }
+        for (setting, issuer) in [("oidc-issuer", &self.oidc_issuer), ("authorization-server", &self.authorization_server)] {
+            let is_address = |text: &String| Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+            if issuer.as_ref().is_some_and(|text| !is_address(text)) {
+                return Err(format!("--{setting} must be an https address, exactly as the server's metadata says its `issuer`"));
+            }
+        }
         if self.master_key_file.is_some() && self.master_key_command.is_some() {
             return Err("give --master-key-file or --master-key-command, not both".to_owned());
         }
@@ -367,6 +411,15 @@ impl Settings {
             within("rate-limit-per-minute", limit, 1..=u32::MAX)?;
         }
         Ok(())
+    }
+
+    fn oidc(&self) -> Result<Option<Oidc>, String> {
+        let user_claim = self.oidc_user_claim.clone().unwrap_or_else(|| "sub".to_owned());
+        match (self.oidc_issuer.clone(), self.oidc_client_id.clone()) {
+            (Some(issuer), Some(client_id)) => Ok(Some(Oidc { issuer, client_id, user_claim })),
+            (None, None) => Ok(None),
+            _ => Err("--oidc-issuer and --oidc-client-id belong together: give both".to_owned()),
+        }
     }
 
     fn shape(&self) -> Result<ShapeLimits, String> {

@@ -15,6 +15,7 @@ use crate::{
     clock::random,
     connectors::Loaded,
     error::{Error, Kind, Result},
+    limits::bodies::Holder,
     oauth::for_browser,
     store::{
         Scope,
@@ -216,9 +217,14 @@ pub(super) async fn opening(app: &App, link: ConnectLink) -> Result<Opening> {
 }
 
 impl Opening {
-    /// To whom an account at the platform will be connected.
-    pub fn scope(&self) -> &Scope {
-        &self.link.scope
+    /// Whose account at the platform will be connected to whom.
+    pub fn user(&self) -> &str {
+        &self.link.scope.user
+    }
+
+    /// Whose body its form is.
+    pub fn holder(&self) -> Holder {
+        Holder::at_page(&self.link.scope.account, &self.link.scope.user)
     }
 
     /// The server that it goes through.

@@ -1,4 +1,4 @@
-//! Removes what has had its time: old audit entries, tokens and API keys that open nothing any more, ended sessions.
+//! Removes what has had its time: old audit entries, tokens and API keys that open nothing any more, ended sessions and grants.
 
 use std::time::Duration;
 
@@ -27,6 +27,7 @@ async fn purge(app: &App) {
         app.store.purge_tokens(now, now - REMEMBERED_MS).await,
         app.store.purge_api_keys(now - REMEMBERED_MS).await,
         app.store.purge_sessions().await,
+        app.store.purge_grants(now).await,
         app.store.purge_connect_links().await,
     ];
     for error in results.into_iter().filter_map(Result::err) {

@@ -31,6 +31,18 @@ pub struct Holder {
     pub caller: String,
 }
 
+impl Holder {
+    /// Anybody at all, who is not known yet.
+    pub fn anybody() -> Self {
+        Self { account: "".into(), caller: "anybody".to_owned() }
+    }
+
+    /// Whoever fills in a page that was opened for this user.
+    pub fn at_page(account: &Arc<str>, user: &str) -> Self {
+        Self { account: account.clone(), caller: format!("web:{user}") }
+    }
+}
+
 /// The room of a node.
 pub struct Bodies {
     all: Arc<Semaphore>,

@@ -61,9 +61,19 @@ impl From<Error> for Refusal {
 /// Answers one HTTP request on the endpoint.
 pub async fn serve(app: App, target: Target, request: Request) -> Response {
     let request_id = RequestId::of(request.extensions());
+    // On a token URL the token is the whole authentication: signing in would not help.
+    let by_header = target.token.is_none().then(|| (target.server_id.clone(), request.headers().get(header::HOST).cloned()));
+    let presented = request.headers().contains_key(header::AUTHORIZATION);
     match answer(&app, target, request, &request_id).await {
         Ok(response) => response,
-        Err(refusal) => refuse(&refusal, &request_id),
+        Err(refusal) => {
+            let mut response = refuse(&refusal, &request_id);
+            if let Some((server_id, host)) = by_header.filter(|_| response.status() == StatusCode::UNAUTHORIZED) {
+                let challenge = auth::resource::challenge(&app, host.as_ref(), server_id.as_deref(), presented);
+                response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+            }
+            response
+        }
     }
 }
 

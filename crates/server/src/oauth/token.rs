@@ -68,7 +68,6 @@ pub struct Tokens {
     #[expect(dead_code, reason = "for authorization towards other MCP servers")]
     pub scope: Option<String>,
     /// An OpenID Connect id token, unverified.
-    #[expect(dead_code, reason = "for signing in through an OpenID provider")]
     pub id_token: Option<Secret>,
 }
 

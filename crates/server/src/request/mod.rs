@@ -294,11 +294,11 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Query<T> {
 /// Path parameters, percent-decoded.
 pub struct Path<T>(pub T);
 
-impl<T: DeserializeOwned + Send> FromRequestParts<App> for Path<T> {
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
     type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
-        axum::extract::Path::from_request_parts(parts, app)
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        axum::extract::Path::from_request_parts(parts, state)
             .await
             .ok()
             // No id holds U+0000, and one of the databases cannot even be asked. A token URL has the one answer of every token that is wrong.

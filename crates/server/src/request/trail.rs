@@ -59,6 +59,8 @@ fn operation(method: &Method, path: &str) -> Option<&'static str> {
         ("DELETE", "/api/v1/user-mcp-servers/{mcpServerId}" | "/api/v1/mcp-connections/{connectionId}") => "upstream.delete",
         ("POST", "/users") => "user.create",
         ("DELETE", "/users/{userId}") => "user.delete",
+        ("PUT", "/users/{userId}/password") => "password.set",
+        ("DELETE", "/users/{userId}/password") => "password.delete",
         _ => return None,
     })
 }

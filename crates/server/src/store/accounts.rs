@@ -71,6 +71,7 @@ impl Store {
         self.credentials.forget_all();
         self.issuers.forget_all();
         self.issuers_named.forget_all();
+        self.access_tokens.forget_all();
         Ok(gone > 0)
     }
 }

@@ -19,7 +19,7 @@ pub struct Entry {
     pub account_id: String,
     /// Milliseconds.
     pub at: i64,
-    /// Who: `key:<id>`, `token:<server id>`, `jwt:<issuer id>`.
+    /// Who: `key:<id>`, `token:<server id>`, `jwt:<issuer id>`, `grant:<id>`, `user:<user id>` who signs in.
     pub caller: String,
     /// For whom: the effective user.
     pub user_id: String,

@@ -10,6 +10,7 @@ pub mod connections;
 pub mod connectors;
 pub mod credentials;
 pub mod db;
+pub mod grants;
 pub mod issuers;
 pub mod sealer;
 pub mod servers;
@@ -63,6 +64,7 @@ pub struct Store {
     issuers: Cached<Arc<str>, Arc<[issuers::Issuer]>>,
     issuers_named: Cached<Option<String>, Arc<[issuers::Issuer]>>,
     ended_sessions: Cached<String, bool>,
+    access_tokens: Cached<TokenHash, Option<Arc<grants::Access>>>,
     upstreams: Cached<Arc<str>, Arc<upstreams::AccountUpstreams>>,
     connections: Cached<(String, Arc<str>), Option<Arc<connections::Connection>>>,
 }
@@ -95,6 +97,7 @@ impl Store {
                 issuers.iter().fold(128 + name.as_ref().map_or(0, String::len), |sum, issuer| sum + issuer.weight())
             }),
             ended_sessions: Cached::new(50_000, life),
+            access_tokens: Cached::new(50_000, life),
             upstreams: Cached::new(1_000, life),
             connections: Cached::weighed(
                 4 * 1024 * 1024,

@@ -197,6 +197,11 @@ impl Store {
         self.server_by_id(id).await?.filter(|server| server.owner == *scope).ok_or_else(|| Error::not_found("server"))
     }
 
+    /// The server that somebody wants to sign in to. No scope: signing in is what gives one, and until then nothing of it is shown.
+    pub async fn server_to_sign_in(&self, id: &str) -> Result<Option<Arc<Server>>> {
+        self.server_by_id(id).await
+    }
+
     /// The server with this id. No scope: a valid token, which is where the scope comes from, has named it.
     pub(super) async fn server_by_id(&self, id: &str) -> Result<Option<Arc<Server>>> {
         // A longer one cannot exist, and must not take room in the cache.
@@ -303,6 +308,11 @@ fn settings_json(settings: &Settings) -> Result<String> {
 }
 
 impl Server {
+    /// Whether this user of its account may use it without a token of its own.
+    pub fn is_for(&self, user: &str) -> bool {
+        *self.owner.user == *user || self.settings.is_public
+    }
+
     /// What it takes in memory, about, in bytes.
     pub(super) fn weight(&self) -> usize {
         let texts = [&self.id, &self.name, &self.description, &self.instructions];

@@ -49,6 +49,10 @@ class Amalgam:
         """The answer of `POST /api/keys`."""
         return checked(self.admin.post("/api/keys", json={"name": name, "userId": user, "role": role}), 201)
 
+    def create_user(self, username: str, password: str) -> None:
+        """A user who can sign in."""
+        checked(self.admin.post("/users", json={"username": username, "password": password}), 201)
+
     def stop(self) -> None:
         """Ends the node and drops its database."""
         self.admin.close()

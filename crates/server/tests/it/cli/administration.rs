@@ -36,6 +36,16 @@ fn users_accounts_and_issuers() {
     let user = node.json(&["users", "create", "ann@example.com", "--full-name", "Ann"])["userId"].as_str().unwrap().to_owned();
     assert!(node.run(&["users", "list"]).ok().contains("ann@example.com"));
     assert!(node.run(&["users", "get", &user]).ok().contains("Ann"));
+    let file = node.directory.path().join("password");
+    std::fs::write(&file, "correct horse battery\n").unwrap();
+    let file = format!("@{}", file.display());
+    node.run(&["users", "password", &user, "--password", "short"]).failed(1);
+    assert!(node.run(&["users", "password", &user, "--password", &file]).ok().contains("Set the password"));
+    assert!(node.json(&["users", "get", &user])["passwordSetAt"].is_string());
+    node.run(&["users", "password", &user, "--delete"]).ok();
+    assert!(node.json(&["users", "get", &user])["passwordSetAt"].is_null());
+    let boss = node.json(&["users", "create", "boss", "--user-id", "admin", "--password", &file]);
+    assert!(boss["userId"] == "admin" && boss["passwordSetAt"].is_string(), "{boss}");
     node.run(&["users", "delete", &user]).failed(2);
     node.run(&["users", "delete", &user, "--yes"]).ok();
     node.run(&["users", "get", &user]).failed(1);

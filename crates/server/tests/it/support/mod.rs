@@ -8,6 +8,7 @@ pub mod platform;
 pub mod process;
 pub mod provider;
 pub mod shop;
+pub mod sign_in;
 pub mod upstream;
 
 pub use self::{

@@ -81,6 +81,11 @@ impl TestNode {
         self.node.take().unwrap().stop().await;
     }
 
+    /// Where it listens, whatever its public address.
+    pub fn listening(&self) -> String {
+        format!("http://{}", self.node.as_ref().unwrap().address)
+    }
+
     /// Its data directory.
     pub fn directory(&self) -> &Path {
         self.directory.path()
