@@ -9,6 +9,7 @@ use crate::support::{
     Ask, Browser, Mood, Provider, TestNode, contains,
     mcp::{call as action, tool},
     provider::{call, connected, link},
+    until,
 };
 
 #[tokio::test]
@@ -354,5 +355,8 @@ async fn deleting_revokes() {
     let deleted = node.ask("DELETE", &format!("/connectors/board/credentials/{id}")).user("ann").send().await.expect(200);
     assert_eq!(deleted.body["revoked"], true);
     assert_eq!(provider.revoked(), 2, "refresh token and access token");
+    connected(&node, "board", "bob").await;
+    node.delete("/users/bob").await.expect(200);
+    until("what a deleted user had is revoked", async || (provider.revoked() == 4).then_some(())).await;
     call(&node, "board", "ann").await.refuses(400, "Credential not found");
 }
