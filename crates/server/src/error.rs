@@ -1,5 +1,5 @@
-//! One error: a kind, a sentence for whoever asked, and a cause for the log. It becomes a response at three edges only:
-//! REST (`http`), JSON-RPC (`mcp`), exit code (`cli`).
+//! One error: a kind, a sentence for whoever asked, and a cause for the log. It becomes a response at five edges only:
+//! REST (`http`), JSON-RPC (`mcp`), HTML (`page`), OAuth (`authorization_server`), exit code (`cli`).
 
 use std::{borrow::Cow, error::Error as StdError, fmt};
 

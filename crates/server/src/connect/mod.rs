@@ -20,7 +20,7 @@ use serde_json::{Map, Value, json};
 pub use self::{
     consent::{Returned, begin, callback, finish, next},
     lead::lead,
-    link::{Input, Link, Opening, enter, open, redirect_uri},
+    link::{Input, Link, Opening, check_place, enter, open, redirect_uri},
 };
 use crate::{
     app::App,

@@ -216,6 +216,22 @@ async fn an_issuer_counts_in_its_account_only() {
     node.ask("GET", "/api/servers").key(&other).header("x-alloy-user-token", &token).send().await.expect(401);
 }
 
+/// Any account may name an issuer that others know, too: its users must not land there.
+#[tokio::test]
+async fn a_token_that_two_accounts_believe_needs_a_key_beside_it() {
+    let node = TestNode::start().await;
+    let other = node.account("other").await;
+    let token = jwt(json!({ "iss": "shared", "userId": "ann" }));
+    let alone = || node.ask("GET", "/api/servers").anonymous().header("x-alloy-user-token", &token).send();
+    issuer(&node, json!({ "issuer": "shared" })).await;
+    let body = json!({ "issuer": "shared", "secret": SECRET });
+    node.ask("POST", "/api/jwt-issuers").key(&other).json(&body).send().await.expect(201);
+    alone().await.expect(401);
+    for key in [crate::support::node::ADMIN_KEY, &other] {
+        node.ask("GET", "/api/servers").key(key).header("x-alloy-user-token", &token).send().await.expect(200);
+    }
+}
+
 #[tokio::test]
 async fn token_goes_before_header_and_header_before_owner() {
     let (node, _platform) = node_with(&["admin", "ann", "bob"]).await;

@@ -113,6 +113,7 @@ fn about_credentials() -> Vec<Value> {
                 "fields": { "type": "object", "additionalProperties": { "type": "string" }, "description": "The values by field name, for example {\"token\": \"…\"}; the connector's own variables (such as a subdomain) go here too." },
                 "name": { "type": "string", "description": "Optional: a name to tell several credentials apart." },
                 "redirectUri": { "type": "string", "description": "Optional, with oauth2: where the browser goes after consent; an address on the account's list." },
+                "authConfigId": { "type": "string", "description": "Optional, with oauth2: which of the account's OAuth clients to use. Without it the newest." },
                 "scopes": { "type": "array", "items": { "type": "string" }, "description": "Optional, with oauth2: what to ask consent for. Without it the connector's usual ones." },
             }),
             &["connectorId", "authenticationType"],
