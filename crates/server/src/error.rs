@@ -122,6 +122,7 @@ pub fn in_words(found: &str) -> (String, Option<&str>) {
         "a sequence" => "an array",
         "a map" => "an object",
         other if other.starts_with("struct ") => "an object",
+        "socket address" => "an address and a port such as 127.0.0.1:3000",
         other => other,
     };
     (format!("must be {expected}"), None)

@@ -34,6 +34,11 @@ async fn the_directory_is_private_and_used_by_one() {
     assert_eq!(mode(data.join("master.key")), 0o600);
     refused(&run(&data, &[]), "another amalgam process is using the data directory");
     process.ask("GET", "/ready").anonymous().send().await.expect(200);
+    process.kill();
+    // What has been opened to others in the meantime is closed again.
+    fs::set_permissions(data.join("master.key"), fs::Permissions::from_mode(0o644)).unwrap();
+    let _process = Process::start(&data, &[]).await;
+    assert_eq!(mode(data.join("master.key")), 0o600);
 }
 
 /// Incident 4: there is no default secret. The first key is random, shown once, and works.
@@ -101,7 +106,7 @@ async fn mistakes_in_settings_are_named() {
     let (home, data) = home();
     let file = home.path().join("amalgam.toml");
     for (text, words) in [
-        ("listen = 7", "listen"),
+        ("listen = 7", "must be an address and a port"),
         ("lisen = \"127.0.0.1:0\"", "did you mean `listen`?"),
         ("egress-allow = 7", "`egress-allow` must be an array of ranges"),
         ("egress-allow = \"10.0.0.0/8, elsewhere\"", "`egress-allow` must be an array of ranges"),
