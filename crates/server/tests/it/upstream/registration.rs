@@ -222,3 +222,16 @@ async fn a_tool_is_an_action() {
     let entries = entries.await;
     assert!(entries.text.contains("\"connectorId\":\"tools\""), "{}", entries.text);
 }
+
+/// Ids of users are free texts: whoever gets one again gets nothing of whoever had it.
+#[tokio::test]
+async fn a_deleted_users_upstreams_are_gone() {
+    let node = TestNode::start().await;
+    let upstream = Upstream::start(Eras::Legacy).await;
+    let body = json!({ "name": "Theirs", "url": upstream.url(), "auth_type": "manual", "auth_config": { "headers": { "x-key": "of-the-first-ann" } } });
+    node.ask("POST", "/api/v1/user-mcp-servers").user("ann").json(&body).send().await.expect(201);
+    let of_ann = || node.ask("GET", "/api/v1/user-mcp-servers").user("ann").send();
+    assert!(of_ann().await.expect(200).text.contains("Theirs"));
+    node.delete("/users/ann").await.expect(200);
+    assert!(!of_ann().await.expect(200).text.contains("Theirs"));
+}
