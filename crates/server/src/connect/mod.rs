@@ -19,7 +19,7 @@ use serde_json::{Map, Value, json};
 
 pub use self::{
     consent::{Returned, begin, callback, finish, next},
-    lead::lead,
+    lead::{LEAD, lead},
     link::{Input, Link, Opening, check_place, enter, open, redirect_uri},
 };
 use crate::{

@@ -72,7 +72,8 @@ impl Bodies {
     async fn take(&self, holder: &Holder, bytes: usize) -> Result<Vec<OwnedSemaphorePermit>> {
         let steps = u32::try_from(bytes.div_ceil(STEP).min(CALLER_STEPS)).unwrap_or(u32::MAX);
         let shares = [
-            self.share(format!("caller {}", holder.caller), CALLER_STEPS),
+            // The account as well: a user of one has the name of another's.
+            self.share(format!("caller {} {}", holder.account, holder.caller), CALLER_STEPS),
             self.share(format!("account {}", holder.account), ACCOUNT_STEPS),
             self.all.clone(),
         ];
@@ -125,5 +126,19 @@ impl Arriving {
 impl AsRef<[u8]> for Arriving {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn users_of_one_name_in_two_accounts_share_no_room() {
+        let bodies = Bodies::new();
+        let at = |account: &str| Holder::at_page(&account.into(), "ann");
+        let all = bodies.take(&at("one"), CALLER_STEPS * STEP).await.unwrap();
+        assert!(bodies.take(&at("two"), STEP).await.is_ok());
+        drop(all);
     }
 }
