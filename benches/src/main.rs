@@ -3,13 +3,16 @@
 mod api;
 mod client;
 mod floor;
+mod gateway;
 mod job;
 mod listen;
 mod load;
 mod process;
+mod proxy;
 mod report;
 mod scenarios;
 mod seed;
+mod upstream;
 mod world;
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
@@ -48,6 +51,22 @@ enum Role {
         #[arg(long)]
         listen: SocketAddr,
     },
+    /// The MCP server behind node and proxy
+    #[command(hide = true)]
+    Upstream {
+        #[arg(long)]
+        listen: SocketAddr,
+        #[arg(long)]
+        tools: usize,
+    },
+    /// The bare proxy
+    #[command(hide = true)]
+    Proxy {
+        #[arg(long)]
+        listen: SocketAddr,
+        #[arg(long)]
+        to: SocketAddr,
+    },
     /// The load generator: one job a line on stdin, one result a line on stdout
     #[command(hide = true)]
     Load,
@@ -58,6 +77,8 @@ fn main() -> ExitCode {
         Role::Run(options) => scenarios::run(&options),
         Role::Floor { listen, tools_list, tools_call } => floor::run(listen, &tools_list, &tools_call),
         Role::Api { listen } => api::run(listen),
+        Role::Upstream { listen, tools } => upstream::run(listen, tools),
+        Role::Proxy { listen, to } => proxy::run(listen, to),
         Role::Load => load::run(),
     };
     match result {

@@ -28,6 +28,9 @@ pub struct Options {
     /// Let the kernel place the processes, instead of keeping the measured one on the first core
     #[arg(long)]
     spread: bool,
+    /// Only calls to other MCP servers
+    #[arg(long)]
+    gateway: bool,
     /// The node's program [default: `amalgam` beside this one]
     #[arg(long, value_name = "FILE")]
     node: Option<PathBuf>,
@@ -37,17 +40,25 @@ pub struct Options {
 }
 
 /// A process that answers jobs, and what it answers.
-struct Subject<'a> {
-    process: &'a Process,
-    job: Job,
+pub struct Subject<'a> {
+    /// The process.
+    pub process: &'a Process,
+    /// What it is asked.
+    pub job: Job,
 }
 
-struct Bench {
-    programs: Programs,
-    platform: Platform,
-    generator: Generator,
-    rounds: usize,
-    requests: usize,
+/// What measures, and what it has found so far.
+pub struct Bench {
+    /// What is run.
+    pub programs: Programs,
+    /// What actions call.
+    pub platform: Platform,
+    /// Who asks.
+    pub generator: Generator,
+    /// How often each thing is measured.
+    pub rounds: usize,
+    /// Requests of one measurement.
+    pub requests: usize,
     rows: Vec<Row>,
 }
 
@@ -62,28 +73,36 @@ pub fn run(options: &Options) -> Result<(), String> {
     let (platform, generator) = (Platform::start(&programs)?, Generator::start(programs.cores.others.as_deref(), &programs.bench)?);
     let mut bench = Bench { programs, platform, generator, rounds, requests, rows: Vec::new() };
     let load = load_average();
-    let small = Installation::new(&bench.programs, bench.platform.address, 10)?;
-    let node = small.start(&bench.programs)?;
-    // What the start has left over is given back first.
-    sleep(Duration::from_secs(2));
-    let memory = node.process.memory()?;
-    bench.note("RSS, idle", "after the start and one answer", vec![megabytes(memory.resident)], "MB", Some(30.0));
-
-    bench.against_the_floor(&small, &node)?;
-    let memory = node.process.memory()?;
-    let measured = format!("peak of all of the above, {CONNECTIONS} connections");
-    bench.note("RSS, under load", &measured, vec![megabytes(memory.peak)], "MB", Some(60.0));
-    bench.latency(&small, &node)?;
-    bench.many_servers(&small, &node, options.servers)?;
-    drop(node);
-    bench.starts()?;
-
+    if !options.gateway {
+        bench.against_a_platform(options)?;
+    }
+    bench.gateway()?;
     let machine = format!("{}; load average {load} before, {} after; {rounds} rounds", machine(&bench.programs.cores), load_average());
     report::print(&machine, &bench.rows, options.json)
 }
 
 impl Bench {
-    fn note(&mut self, scenario: &str, measured: &str, figures: Vec<f64>, unit: &'static str, target: Option<f64>) {
+    /// Calls to a platform.
+    fn against_a_platform(&mut self, options: &Options) -> Result<(), String> {
+        let small = Installation::new(&self.programs, self.platform.address, 10)?;
+        let node = small.start(&self.programs)?;
+        // What the start has left over is given back first.
+        sleep(Duration::from_secs(2));
+        let memory = node.process.memory()?;
+        self.note("RSS, idle", "after the start and one answer", vec![megabytes(memory.resident)], "MB", Some(30.0));
+
+        self.against_the_floor(&small, &node)?;
+        let memory = node.process.memory()?;
+        let measured = format!("peak of all of the above, {CONNECTIONS} connections");
+        self.note("RSS, under load", &measured, vec![megabytes(memory.peak)], "MB", Some(60.0));
+        self.latency(&small, &node)?;
+        self.many_servers(&small, &node, options.servers)?;
+        drop(node);
+        self.starts()
+    }
+
+    /// Keeps what was found.
+    pub fn note(&mut self, scenario: &str, measured: &str, figures: Vec<f64>, unit: &'static str, target: Option<f64>) {
         self.rows.push(Row::new(scenario, measured.to_owned(), figures, unit, target));
     }
 
@@ -110,7 +129,7 @@ impl Bench {
     }
 
     /// The median CPU time of each request of two subjects in microseconds, and the ratio of the second to the first in each round.
-    fn compare(&mut self, first: &Subject<'_>, second: &Subject<'_>, requests: usize) -> Result<((f64, f64), Vec<f64>), String> {
+    pub fn compare(&mut self, first: &Subject<'_>, second: &Subject<'_>, requests: usize) -> Result<((f64, f64), Vec<f64>), String> {
         for subject in [first, second] {
             self.generator.run(&subject.job.sized(CONNECTIONS, requests / 5))?;
         }
@@ -194,7 +213,8 @@ impl Bench {
     }
 }
 
-fn megabytes(bytes: u64) -> f64 {
+/// Of bytes.
+pub fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / (1024.0 * 1024.0)
 }
 

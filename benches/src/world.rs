@@ -104,6 +104,16 @@ pub struct Node {
     pub started_in: Duration,
 }
 
+impl Node {
+    /// The JSON answer of one POST with the admin key.
+    ///
+    /// # Errors
+    /// A sentence with what the node said, unless the status is 2xx.
+    pub fn call(&self, path: &str, body: &Value) -> Result<Value, String> {
+        call(self.address, path, KEY, body)
+    }
+}
+
 /// A node's database with everything that the scenarios need; the node itself may be stopped.
 pub struct Installation {
     directory: TempDir,
@@ -234,7 +244,16 @@ pub fn direct(address: SocketAddr) -> Job {
     }
 }
 
-fn mcp(address: SocketAddr, modern: bool, paths: Vec<String>, method: &str, name: Option<&str>, mut params: Value, expect: &str) -> Job {
+/// A job of one MCP request.
+pub fn mcp(
+    address: SocketAddr,
+    modern: bool,
+    paths: Vec<String>,
+    method: &str,
+    name: Option<&str>,
+    mut params: Value,
+    expect: &str,
+) -> Job {
     let mut headers = vec![("accept", "application/json, text/event-stream"), ("content-type", "application/json")];
     if modern {
         params["_meta"] = json!({

@@ -167,6 +167,15 @@ pub(crate) fn check_rate_limit(problems: &mut Problems, place: &str, limit: Opti
     if limit.reset_header.as_ref().is_some_and(|header| !is_token(header)) {
         problems.add(format!("{place}.reset_header"), "This is not the name of a header.");
     }
+    if limit.remaining_header.as_ref().is_some_and(|header| !is_token(header)) {
+        problems.add(format!("{place}.remaining_header"), "This is not the name of a header.");
+    }
+    if limit.status.is_some_and(|status| !(400..600).contains(&status) || status == 429) {
+        problems.add(format!("{place}.status"), "This is a status of a failed answer other than 429, which always means a limit.");
+    }
+    if limit.remaining_header.is_some() != limit.status.is_some() {
+        problems.add(place, "`status` and `remaining_header` go together: the header tells a limit from other failures of that status.");
+    }
 }
 
 fn check_vendor(problems: &mut Problems, definition: &Definition) {

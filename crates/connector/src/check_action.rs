@@ -1,5 +1,6 @@
 //! What one action of a definition must hold.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use serde_json::Value;
@@ -62,7 +63,10 @@ fn check_pagination(problems: &mut Problems, place: &str, action: &Action) {
             problems.add(format!("{place}.{key}"), unknown_param(param, action));
         }
     }
-    for (key, pointer) in [("next", &pagination.next), ("more", &pagination.more)] {
+    if pagination.more.is_some() && pagination.last.is_some() {
+        problems.add(format!("{place}.last"), "`more` says the same the other way round; keep one of them.");
+    }
+    for (key, pointer) in [("next", &pagination.next), ("more", &pagination.more), ("last", &pagination.last)] {
         if let Some(pointer) = pointer {
             check_pointer(problems, &format!("{place}.{key}"), pointer);
         }
@@ -95,7 +99,8 @@ fn check_graphql(problems: &mut Problems, place: &str, action: &Action) {
         problems.add(&place, "A GraphQL document is sent by POST and as JSON; write `method = \"POST\"` and no `body`.");
     }
     for (key, param) in action.params.iter().filter(|(_, param)| param.place == Place::Body) {
-        let wire = param.wire_name(key);
+        let path = action.body_path(key, param);
+        let wire = path.first().map_or("", |first| first.as_ref());
         if param.whole || !document.contains(&format!("${wire}")) {
             problems.add(&place, format!("The document has no variable `${}`; body parameters are its variables.", name(wire)));
         }
@@ -259,14 +264,49 @@ fn misfit(param: &Parameter, default: &Value) -> Option<String> {
     (!chosen).then(|| format!("The default, {}, is not one of the parameter's choices.", show(default)))
 }
 
+/// Where in a JSON body each parameter goes: no two in one place, none inside another.
+fn check_places(problems: &mut Problems, place: &str, action: &Action, secrets: &[&str]) {
+    let mut taken: Vec<Vec<Cow<'_, str>>> = secrets.iter().map(|secret| vec![Cow::Borrowed(*secret)]).collect();
+    for (key, param) in action.params_in(Place::Body).filter(|(_, param)| !param.whole) {
+        let wire = param.wire_name(key);
+        let path = action.body_path(key, param);
+        if action.is_json() && wire.starts_with('/') {
+            check_pointer(problems, place, wire);
+            let plain = path.first().filter(|first| path.len() == 1 && !first.starts_with('/'));
+            if let Some(plain) = plain {
+                problems.add(
+                    place,
+                    format!("`{}` is a member of the body itself; write `wire = \"{}\"`, or leave `wire` out.", name(wire), name(plain)),
+                );
+            }
+            if path.len() > 16 || path.iter().any(|segment| segment.is_empty()) {
+                problems.add(place, format!("`{}` has an empty name in it, or more than 16.", name(wire)));
+            }
+        }
+        let inside = |other: &Vec<Cow<'_, str>>| other.len() != path.len() && other.iter().zip(&path).all(|(one, other)| one == other);
+        if taken.iter().any(inside) {
+            problems.add(place, format!("`{}` lies inside another parameter of the body, or holds one; keep one of them.", name(wire)));
+        }
+        taken.push(path);
+    }
+}
+
 fn check_body(problems: &mut Problems, place: &str, action: &Action, definition: &Definition) {
     let body: Vec<_> = action.params.iter().filter(|(_, param)| param.place == Place::Body).collect();
     let place = format!("{place}.body");
     let placements = definition.auth.iter().filter(|_| action.auth).flat_map(|scheme| scheme.placements());
     let secrets: Vec<&str> = placements.filter(|sent| sent.place == SecretPlace::Body).map(|sent| sent.name.as_str()).collect();
-    if body.is_empty() && secrets.is_empty() {
+    if body.is_empty() && secrets.is_empty() && action.graphql.is_none() {
+        match action.body {
+            None => {}
+            Some(BodyKind::Json) if !matches!(action.method, Method::Get | Method::Head) => {}
+            Some(_) => {
+                problems.add(&place, "A body without parameters is `json`, which sends `{}`, and not with GET or HEAD; leave `body` out.")
+            }
+        }
         return;
     }
+    check_places(problems, &place, action, &secrets);
     if matches!(action.method, Method::Get | Method::Head) {
         problems.add(&place, "GET and HEAD have no body; move what is sent in it to the query, or change the method.");
     }

@@ -75,6 +75,7 @@ fn check_sample(problems: &mut Problems, place: &str, sample: &str) {
         Ok(url) if !url.username().is_empty() || url.password().is_some() || sample.contains("@") && !url.path().contains('@') => {
             problems.add(place, "The URL holds user information; credentials belong in `auth`.");
         }
+        Ok(url) if url.port() == Some(0) => problems.add(place, "The URL has the port 0, at which nothing can be reached."),
         Ok(url) => {
             let written = sample.split_once("://").and_then(|(_, rest)| rest.find('/').and_then(|at| rest.get(at..))).unwrap_or("/");
             if url.path() != written || written.contains("//") {

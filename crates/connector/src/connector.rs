@@ -99,6 +99,26 @@ impl Connector {
         self.actions.get(id)
     }
 
+    /// The JSON Schema of an action's arguments: the author's own, else one closed object over all parameters and over the variables that
+    /// no credential brings along. Built on demand.
+    #[must_use]
+    pub fn input_schema(&self, action: &CompiledAction) -> Value {
+        if let Some(schema) = &action.schema {
+            return schema.clone();
+        }
+        let mut schema = object_schema(action.action.params.iter().map(|(name, param)| (name.as_str(), param)));
+        for (name, variable) in self.about.variables_as_arguments(&action.action) {
+            schema["properties"][name] = variable.json_schema();
+            if self.about.must_be_given(variable) {
+                match schema.get_mut("required").and_then(Value::as_array_mut) {
+                    Some(required) => required.push(name.into()),
+                    None => schema["required"] = json!([name]),
+                }
+            }
+        }
+        schema
+    }
+
     /// All actions, in the author's order.
     pub fn actions(&self) -> impl ExactSizeIterator<Item = &CompiledAction> {
         self.actions.values()
@@ -140,15 +160,6 @@ impl CompiledAction {
     /// A write that platforms with idempotency keys take one for.
     pub(crate) fn is_repeatable_write(&self) -> bool {
         matches!(self.action.method, Method::Post | Method::Put | Method::Patch) && self.action.effect() != Effect::Read
-    }
-
-    /// The JSON Schema of the arguments: the author's own, else one closed object over all parameters. Built on demand.
-    #[must_use]
-    pub fn input_schema(&self) -> Value {
-        if let Some(schema) = &self.schema {
-            return schema.clone();
-        }
-        object_schema(self.action.params.iter().map(|(name, param)| (name.as_str(), param)))
     }
 }
 

@@ -152,9 +152,15 @@ pub struct RateLimit {
     /// JSON pointer of the seconds to wait in a 429 without `Retry-After`: Telegram's `/parameters/retry_after`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait: Option<String>,
-    /// Header that says when calls are accepted again, in Unix seconds, in an answer without `Retry-After`: GitHub's `x-ratelimit-reset`.
+    /// Header that says when calls are accepted again, in Unix seconds or milliseconds, in an answer without `Retry-After`: GitHub's `x-ratelimit-reset`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reset_header: Option<String>,
+    /// A status beside 429 that means the limit where `remaining_header` is 0 or there is a `Retry-After`: GitHub's 403.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// Header with the number of calls that are left: GitHub's `x-ratelimit-remaining`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remaining_header: Option<String>,
 }
 
 /// What a curated connector was held against; read by `cargo xtask connectors check`.

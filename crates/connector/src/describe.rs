@@ -5,7 +5,7 @@ mod sample;
 use serde_json::{Map, Value, json};
 
 use crate::connector::{CompiledAction, Connector, object_schema};
-use crate::definition::{AuthKind, AuthScheme, Place, Variable};
+use crate::definition::{AuthKind, AuthScheme, Place};
 use crate::text::first_sentence;
 
 /// Everything a model needs to call an action. `inputSchema` is what `parameters` of `execute_action_alloy` must satisfy.
@@ -53,11 +53,21 @@ pub fn action_details(connector: &Connector, action: &CompiledAction) -> Value {
         Some(_) => drop(shown.insert("requestBody".into(), object_schema(body))),
         None => {}
     }
-    shown.insert("inputSchema".into(), action.input_schema());
-    let (required, optional): (Vec<_>, Vec<_>) = about.params.iter().partition(|(_, param)| param.must_be_given());
-    shown.insert("required".into(), required.into_iter().map(|(name, _)| name.as_str()).collect());
-    shown.insert("optional".into(), optional.into_iter().map(|(name, _)| name.as_str()).collect());
-    shown.insert("sample".into(), about.sample.clone().unwrap_or_else(|| sample::arguments(about)));
+    shown.insert("inputSchema".into(), connector.input_schema(action));
+    let variables = connector.definition().variables_as_arguments(about);
+    let variables: Vec<_> = variables.map(|(name, variable)| (name, variable, connector.definition().must_be_given(variable))).collect();
+    let params = about.params.iter().map(|(name, param)| (name.as_str(), param.must_be_given()));
+    let all = params.chain(variables.iter().map(|(name, _, needed)| (*name, *needed)));
+    let (required, optional): (Vec<_>, Vec<_>) = all.partition(|(_, needed)| *needed);
+    shown.insert("required".into(), required.into_iter().map(|(name, _)| name).collect());
+    shown.insert("optional".into(), optional.into_iter().map(|(name, _)| name).collect());
+    let mut sample = about.sample.clone().unwrap_or_else(|| sample::arguments(about));
+    if let Value::Object(sample) = &mut sample {
+        for (name, variable, _) in variables.iter().filter(|(_, _, needed)| *needed) {
+            sample.insert((*name).to_owned(), variable.example(name));
+        }
+    }
+    shown.insert("sample".into(), sample);
     json!({"connectorId": connector.definition().id, "action": shown})
 }
 
@@ -102,11 +112,10 @@ fn credential_entry(connector: &Connector, scheme: &AuthScheme) -> Value {
         }
     }
     for (name, variable) in connector.definition().variables_of(scheme) {
-        fields.insert(name.to_owned(), variable_schema(variable));
+        fields.insert(name.to_owned(), variable.json_schema());
         if variable.is_required() {
             required.push(name.to_owned());
-            let shown = variable.sample.clone().or_else(|| variable.choices.first().cloned());
-            sample.insert(name.to_owned(), shown.unwrap_or_else(|| format!("YOUR_{}", name.to_ascii_uppercase())).into());
+            sample.insert(name.to_owned(), variable.example(name));
         }
     }
     let mut data = json!({"type": "object", "properties": fields, "additionalProperties": false});
@@ -142,19 +151,6 @@ fn credential_entry(connector: &Connector, scheme: &AuthScheme) -> Value {
         entry.insert("scopes".into(), json!(oauth2.scopes));
     }
     entry
-}
-
-fn variable_schema(variable: &Variable) -> Value {
-    let mut schema = json!({"type": "string", "description": variable.description});
-    if let Value::Object(members) = &mut schema {
-        if !variable.choices.is_empty() {
-            members.insert("enum".into(), json!(variable.choices));
-        }
-        if let Some(default) = &variable.default {
-            members.insert("default".into(), default.as_str().into());
-        }
-    }
-    schema
 }
 
 fn display_name(action: &CompiledAction) -> String {

@@ -103,5 +103,16 @@ pub fn wait(limit: &RateLimit, body: Option<&Value>, header: impl Fn(&str) -> Op
     let told = limit.wait.as_deref().and_then(|pointer| body?.pointer(pointer)?.as_f64());
     let told = told.filter(|seconds| (0.0..=86_400.0).contains(seconds)).map(|seconds| Value::from(seconds.ceil()));
     let seconds = told.and_then(|seconds| scalar(&seconds)?.parse().ok());
-    seconds.or_else(|| header(limit.reset_header.as_deref()?)?.checked_sub(now).filter(|seconds| *seconds <= 86_400))
+    // No platform means a second of the year 5138.
+    let unix = |time: u64| if time < 100_000_000_000 { time } else { time.div_ceil(1_000) };
+    seconds.or_else(|| unix(header(limit.reset_header.as_deref()?)?).checked_sub(now).filter(|seconds| *seconds <= 86_400))
+}
+
+/// Whether a failed answer says that a rate limit is reached.
+#[must_use]
+pub fn is_limit(limit: Option<&RateLimit>, status: u16, header: impl Fn(&str) -> Option<u64>) -> bool {
+    let is_declared = |limit: &RateLimit| {
+        limit.status == Some(status) && (header("retry-after").is_some() || limit.remaining_header.as_deref().and_then(&header) == Some(0))
+    };
+    status == 429 || limit.is_some_and(is_declared)
 }

@@ -1,8 +1,10 @@
 //! Questions that several parts ask of actions and parameters: wire names, whether null is allowed.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
-use crate::definition::{Action, Parameter, Place};
+use crate::definition::{Action, BodyKind, Parameter, Place};
 
 impl Action {
     /// The path parameter that `{name}` of the path stands for: by wire name, else by the name a model uses.
@@ -10,6 +12,26 @@ impl Action {
         let mut paths = self.params.iter().enumerate().filter(|(_, (_, param))| param.place == Place::Path);
         let found = paths.clone().find(|(_, (key, param))| param.wire_name(key) == name);
         found.or_else(|| paths.find(|(_, (key, _))| *key == name)).map(|(index, (key, param))| (index, key.as_str(), param))
+    }
+
+    /// Whether a body is sent as JSON.
+    #[must_use]
+    pub fn is_json(&self) -> bool {
+        matches!(self.body, None | Some(BodyKind::Json))
+    }
+
+    /// The way to a body parameter from the top of the body: its wire name, or what that points at.
+    #[must_use]
+    pub fn body_path<'a>(&'a self, key: &'a str, param: &'a Parameter) -> Vec<Cow<'a, str>> {
+        let wire = param.wire_name(key);
+        match wire.strip_prefix('/').filter(|_| self.is_json()) {
+            None => vec![Cow::Borrowed(wire)],
+            // RFC 6901 section 4.
+            Some(pointer) if pointer.contains('~') => {
+                pointer.split('/').map(|segment| Cow::Owned(segment.replace("~1", "/").replace("~0", "~"))).collect()
+            }
+            Some(pointer) => pointer.split('/').map(Cow::Borrowed).collect(),
+        }
     }
 
     /// Name and description of a parameter that goes to `place`, in the author's order.

@@ -16,6 +16,9 @@ pub fn next(action: &Action, args: &Map<String, Value>, link: Option<&str>, body
     if pagination.more.as_deref().is_some_and(|pointer| !body.pointer(pointer).is_some_and(says_yes)) {
         return None;
     }
+    if pagination.last.as_deref().is_some_and(|pointer| body.pointer(pointer).is_some_and(says_yes)) {
+        return None;
+    }
     let pointer = pagination.next.as_deref();
     let value = match pagination.kind {
         Paging::Cursor => usable(body.pointer(pointer?)?)?.clone(),
@@ -91,5 +94,5 @@ fn goes_on(action: &Action, pagination: &Pagination, args: &Map<String, Value>, 
     let count = u64::try_from(items(action, body)?.len()).ok()?;
     let limit = pagination.limit.as_deref().and_then(|name| args.get(name).or_else(|| action.params.get(name)?.default.as_ref()));
     let limit = limit.and_then(|value| value.as_u64().or_else(|| value.as_str()?.parse().ok()));
-    Some(count > 0 && (pagination.more.is_some() || count >= limit.unwrap_or(1)))
+    Some(count > 0 && (pagination.more.is_some() || pagination.last.is_some() || count >= limit.unwrap_or(1)))
 }

@@ -2,7 +2,9 @@
 
 use std::sync::LazyLock;
 
-use crate::definition::{AuthKind, AuthScheme, Definition, Field, Placement, SecretPlace, Variable};
+use serde_json::{Value, json};
+
+use crate::definition::{Action, AuthKind, AuthScheme, Definition, Field, Placement, SecretPlace, Variable};
 
 static BEARER: LazyLock<[Placement; 1]> =
     LazyLock::new(|| [Placement { place: SecretPlace::Header, name: "Authorization".into(), value: "Bearer {token}".into() }]);
@@ -89,6 +91,19 @@ impl Definition {
         self.variables.iter().map(|(name, variable)| (name.as_str(), variable)).filter(move |(name, _)| used(name))
     }
 
+    /// The variables that stand in a call of this action and are arguments of it, because no credential is sent that brings them along.
+    pub fn variables_as_arguments<'a>(&'a self, action: &'a Action) -> impl Iterator<Item = (&'a str, &'a Variable)> {
+        let open = !action.auth || self.auth.is_empty();
+        let used = |name: &str| mentions(&self.base_url, name) || self.headers.values().any(|value| mentions(value, name));
+        let variables = self.variables.iter().map(|(name, variable)| (name.as_str(), variable));
+        variables.filter(move |(name, _)| open && !action.params.contains_key(*name) && used(name))
+    }
+
+    /// Whether such an argument must be given: a connector with credentials may have the variable with one of them.
+    pub(crate) fn must_be_given(&self, variable: &Variable) -> bool {
+        variable.is_required() && self.auth.is_empty()
+    }
+
     /// Whether `{name}` of `variables` stands anywhere.
     #[must_use]
     pub fn uses(&self, variable: &str) -> bool {
@@ -104,6 +119,26 @@ impl Variable {
     #[must_use]
     pub fn is_required(&self) -> bool {
         self.default.is_none() && !self.optional
+    }
+
+    /// The schema of its value.
+    pub(crate) fn json_schema(&self) -> Value {
+        let mut schema = json!({"type": "string", "description": self.description});
+        if let Value::Object(members) = &mut schema {
+            if !self.choices.is_empty() {
+                members.insert("enum".into(), json!(self.choices));
+            }
+            if let Some(default) = &self.default {
+                members.insert("default".into(), default.as_str().into());
+            }
+        }
+        schema
+    }
+
+    /// A value that shows what is meant.
+    pub(crate) fn example(&self, name: &str) -> Value {
+        let shown = self.sample.clone().or_else(|| self.choices.first().cloned());
+        shown.unwrap_or_else(|| format!("YOUR_{}", name.to_ascii_uppercase())).into()
     }
 }
 

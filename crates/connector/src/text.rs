@@ -89,8 +89,9 @@ pub(crate) fn is_media_type(text: &str) -> bool {
 }
 
 /// Headers that belong to the connection or to the engine; no definition, argument or caller sets them.
-const OWNED: [&str; 15] = [
+const OWNED: [&str; 16] = [
     "host",
+    "cookie",
     "content-length",
     "transfer-encoding",
     "connection",
@@ -109,9 +110,8 @@ const OWNED: [&str; 15] = [
 
 /// Headers that a caller may not add although a definition may: credentials, the body's type, and those that make some servers treat
 /// the request as another method or path, which would go round the restrictions.
-const PRIVATE: [&str; 12] = [
+const PRIVATE: [&str; 11] = [
     "authorization",
-    "cookie",
     "content-type",
     "content-encoding",
     "x-http-method",

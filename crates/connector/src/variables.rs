@@ -61,7 +61,8 @@ fn is_host(value: &str) -> bool {
         return false;
     };
     let no_empty_label = host.split('.').all(|label| !label.is_empty());
-    let port_digits = |digits: &str| (1..=5).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let port_digits =
+        |digits: &str| (1..=5).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit()) && url.port() != Some(0);
     url.path() == "/" && no_empty_label && (port.is_empty() || port.strip_prefix(':').is_some_and(port_digits))
 }
 
@@ -90,18 +91,18 @@ pub(crate) fn value<'a>(name: &str, definition: &'a Definition, given: &[(&'a st
             return Ok(None);
         }
         let about = if variable.description.is_empty() { String::new() } else { format!(" ({})", cut(&variable.description, 200)) };
-        return Err(ArgumentError::field(
-            name,
-            format!(
-                "The variable `{name}`{about} is missing. It is set with the credential of `{}`, not with the arguments.",
-                definition.id
-            ),
-        ));
+        return Err(ArgumentError::field(name, format!("The variable `{name}`{about} is missing. {}", source(definition))));
     };
-    judge(name, variable, value).map_err(|message| {
-        ArgumentError::field(name, format!("{message} It is set with the credential of `{}`, not with the arguments.", definition.id))
-    })?;
+    judge(name, variable, value).map_err(|message| ArgumentError::field(name, format!("{message} {}", source(definition))))?;
     Ok(Some(value))
+}
+
+/// Where a person or a model sets variables.
+fn source(definition: &Definition) -> String {
+    if definition.auth.is_empty() {
+        return "It is given with the arguments of the action.".to_owned();
+    }
+    format!("It is set with the credential of `{}`.", definition.id)
 }
 
 /// The base URL `template` without a trailing slash, its variables replaced.
@@ -141,9 +142,7 @@ pub fn address(definition: &Definition, template: &str, given: &[(&str, &str)]) 
     // Labels are harmless one by one; together with the text around them they must still be a host (`{a}.{b}`, a port).
     match Url::parse(&url) {
         Ok(parsed) if parsed.username().is_empty() && parsed.password().is_none() => Ok(url),
-        _ => {
-            Err(ArgumentError::new(format!("The variables of `{}` do not make a URL; set them again with the credential.", definition.id)))
-        }
+        _ => Err(ArgumentError::new(format!("The variables of `{}` do not make a URL; correct them.", definition.id))),
     }
 }
 

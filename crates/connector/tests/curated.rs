@@ -9,6 +9,7 @@ use amalgam_connector::{
     parse::parse_toml,
     plan::{Account, plan},
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -103,7 +104,11 @@ fn host(connector: &Connector, id: &str, account: &Account<'_>) -> String {
     };
     action.validate(&sample).unwrap_or_else(|error| panic!("{place}: {error}"));
     let plan = plan(connector, action, &sample, account).unwrap_or_else(|error| panic!("{place}: {error}"));
-    let sent = plan.headers.iter().any(|(_, value)| value.contains("secret-")) || plan.url.contains("secret-");
+    let basic = |value: &str| value.strip_prefix("Basic ").and_then(|pair| STANDARD.decode(pair).ok());
+    let told = |bytes: &[u8]| String::from_utf8_lossy(bytes).contains("secret-");
+    let sent = plan.headers.iter().any(|(_, value)| told(value.as_bytes()) || basic(value).is_some_and(|pair| told(&pair)))
+        || told(plan.url.as_bytes())
+        || plan.body.is_some_and(|body| told(&body.bytes));
     assert_eq!(sent, action.action.auth, "{place}: the credential is sent exactly where the action authenticates");
     Url::parse(&plan.url).unwrap().host_str().unwrap().to_owned()
 }

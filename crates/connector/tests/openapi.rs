@@ -151,7 +151,7 @@ fn schemas_end_as_json_schema_2020_12() {
     assert!(of("tree")["properties"]["next"]["description"].as_str().unwrap().contains("recursive"));
     assert_eq!(of("tree")["properties"]["name"], json!({"type": "string", "examples": ["n"]}));
     assert!(of("foreign")["description"].as_str().unwrap().contains("not part of the document"));
-    assert_eq!(made.warnings.len(), 1, "{:?}", made.warnings);
+    assert_eq!(made.warnings.len(), 2, "{:?}", made.warnings);
     assert_eq!(of("reference")["properties"]["$ref"], json!({"type": "string"}));
 }
 
@@ -337,4 +337,112 @@ fn refusals_name_the_place_and_the_way_out() {
     assert!(refused("{\"openapi\": \"4.0\", \"paths\": {}}").contains("not supported"));
     assert!(refused("[]").contains("not an object"));
     assert!(refused("plain words").contains("not an object"));
+}
+
+/// What cannot be sent, or not be judged by, is said: nothing vanishes.
+#[test]
+fn nothing_vanishes() {
+    let header = |name: &str, required: bool| json!({"in": "header", "name": name, "required": required, "schema": {"type": "string"}});
+    let owned: Vec<Value> =
+        ["Host", "Content-Length", "Connection", "X-Forwarded-For", "Transfer-Encoding"].iter().map(|name| header(name, true)).collect();
+    let body = |required: bool| json!({"required": required, "content": {"application/json": {"schema": {"type": "object", "properties": {"a": {"type": "string"}}}}}});
+    let made = run(document(
+        json!({
+            "/owned": {"get": {"operationId": "owned", "parameters": owned}},
+            "/optional": {"get": {"operationId": "optional", "parameters": [header("a b", false), header("Cookie", false)], "requestBody": body(false)}},
+            "/space": {"get": {"operationId": "space", "parameters": [header("a b", true)]}},
+            "/accent": {"get": {"operationId": "accent", "parameters": [header("é", true)]}},
+            "/cookie": {"get": {"operationId": "cookie", "parameters": [header("Cookie", true)]}},
+            "/body": {"get": {"operationId": "body", "requestBody": body(true)}},
+            "/two": {"get": {"operationId": "two", "parameters": [
+                {"in": "query", "name": "x", "schema": {"type": "string"}}, {"in": "query", "name": "x", "schema": {"type": "integer"}}]}},
+            "//evil.com/i": {"get": {"operationId": "evil"}},
+            "noslash": {"get": {"operationId": "noslash"}},
+            "/schema": {"post": {"operationId": "schema", "requestBody": {"content": {"application/json": {"schema": {"type": "object", "properties": {
+                "low": {"type": "string", "minLength": -1}, "odd": {"type": "string", "pattern": "((("}, "list": {"type": "object", "properties": []}}}}}}}},
+        }),
+        json!({}),
+    ));
+    let omitted = |id: &str| made.omitted.iter().find(|omission| omission.operation == id).map(|omission| omission.reason.as_str());
+    assert_eq!(omitted("space"), Some("It requires the header \"a b\", and no header can have that name."));
+    assert!(omitted("accent").is_some() && omitted("cookie").is_some_and(|reason| reason.contains("cookies")));
+    assert!(
+        omitted("body").is_some_and(|reason| reason.contains("GET and HEAD"))
+            && omitted("evil").is_some_and(|reason| reason.contains("//"))
+    );
+    assert_eq!(made.omitted.len(), 5, "{:?}", made.omitted);
+    assert!(made.definition.actions["owned"].params.is_empty() && made.definition.actions["optional"].params.is_empty());
+    for (operation, part) in [
+        ("/owned", "Host"),
+        ("/owned", "Content-Length"),
+        ("/owned", "Connection"),
+        ("/owned", "X-Forwarded-For"),
+        ("/owned", "Transfer-Encoding"),
+        ("/optional", "a b"),
+        ("/optional", "Cookie"),
+        ("/optional", "body"),
+        ("/two", "\"x\" in \"query\" is declared twice"),
+        ("noslash", "/noslash"),
+        ("/schema", "`low`: the schema's `minLength`"),
+        ("/schema", "`odd`: the schema's `pattern`"),
+        ("/schema", "`list`: the schema's `properties`"),
+    ] {
+        assert!(
+            made.warnings.iter().any(|warning| warning.contains(operation) && warning.contains(part)),
+            "{operation} {part}: {:?}",
+            made.warnings
+        );
+    }
+}
+
+#[test]
+fn warnings_end() {
+    let properties: serde_json::Map<String, Value> =
+        (0..300).map(|n| (format!("p{n}"), json!({"type": "string", "minLength": -1}))).collect();
+    let schema = json!({"type": "object", "properties": properties});
+    let made = run(document(json!({"/a": {"post": {"requestBody": {"content": {"application/json": {"schema": schema}}}}}}), json!({})));
+    assert_eq!(made.warnings.len(), 201);
+    assert_eq!(made.warnings[200], "And 100 more, which are left out here.");
+}
+
+#[test]
+fn an_operations_own_server_counts() {
+    let operation = |id: &str, url: &str| json!({"get": {"operationId": id, "servers": [{"url": url}]}});
+    let paths = json!({
+        "/same": operation("same", "https://api.example.org/v1/"),
+        "/deeper": operation("deeper", "https://api.example.org/v1/files"),
+        "/other": operation("other", "https://files.example.org/v1"),
+        "/version": operation("version", "/v2"),
+        "/below": operation("below", "/v1/v2"),
+        "/beside": operation("beside", "https://api.example.org/v10"),
+        "/nonsense": operation("nonsense", "nonsense"),
+    });
+    let made = run(document(paths.clone(), json!({})));
+    let actions: Vec<(&str, &str)> = made.definition.actions.iter().map(|(id, action)| (id.as_str(), action.path.as_str())).collect();
+    assert_eq!(actions, [("same", "/same"), ("deeper", "/files/deeper"), ("below", "/v2/below")]);
+    let reasons: Vec<&str> = made.omitted.iter().map(|omission| omission.reason.as_str()).collect();
+    assert!(reasons.iter().any(|reason| reason.contains("https://api.example.org/v2;")) && reasons.len() == 4, "{reasons:?}");
+    // The caller's own base URL replaces the document's, and what the document has elsewhere is said.
+    let options = ImportOptions { base_url: Some("http://localhost:8008".into()), ..Default::default() };
+    let made = import_value(document(paths, json!({})), &options).unwrap();
+    let action = |id: &str| made.definition.actions.get(id).map(|action| action.path.as_str());
+    assert_eq!((action("version"), action("same"), action("other")), (Some("/v2/version"), Some("/same"), Some("/other")));
+    assert!(made.warnings.iter().any(|warning| warning.contains("GET /other") && warning.contains("https://files.example.org/v1")));
+}
+
+#[test]
+fn a_wrong_base_url_is_refused_for_its_own_reason() {
+    for (url, words) in [
+        ("http://127.0.0.1:99999", "port that is not a number from 1 to 65535"),
+        ("http://127.0.0.1:0", "port 0"),
+        ("http://a b", "host name"),
+        ("http://[fe80::1%25eth0]", "zone"),
+        ("http://a.example/x^y", "'^'"),
+        ("a.example", "is not absolute"),
+    ] {
+        let options = ImportOptions { base_url: Some(url.into()), ..Default::default() };
+        let error = import_value(document(json!({"/a": {"get": {}}}), json!({})), &options).unwrap_err();
+        assert_eq!(error.field, "baseUrl", "{url}: {error}");
+        assert!(error.message.contains(words) && !error.message.contains("base_url"), "{url}: {error}");
+    }
 }

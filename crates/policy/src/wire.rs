@@ -183,6 +183,9 @@ fn text<'a>(field: &str, value: Option<&'a Value>, part: Part) -> Result<&'a str
         return Err(error(field, format_args!("is longer than {most} characters")));
     }
     let shown = Quoted(None, text, "");
+    if part != Part::Users && (text.split('/').any(|id| id.trim() != id) || text.contains(char::is_control)) {
+        return Err(error(field, format_args!("is {shown}, but no id begins or ends with a space or holds a control character")));
+    }
     match part {
         Part::Users => {}
         Part::Connectors if text.contains(['/', '*']) => {

@@ -46,6 +46,14 @@ const ENVELOPE: [&str; 4] = [PROTOCOL_VERSION_KEY, CLIENT_CAPABILITIES_KEY, CLIE
 /// # Errors
 /// `params` that are not an object.
 pub fn outgoing(params: &str, change: &Outgoing<'_>) -> Result<String, StrictError> {
+    outgoing_members(params, change).map(|params| params.to_string())
+}
+
+/// The same, taken apart.
+///
+/// # Errors
+/// `params` that are not an object.
+pub fn outgoing_members<'a>(params: &'a str, change: &Outgoing<'_>) -> Result<Object<'a>, StrictError> {
     let mut params = Object::parse(params)?;
     let meta = params.get("_meta").filter(|meta| *meta != "null").unwrap_or("{}").to_owned();
     let mut meta = Object::parse(&meta)?;
@@ -82,7 +90,7 @@ pub fn outgoing(params: &str, change: &Outgoing<'_>) -> Result<String, StrictErr
         Some(meta) => params.set("_meta", meta),
         None => drop(params.remove("_meta")),
     }
-    Ok(params.to_string())
+    Ok(params)
 }
 
 /// Whether a modern result of this method must say how long it may be kept (SEP-2549).
@@ -293,6 +301,12 @@ pub fn can(capabilities: &str, method: &str, params: &str) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether a client that declares these capabilities can be sent any request at all.
+#[must_use]
+pub fn can_be_asked(capabilities: &str) -> bool {
+    Object::parse(capabilities).is_ok_and(|declared| ["elicitation", "roots", "sampling"].iter().any(|name| declared.get(name).is_some()))
 }
 
 /// The `ClientCapabilities` that a request to a client needs; `None` for a method that is none of those.

@@ -105,6 +105,39 @@ fn utf8(bytes: &[u8]) -> Result<&str, StrictError> {
     })
 }
 
+/// The first whole number in a JSON text that a parsed value does not hold exactly: outside `i64` and `u64`, and written out.
+#[must_use]
+pub fn inexact(text: &[u8]) -> Option<&str> {
+    let mut rest = text;
+    while let Some(at) = rest.iter().position(|byte| matches!(byte, b'"' | b'-' | b'0'..=b'9')) {
+        rest = rest.get(at..)?;
+        if rest.first() == Some(&b'"') {
+            rest = rest.get(1..)?;
+            // To the quote that no backslash escapes.
+            loop {
+                let at = rest.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
+                let is_end = rest.get(at) == Some(&b'"');
+                rest = rest.get(at + if is_end { 1 } else { 2 }..)?;
+                if is_end {
+                    break;
+                }
+            }
+            continue;
+        }
+        let end = rest.iter().position(|byte| !matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E')).unwrap_or(rest.len());
+        let (number, after) = rest.split_at(end);
+        rest = after;
+        // The shortest that does not fit has 19 digits.
+        if number.len() >= 19 && !number.iter().any(|byte| matches!(byte, b'.' | b'e' | b'E')) {
+            let number = std::str::from_utf8(number).ok()?;
+            if number.parse::<i64>().is_err() && number.parse::<u64>().is_err() {
+                return Some(number);
+            }
+        }
+    }
+    None
+}
+
 /// Builds one value; carries what the value may still use up.
 #[derive(Clone, Copy)]
 struct Strict<'a> {

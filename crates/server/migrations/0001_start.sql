@@ -95,6 +95,7 @@ create table auth_configs (
   client_auth text not null,
   key_id text,
   scopes text not null,
+  variables text not null,
   sealed text,
   created_at bigint not null,
   updated_at bigint not null

@@ -20,20 +20,20 @@ pub struct Made {
     pub text: Secret,
     /// SHA-256, lower-case hex.
     pub hash: String,
-    /// How the key begins.
+    /// How a key that we have made begins.
     pub hint: String,
 }
 
 impl Made {
     /// A random key.
     pub fn new() -> Self {
-        Self::from_text(format!("{PREFIX}{}", url_safe(&random::<24>())))
+        let text = format!("{PREFIX}{}", url_safe(&random::<24>()));
+        Self { hint: text.chars().take(HINT).collect(), ..Self::from_text(text) }
     }
 
-    /// A key that the operator has chosen.
+    /// A key that the operator has chosen, of which nothing is shown.
     pub fn from_text(text: String) -> Self {
-        let hint = text.chars().take(HINT.min(text.len() / 4)).collect();
-        Self { id: format!("key_{}", random_slug(12)), hash: hex(&hash_token(&text)), hint, text: Secret::new(text) }
+        Self { id: format!("key_{}", random_slug(12)), hash: hex(&hash_token(&text)), hint: String::new(), text: Secret::new(text) }
     }
 
     /// For the store.

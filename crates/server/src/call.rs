@@ -22,9 +22,8 @@ use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use http::StatusCode;
 use serde_json::{Map, Value};
-use tokio::time::Instant;
 
-pub use self::arguments::Arguments;
+pub use self::arguments::{Arguments, exact};
 use self::credential::Chosen;
 use crate::{
     app::App,
@@ -33,9 +32,10 @@ use crate::{
     clock::random,
     connectors::Loaded,
     egress::{Incoming, OutgoingRequest},
-    error::{Error, Kind, Result},
+    error::{Error, Result},
     read_cache::Kept,
     store::audit::{Entry, shown},
+    telemetry::audit::Trail,
 };
 
 /// Through which door a call came.
@@ -99,48 +99,16 @@ pub struct Answer {
 
 /// Does it, and leaves an audit entry whatever comes of it.
 pub async fn run(app: &App, call: Call<'_>, arguments: impl Into<Arguments>) -> Result<Answer> {
-    let started = Instant::now();
-    let mut trail = Trail { app, entry: Some(entry(&call)), started };
-    let result = execute(app, &call, arguments.into()).await;
-    let (decision, status) = match &result {
-        Ok(answer) => ("allowed", i64::from(answer.status)),
-        Err(error) if error.kind == Kind::Forbidden => ("denied", 403),
+    let mut trail = Trail::new(app.audit.clone(), entry(&call));
+    let mut result = execute(app, &call, arguments.into()).await;
+    match &mut result {
+        Ok(answer) => trail.end("allowed", i64::from(answer.status)).await,
         Err(error) => {
-            let platform = error.details.as_ref().and_then(|details| details["status"].as_i64());
-            ("allowed", platform.unwrap_or(i64::from(error.kind.status().as_u16())))
+            error.platform = Some(format!("{}/{}", shown(call.connector_id), shown(call.action_id)).into());
+            trail.fail(error).await;
         }
-    };
-    if let Some(mut entry) = trail.entry.take() {
-        decision.clone_into(&mut entry.decision);
-        entry.status = status;
-        entry.duration_us = micros(started);
-        app.audit.record(entry).await;
     }
     result
-}
-
-/// Leaves the entry of a call whose caller went away before its end: what was sent may have been done.
-struct Trail<'a> {
-    app: &'a App,
-    entry: Option<Entry>,
-    started: Instant,
-}
-
-impl Drop for Trail<'_> {
-    fn drop(&mut self) {
-        if let Some(mut entry) = self.entry.take() {
-            if std::thread::panicking() {
-                entry.status = 500;
-            }
-            entry.duration_us = micros(self.started);
-            let audit = self.app.audit.clone();
-            tokio::spawn(async move { audit.record(entry).await });
-        }
-    }
-}
-
-fn micros(since: Instant) -> i64 {
-    i64::try_from(since.elapsed().as_micros()).unwrap_or(i64::MAX)
 }
 
 /// The entry of a call that has only begun; its status stays 499 where the caller goes away.
@@ -182,7 +150,7 @@ async fn execute(app: &App, call: &Call<'_>, arguments: Arguments) -> Result<Ans
 
     let key = if cacheable(app, call, &loaded, action) {
         // As the action takes them, whichever door they came through and in whatever form.
-        let arguments = serde_json::to_vec(chosen.arguments()).map_err(Error::internal)?;
+        let arguments = serde_json::to_vec(&(chosen.arguments(), chosen.given())).map_err(Error::internal)?;
         Some(app.reads.key(scope, &loaded, call.action_id, chosen.id(), arguments))
     } else {
         None
@@ -252,7 +220,8 @@ async fn send(app: &App, call: &Call<'_>, loaded: &Loaded, action: &CompiledActi
         // A body that goes elsewhere takes along what the user meant for this platform alone.
         credential_bound: account.auth.is_some() || has_body,
     };
-    let mut incoming = app.egress.send(request).await.map_err(outcome::not_reached)?;
+    let scope = &call.caller.scope;
+    let mut incoming = app.egress.of(&scope.account, &scope.user).send(request).await.map_err(outcome::not_reached)?;
     scrub::scrub(&mut incoming, &plan.secrets)?;
     Ok(incoming)
 }

@@ -133,7 +133,7 @@ fn build(named: &[Arc<Loaded>], server: &Server) -> DirectTools {
             None => {
                 let output = describe::output(action);
                 let selects = describe::selects(action);
-                list.push(describe::platform(place.key(), loaded.id(), action, output.as_ref(), selects).to_string());
+                list.push(describe::platform(place.key(), &loaded.connector, action, output.as_ref(), selects).to_string());
                 (output.is_some(), selects)
             }
         };

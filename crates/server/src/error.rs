@@ -1,8 +1,9 @@
-//! One error: a kind, a sentence for whoever asked, and a cause for the log. It becomes a response at three edges only:
-//! REST (`http`), JSON-RPC (`mcp`), exit code (`cli`).
+//! One error: a kind, a sentence for whoever asked, and a cause for the log. It becomes a response at five edges only:
+//! REST (`http`), JSON-RPC (`mcp`), HTML (`page`), OAuth (`authorization_server`), exit code (`cli`).
 
 use std::{borrow::Cow, error::Error as StdError, fmt};
 
+use amalgam_connector::closest;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -98,6 +99,42 @@ pub fn over_rest(sentence: &str) -> Cow<'_, str> {
     WAYS.iter().fold(sentence.to_owned(), |sentence, (tool, way)| sentence.replace(tool, way)).into()
 }
 
+/// What a reader of a body, a query or a file found wrong, in our words: it follows the name of the field, and never repeats what came,
+/// because a secret may stand in the wrong place. The second part is the member that is missing, where one is.
+#[must_use]
+pub fn in_words(found: &str) -> (String, Option<&str>) {
+    let quoted = |text| str::split(text, '`').skip(1).step_by(2).collect::<Vec<&str>>();
+    if let Some(missing) = found.strip_prefix("missing field ").and_then(|rest| quoted(rest).first().copied()) {
+        return ("is missing".to_owned(), Some(missing));
+    }
+    if let Some((unknown, known)) = found.strip_prefix("unknown field ").and_then(|rest| rest.split_once(", ")) {
+        return (unknown_among(quoted(unknown).first().copied().unwrap_or_default(), &quoted(known)), None);
+    }
+    if found.starts_with("duplicate field ") {
+        return ("is given twice".to_owned(), None);
+    }
+    let Some((_, expected)) = found.split_once("expected ") else { return ("is not acceptable".to_owned(), None) };
+    let expected = match expected {
+        "i64" | "i32" => "a whole number",
+        "u64" | "u32" | "u16" | "u8" | "usize" => "a whole number that is not negative",
+        "f64" => "a number",
+        "a boolean" => "true or false",
+        "a sequence" => "an array",
+        "a map" => "an object",
+        other if other.starts_with("struct ") => "an object",
+        "socket address" => "an address and a port such as 127.0.0.1:3000",
+        other => other,
+    };
+    (format!("must be {expected}"), None)
+}
+
+/// Follows the name of something that is not among these.
+#[must_use]
+pub fn unknown_among(name: &str, known: &[&str]) -> String {
+    let meant = closest(name, known.iter().copied()).map(|name| format!(": did you mean `{name}`?")).unwrap_or_default();
+    if known.is_empty() { "is not known here".to_owned() } else { format!("is not known here{meant}; there are `{}`", known.join("`, `")) }
+}
+
 /// A failure with a public sentence and a private cause.
 #[derive(Debug)]
 pub struct Error {
@@ -109,6 +146,8 @@ pub struct Error {
     pub details: Option<Box<Value>>,
     /// For the log only.
     pub cause: Option<Box<dyn StdError + Send + Sync>>,
+    /// For the log only: which platform, as `connector/action`.
+    pub platform: Option<Box<str>>,
     /// Headers that go with it: `Retry-After` in seconds, `RateLimit-*`.
     pub headers: Vec<(&'static str, u32)>,
 }
@@ -116,7 +155,7 @@ pub struct Error {
 impl Error {
     /// A failure of this kind with this sentence.
     pub fn new(kind: Kind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, message: message.into(), details: None, cause: None, headers: Vec::new() }
+        Self { kind, message: message.into(), details: None, cause: None, platform: None, headers: Vec::new() }
     }
 
     /// 400 about one field of the request.
@@ -150,15 +189,19 @@ impl Error {
         }
     }
 
-    /// Logs what the operator should know, once, where it is handled. Never a path: a token may stand in it.
+    /// Logs what the operator should know, once, where it is handled. Never a path: a token may stand in it. Never the sentence of a
+    /// refusal: it may repeat what a client sent, or what a platform said of somebody's data.
     pub fn log(&self, request_id: &str) {
-        let cause = self.cause.as_ref().map(tracing::field::display);
+        let (code, cause) = (self.kind.code(), self.cause.as_ref().map(tracing::field::display));
         match self.kind {
             Kind::Internal => tracing::error!(request_id, cause, "{}", self.message),
             Kind::Unavailable => tracing::warn!(request_id, cause, "{}", self.message),
-            // Without the sentence, which may repeat what the platform said of somebody's data.
-            Kind::PlatformFailed | Kind::PlatformTimeout => tracing::info!(request_id, cause, code = self.kind.code(), "a platform failed"),
-            _ => tracing::debug!(request_id, code = self.kind.code(), "{}", self.message),
+            Kind::PlatformFailed | Kind::PlatformTimeout => {
+                tracing::info!(request_id, platform = self.platform.as_deref(), cause, code, "a platform failed");
+            }
+            // Whoever calls too often must not fill the log as well.
+            Kind::RateLimited => tracing::debug!(request_id, code, "refused"),
+            _ => tracing::info!(request_id, platform = self.platform.as_deref(), code, "refused"),
         }
     }
 
@@ -192,6 +235,9 @@ impl From<sqlx::Error> for Error {
             // PostgreSQL keeps no U+0000 in a text (SQLSTATE 22021).
             sqlx::Error::Database(refusal) if refusal.code().as_deref() == Some("22021") => {
                 Self::new(Kind::InvalidRequest, "A value holds the character U+0000, which cannot be kept.")
+            }
+            sqlx::Error::Database(refusal) if refusal.is_foreign_key_violation() => {
+                Self::new(Kind::NotFound, "What this belongs to has just been deleted by somebody else.")
             }
             error => Self::internal(error),
         }

@@ -1,5 +1,7 @@
 //! The routes, and around them what every request passes.
 
+mod unread;
+
 use std::{convert::Infallible, net::IpAddr, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use axum::{
@@ -12,15 +14,19 @@ use axum::{
 use futures_util::{FutureExt as _, future::BoxFuture};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
-    header::{CACHE_CONTROL, HOST, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS},
+    header::{CACHE_CONTROL, EXPECT, HOST, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS},
 };
-use hyper::{body::Incoming, service::Service};
+use hyper::{
+    body::{Body as _, Incoming},
+    service::Service,
+};
 use serde_json::{Value, json};
 use tower::{Layer as _, Service as _};
 use tower_http::cors::{AllowHeaders, AllowOrigin, Cors, CorsLayer};
 use url::Url;
 use utoipa_axum::router::OpenApiRouter;
 
+use self::unread::Unread;
 use crate::{
     api,
     app::App,
@@ -102,7 +108,20 @@ impl Service<http::Request<Incoming>> for Front {
     type Future = BoxFuture<'static, Result<Response, Infallible>>;
 
     fn call(&self, request: http::Request<Incoming>) -> Self::Future {
-        self.clone().answer(request.map(Body::new)).map(Ok).boxed()
+        let front = self.clone();
+        let (head, body) = request.into_parts();
+        if body.is_end_stream() {
+            return front.answer(Request::from_parts(head, Body::empty())).map(Ok).boxed();
+        }
+        let expects = head.headers.contains_key(EXPECT);
+        let body = Unread::new(body);
+        let answer = front.answer(Request::from_parts(head, Body::new(body.clone())));
+        async move {
+            let mut answer = answer.await;
+            body.finish(expects, answer.headers_mut()).await;
+            Ok(answer)
+        }
+        .boxed()
     }
 }
 

@@ -132,6 +132,9 @@ fn cause(error: &crate::error::Error) -> String {
 /// On an empty database: the account `default` and its first admin key. Returns a key only when it was made here.
 async fn first_key(store: &Store, chosen: Option<String>) -> Result<Option<Secret>, String> {
     if !store.is_new().await.map_err(|e| cause(&e))? {
+        if chosen.is_some() {
+            tracing::info!("AMALGAM_ADMIN_KEY is not looked at: the database has its first admin key already");
+        }
         return Ok(None);
     }
     let generated = chosen.is_none();

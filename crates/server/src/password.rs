@@ -1,5 +1,10 @@
 //! Passwords of users who sign in: Argon2id. Few at a time, because each takes 19 MiB while it is computed.
 
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
+
 use argon2::{Argon2, PasswordHasher as _, PasswordVerifier as _};
 use tokio::sync::Semaphore;
 
@@ -16,7 +21,7 @@ const MAX: usize = 1_000;
 const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// Computed at once; further ones wait.
-static ROOM: Semaphore = Semaphore::const_new(2);
+static ROOM: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(2)));
 
 /// The PHC string of a password that a user is to have.
 pub async fn hash(field: &str, password: String) -> Result<String> {
@@ -44,6 +49,12 @@ pub async fn fits(password: String, hash: Option<String>) -> Result<bool> {
 
 async fn compute<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     let busy = |_| Error::new(Kind::Unavailable, "Too many people are signing in at the moment. Try again shortly.");
-    let _place = tokio::time::timeout(std::time::Duration::from_secs(10), ROOM.acquire()).await.map_err(busy)?.map_err(Error::internal)?;
+    let place =
+        tokio::time::timeout(Duration::from_secs(10), ROOM.clone().acquire_owned()).await.map_err(busy)?.map_err(Error::internal)?;
+    // The place is taken for as long as the work lasts, which goes on when the client goes away.
+    let work = move || {
+        let _place = place;
+        work()
+    };
     tokio::task::spawn_blocking(work).await.map_err(Error::internal)
 }

@@ -1,7 +1,9 @@
 //! One action against the operation of the vendor's document that it stands for.
 
 use amalgam_connector::definition::{Action, BodyKind, Definition, Parameter as Param, Place as At, SecretPlace, Style};
-use serde_json::Value;
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
 
 use super::documents::{Documents, Place};
 use super::operations::{Body, Content, Operation, Parameter, plain, variables};
@@ -197,13 +199,8 @@ impl<'d> Checked<'_, 'd> {
         if self.action.graphql.is_some() {
             return;
         }
-        let params: Vec<(&str, &Param)> = self
-            .action
-            .params
-            .iter()
-            .filter(|(_, param)| param.place == At::Body)
-            .map(|(key, param)| (param.wire_name(key), param))
-            .collect();
+        let members = body_members(self.action);
+        let params: Vec<(&str, &Param)> = members.iter().map(|(name, param)| (name.as_str(), param)).collect();
         let kind = self.action.body.unwrap_or(BodyKind::Json);
         let Some(body) = self.operation.bodies.iter().find(|body| carries(&body.media, kind)) else {
             return self.other_body(report, &params);
@@ -293,6 +290,45 @@ impl<'d> Checked<'_, 'd> {
         let mut placements = self.definition.auth.iter().flat_map(|scheme| scheme.placements());
         placements.any(|sent| sent.place == SecretPlace::Body && sent.name == name)
     }
+}
+
+/// The members of the body: what parameters point at further below, taken together as the objects that are sent.
+fn body_members(action: &Action) -> BTreeMap<String, Param> {
+    let mut members = BTreeMap::new();
+    for (key, param) in action.params.iter().filter(|(_, param)| param.place == At::Body) {
+        let path = action.body_path(key, param);
+        let Some((first, rest)) = path.split_first() else { continue };
+        let needed = param.required || param.default.is_some();
+        if rest.is_empty() {
+            members.insert(first.to_string(), param.clone());
+            continue;
+        }
+        let object: &mut Param = members.entry(first.to_string()).or_insert_with(|| Param {
+            required: false,
+            default: None,
+            kind: None,
+            schema: Some(json!({ "type": "object", "properties": {} })),
+            ..param.clone()
+        });
+        object.required |= needed;
+        let Some(mut at) = object.schema.as_mut() else { continue };
+        for (number, name) in rest.iter().enumerate() {
+            if needed {
+                let required = at["required"].take();
+                let mut required = required.as_array().cloned().unwrap_or_default();
+                required.push(name.as_ref().into());
+                at["required"] = required.into();
+            }
+            let properties = &mut at["properties"];
+            if number + 1 == rest.len() {
+                properties[name.as_ref()] = param.json_schema();
+            } else if properties.get(name.as_ref()).is_none() {
+                properties[name.as_ref()] = json!({ "type": "object", "properties": {} });
+            }
+            at = &mut properties[name.as_ref()];
+        }
+    }
+    members
 }
 
 /// A name without the mark of a list: `expand[]`.

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use amalgam_connector::openapi::read_value;
+use amalgam_connector::openapi::read_source;
 use flate2::read::GzDecoder;
 use serde_json::Value;
 
@@ -117,7 +117,7 @@ impl Documents {
 fn parse(source: impl Read) -> Result<Value, String> {
     let mut text = Vec::new();
     source.take(LONGEST).read_to_end(&mut text).map_err(|error| error.to_string())?;
-    read_value(&text).map_err(|error| error.message)
+    read_source(&text).map(|source| source.value).map_err(|error| error.message)
 }
 
 /// The path that `target` means in the text at `from`.

@@ -30,7 +30,7 @@ pub struct Action {
     /// A GraphQL document. The body parameters become its `variables`; `method` is POST.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub graphql: Option<String>,
-    /// How the body is sent. Absent and body parameters present: JSON.
+    /// How the body is sent. Absent and body parameters present: JSON. `json` without body parameters sends `{}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<BodyKind>,
     /// False: no credential is sent (a login, a public search).
@@ -121,7 +121,8 @@ pub struct Parameter {
     /// Where it goes.
     #[serde(rename = "in")]
     pub place: Place,
-    /// Its name on the wire, where that differs from the name a model uses.
+    /// Its name on the wire, where that differs from the name a model uses. In a JSON body that begins with `/` a JSON pointer into the
+    /// body: `/data/name` (Asana), so that arguments stand flat whatever is wrapped around them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wire: Option<String>,
     /// Path parameters always are.
@@ -223,6 +224,9 @@ pub struct Pagination {
     /// JSON pointer of a value that is false, null, empty or absent on the last page: `/has_more`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub more: Option<String>,
+    /// JSON pointer of a value that is true on the last page: ClickUp's `/last_page`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<String>,
     /// The argument that takes the page size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<String>,

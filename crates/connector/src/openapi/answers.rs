@@ -53,6 +53,7 @@ const NEXT: [&str; 9] =
 /// The schema of the first successful JSON answer, when it is small.
 pub(super) fn response(expander: &mut Expander<'_>, operation: &Value) -> Option<Response> {
     let schema = schema(expander.document, operation).filter(|_| expander.work < TOTAL_WORK)?;
+    "answer".clone_into(&mut expander.part);
     let closed = expander.close(schema, 8, MAX_SCHEMA, Direction::Response);
     let size = serde_json::to_string(&closed.schema).map_or(usize::MAX, |json| json.len());
     let says = closed.schema.as_object().is_some_and(|schema| schema.keys().any(|key| key != "type" && key != "description"));

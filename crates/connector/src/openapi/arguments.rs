@@ -145,6 +145,7 @@ fn names(arguments: &[Argument<'_>]) -> Vec<String> {
 }
 
 fn build(expander: &mut Expander<'_>, argument: &Argument<'_>, name: &str, levels: usize) -> (Parameter, bool) {
+    expander.part.clone_from(&argument.wire);
     let (mut schema, complete) = if argument.file {
         (file(&argument.schema), true)
     } else {

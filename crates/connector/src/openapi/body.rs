@@ -19,6 +19,17 @@ const MAX_PARTS: usize = 60;
 /// How the body is sent and its arguments.
 pub(super) type Body<'d> = (Option<BodyKind>, Vec<Argument<'d>>);
 
+/// A body, and whether the document requires one.
+struct Declared<'d> {
+    kind: Option<BodyKind>,
+    arguments: Vec<Argument<'d>>,
+    needed: bool,
+}
+
+impl Declared<'_> {
+    const NONE: Self = Self { kind: None, arguments: Vec::new(), needed: false };
+}
+
 /// Reads `requestBody`, or what Swagger 2 declares among its parameters. An error is the reason for leaving the operation out.
 pub(super) fn read<'d>(
     document: &'d Document,
@@ -26,13 +37,21 @@ pub(super) fn read<'d>(
     secrets: &Secrets,
     (method, operation): (Method, &'d Value),
     old: &Parameters<'d>,
+    at: &str,
 ) -> Result<Body<'d>, String> {
-    let found = declared(document, notes, secrets, operation, old)?;
-    let needed = found.1.iter().any(|argument| argument.required);
+    let Declared { kind, arguments, needed } = declared(document, notes, secrets, operation, old)?;
+    let needed = needed || arguments.iter().any(|argument| argument.required);
     match method {
         Method::Get | Method::Head if needed => Err("it needs a body, which GET and HEAD do not have".into()),
-        Method::Get | Method::Head => Ok((None, Vec::new())),
-        _ => Ok(found),
+        Method::Get | Method::Head => {
+            if !arguments.is_empty() {
+                notes.warn(format!("{at}: the body was left out, because GET and HEAD have none."));
+            }
+            Ok((None, Vec::new()))
+        }
+        // What cannot be filled in is not sent, unless the platform asks for it.
+        _ if arguments.is_empty() && (!needed || kind != Some(BodyKind::Json)) => Ok((None, arguments)),
+        _ => Ok((kind, arguments)),
     }
 }
 
@@ -42,7 +61,7 @@ fn declared<'d>(
     secrets: &Secrets,
     operation: &'d Value,
     old: &Parameters<'d>,
-) -> Result<Body<'d>, String> {
+) -> Result<Declared<'d>, String> {
     if let Some(raw) = operation.get("requestBody") {
         let body = document.follow(raw).map_err(|problem| format!("its body is unknown: {}", problem.sentence()))?;
         return Ok(content(document, notes, secrets, body));
@@ -56,10 +75,11 @@ fn declared<'d>(
         let kind = if accepts(BodyKind::Json) { BodyKind::Json } else { first };
         let needed = raw.get("required") == Some(&Value::Bool(true));
         let description = raw.get("description").and_then(Value::as_str).unwrap_or_default();
-        return Ok((Some(kind), arguments(document, notes, secrets, kind, schema, None, needed, description)));
+        let arguments = arguments(document, notes, secrets, kind, schema, None, needed, description);
+        return Ok(Declared { kind: Some(kind), arguments, needed });
     }
     if old.form.is_empty() {
-        return Ok((None, Vec::new()));
+        return Ok(Declared::NONE);
     }
     let file = old.form.iter().any(|raw| raw.get("type").and_then(Value::as_str) == Some("file"));
     let multipart = file || (accepts(BodyKind::Multipart) && !accepts(BodyKind::Form));
@@ -74,7 +94,7 @@ fn declared<'d>(
         whole: false,
         file: raw.get("type").and_then(Value::as_str) == Some("file"),
     });
-    Ok((Some(kind), list.collect()))
+    Ok(Declared { kind: Some(kind), arguments: list.collect(), needed: false })
 }
 
 /// The kind of a content type.
@@ -90,9 +110,9 @@ fn kind(media: &str) -> BodyKind {
     }
 }
 
-fn content<'d>(document: &'d Document, notes: &mut Notes, secrets: &Secrets, body: &'d Value) -> Body<'d> {
+fn content<'d>(document: &'d Document, notes: &mut Notes, secrets: &Secrets, body: &'d Value) -> Declared<'d> {
     let Some(content) = body.get("content").and_then(Value::as_object) else {
-        return (None, Vec::new());
+        return Declared { needed: body.get("required") == Some(&Value::Bool(true)), ..Declared::NONE };
     };
     let rank = |kind: BodyKind| match kind {
         BodyKind::Json => 0,
@@ -104,14 +124,15 @@ fn content<'d>(document: &'d Document, notes: &mut Notes, secrets: &Secrets, bod
     // Exactly `application/json` comes before its relatives.
     let best = content.iter().take(50).min_by_key(|(media, _)| (rank(kind(media)), !media.starts_with("application/json")));
     let Some((media, described)) = best else {
-        return (None, Vec::new());
+        return Declared { needed: body.get("required") == Some(&Value::Bool(true)), ..Declared::NONE };
     };
     let kind = kind(media);
     let needed = body.get("required") == Some(&Value::Bool(true));
     let description = body.get("description").and_then(Value::as_str).unwrap_or_default();
     let schema = described.get("schema").unwrap_or(&Value::Null);
     let encoding = described.get("encoding").and_then(Value::as_object);
-    (Some(kind), arguments(document, notes, secrets, kind, schema, encoding, needed, description))
+    let arguments = arguments(document, notes, secrets, kind, schema, encoding, needed, description);
+    Declared { kind: Some(kind), arguments, needed }
 }
 
 #[expect(clippy::too_many_arguments, reason = "the parts of one body, each read elsewhere in the two dialects")]
@@ -145,7 +166,12 @@ fn arguments<'d>(
                 style: property.and_then(|property| form_style(document, kind, &name, property, encoding)),
                 file: kind == BodyKind::Multipart && property.is_some_and(|property| is_file(document, property)),
                 whole: false,
-                wire: name,
+                // What begins with a slash is a pointer where bodies are JSON.
+                wire: if kind == BodyKind::Json && name.starts_with('/') {
+                    format!("/{}", name.replace('~', "~0").replace('/', "~1"))
+                } else {
+                    name
+                },
                 schema,
             });
         }

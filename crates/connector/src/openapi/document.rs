@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
@@ -12,6 +13,8 @@ use super::ImportError;
 const MAX_HOPS: usize = 16;
 /// The most warnings that are kept.
 const MAX_WARNINGS: usize = 200;
+/// The most warnings that are told apart.
+const MAX_SEEN: usize = 100_000;
 
 /// Dialects that differ in more than a keyword.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,7 +124,7 @@ fn looks_like(root: &Value) -> String {
 #[derive(Default)]
 pub(super) struct Notes {
     warnings: Vec<String>,
-    seen: HashSet<String>,
+    seen: HashSet<u64>,
     more: usize,
 }
 
@@ -129,11 +132,13 @@ impl Notes {
     /// Keeps a warning, a whole sentence.
     pub(super) fn warn(&mut self, warning: impl Into<String>) {
         let warning = warning.into();
-        if self.seen.contains(&warning) {
+        let mut hasher = DefaultHasher::new();
+        warning.hash(&mut hasher);
+        // Beyond what is remembered nothing is counted either, so that none counts twice.
+        if self.seen.len() >= MAX_SEEN || !self.seen.insert(hasher.finish()) {
             return;
         }
         if self.warnings.len() < MAX_WARNINGS {
-            self.seen.insert(warning.clone());
             self.warnings.push(warning);
         } else {
             self.more += 1;
@@ -143,7 +148,7 @@ impl Notes {
     /// All warnings, the number of those left out last.
     pub(super) fn finish(mut self) -> Vec<String> {
         if self.more > 0 {
-            self.warnings.push(format!("{} more warnings are left out.", self.more));
+            self.warnings.push(format!("And {} more, which are left out here.", self.more));
         }
         self.warnings
     }

@@ -33,6 +33,9 @@ pub(super) struct Expander<'d> {
     pub work: usize,
     /// The longest description inside a schema: [`WORDS`] or [`BRIEF`].
     pub words: usize,
+    /// The operation whose schemas are expanded, and the part of it, as warnings call them.
+    pub operation: String,
+    pub part: String,
     patterns: HashMap<String, bool>,
 }
 
@@ -44,7 +47,7 @@ pub(super) struct Expansion {
 
 impl<'d> Expander<'d> {
     pub(super) fn new(document: &'d Document, notes: Notes) -> Self {
-        Self { document, notes, work: 0, words: WORDS, patterns: HashMap::new() }
+        Self { document, notes, work: 0, words: WORDS, operation: String::new(), part: String::new(), patterns: HashMap::new() }
     }
 
     /// Closes a schema: at most `levels` of nesting and roughly `cap` bytes are expanded.
@@ -55,6 +58,12 @@ impl<'d> Expander<'d> {
         let spent = cap.saturating_sub(walk.left);
         self.work = self.work.saturating_add(spent);
         Expansion { schema, complete }
+    }
+
+    /// Says that a keyword was left out, because no value can be judged by it.
+    fn unusable(&mut self, keyword: &str, value: &Value) {
+        let shown: String = value.to_string().chars().take(80).collect();
+        self.notes.warn(format!("{}, `{}`: the schema's `{keyword}` cannot be used and was left out: {shown}.", self.operation, self.part));
     }
 
     /// Whether a pattern is a regular expression that the validator understands.
@@ -172,9 +181,16 @@ impl Walk<'_, '_> {
         }
         self.annotations(map, &kinds, implied, &mut out);
         repair::limits(map, &mut out);
-        if let Some(pattern) = map.get("pattern").and_then(Value::as_str).filter(|pattern| self.expander.compiles(pattern)) {
-            self.spend(pattern.len() + 14);
-            out.insert("pattern".into(), pattern.into());
+        if let Some(pattern) = map.get("pattern").and_then(Value::as_str) {
+            if self.expander.compiles(pattern) {
+                self.spend(pattern.len() + 14);
+                out.insert("pattern".into(), pattern.into());
+            } else {
+                self.expander.unusable("pattern", &pattern.into());
+            }
+        }
+        for (keyword, value) in repair::unusable(map) {
+            self.expander.unusable(keyword, value);
         }
         self.children(map, &kinds, levels, &mut out);
         let out = self.combinations(map, levels, out);
@@ -254,6 +270,8 @@ impl Walk<'_, '_> {
                 if self.expander.compiles(pattern) {
                     let closed = self.node(schema, inner);
                     kept.insert(pattern.clone(), closed);
+                } else {
+                    self.expander.unusable("patternProperties", &pattern.as_str().into());
                 }
             }
             out.insert("patternProperties".into(), Value::Object(kept));

@@ -25,6 +25,7 @@ use crate::check;
 use crate::definition::Definition;
 use document::{Document, Notes};
 use expand::Expander;
+pub use read::Source;
 
 /// What the caller decides; everything else comes from the document.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -60,13 +61,19 @@ pub struct Omission {
 /// Why a document cannot become a connector.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImportError {
+    /// Which option would help: `id`, `baseUrl`, or `spec`, the document.
+    pub field: &'static str,
     /// One sentence with the place and the way out.
     pub message: String,
 }
 
 impl ImportError {
     fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into() }
+        Self::at("spec", message)
+    }
+
+    fn at(field: &'static str, message: impl Into<String>) -> Self {
+        Self { field, message: message.into() }
     }
 }
 
@@ -83,20 +90,31 @@ impl std::error::Error for ImportError {}
 /// # Errors
 /// When the document cannot be read, is no API description, or its base URL is neither given nor usable.
 pub fn import(source: &[u8], options: &ImportOptions) -> Result<Import, ImportError> {
-    let parsed = read::parse(source)?;
-    let mut notes = Notes::default();
-    if parsed.duplicates > 0 {
-        notes.warn(format!("{} keys occur twice in one mapping of the document; the last one counts.", parsed.duplicates));
-    }
-    convert(parsed.value, options, notes)
+    import_source(read_source(source)?, options)
 }
 
-/// Reads a JSON or YAML text into a value, within the limits of a document; for bodies that hold a document as a member.
+/// Reads a JSON or YAML text, within the limits of a document; for bodies that hold a document as a member.
 ///
 /// # Errors
 /// As [`import`], for what is wrong with the text.
-pub fn read_value(source: &[u8]) -> Result<Value, ImportError> {
-    read::parse(source).map(|parsed| parsed.value)
+pub fn read_source(source: &[u8]) -> Result<Source, ImportError> {
+    read::parse(source)
+}
+
+/// Imports a document that is read already, or a part of what was read.
+///
+/// # Errors
+/// As [`import`].
+pub fn import_source(source: Source, options: &ImportOptions) -> Result<Import, ImportError> {
+    let mut notes = Notes::default();
+    for way in &source.repeated {
+        let Some((key, before)) = way.split_last() else { continue };
+        let shown = |text: &str| text.chars().take(120).collect::<String>();
+        let place = before.iter().map(|key| shown(key)).collect::<Vec<_>>().join(".");
+        let place = if place.is_empty() { "the document".to_owned() } else { format!("`{}`", shown(&place)) };
+        notes.warn(format!("The key \"{}\" occurs twice in {place}; the last one counts.", shown(key)));
+    }
+    convert(source.value, options, notes)
 }
 
 /// Imports a document that is parsed already.
@@ -115,7 +133,8 @@ fn convert(root: Value, options: &ImportOptions, mut notes: Notes) -> Result<Imp
     let id = match &options.id {
         Some(id) if is_id(id) => id.clone(),
         Some(_) => {
-            return Err(ImportError::new(
+            return Err(ImportError::at(
+                "id",
                 "`id` must be 1 to 64 letters, digits, - or _, beginning with a letter or digit; choose another one.",
             ));
         }
@@ -170,7 +189,12 @@ fn convert(root: Value, options: &ImportOptions, mut notes: Notes) -> Result<Imp
 fn judge(mut definition: Definition, mut omitted: Vec<Omission>, notes: Notes) -> Result<Import, ImportError> {
     let actions = std::mem::take(&mut definition.actions);
     if let Some(problem) = check(&definition).first() {
-        return Err(ImportError::new(format!("{}: {}", problem.place, problem.message)));
+        return Err(match problem.place.as_str() {
+            "base_url" => {
+                ImportError::at("baseUrl", format!("The base URL cannot be used: {} Give another one as `baseUrl`.", problem.message))
+            }
+            place => ImportError::new(format!("{place}: {}", problem.message)),
+        });
     }
     let mut kept = indexmap::IndexMap::with_capacity(actions.len());
     for (id, action) in actions {
@@ -196,7 +220,7 @@ fn is_id(id: &str) -> bool {
 fn slug(title: &str) -> Result<String, ImportError> {
     let id = text::slug(title, '-', 40);
     if id.is_empty() {
-        return Err(ImportError::new("`info.title` gives no id for the connector; give an `id`."));
+        return Err(ImportError::at("id", "`info.title` gives no id for the connector; give an `id`."));
     }
     Ok(id)
 }

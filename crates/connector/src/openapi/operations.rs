@@ -133,16 +133,15 @@ fn one(
             return Err(format!("the method {} is not supported", other.to_uppercase()));
         }
     };
-    if let Some(other) = servers::elsewhere(server, [source.operation, source.item]) {
-        return Err(format!("it is served by {other}; import the document again with that `baseUrl` to use it"));
-    }
     let place = format!("{} {}", method.as_str(), source.path);
+    let prefix = servers::prefix(server, [source.operation, source.item], &place, &mut expander.notes)?;
     let template = Template::read(source.path, &place, &mut expander.notes)?;
     // A referenced path item may have parameters beside the reference.
     let item = if source.item.get("parameters").is_some() { source.item } else { source.raw };
     let mut given = parameters::collect(document, &mut expander.notes, secrets, &place, [source.operation, item], &template)?;
-    let (kind, fields) = body::read(document, &mut expander.notes, secrets, (method, source.operation), &given)?;
+    let (kind, fields) = body::read(document, &mut expander.notes, secrets, (method, source.operation), &given, &place)?;
     given.arguments.extend(fields);
+    expander.operation.clone_from(&place);
     let params = arguments::finish(expander, given.arguments)?;
     let response = answers::response(expander, source.operation);
     let pagination = answers::pagination(document, source.operation, method, &params);
@@ -156,7 +155,7 @@ fn one(
         description: text::describe(described, text::ACTION),
         resource: resource(operation, &template.path),
         method,
-        path: format!("{}{}", server.secret_path, template.path),
+        path: format!("{prefix}{}{}", server.secret_path, template.path),
         effect: None,
         graphql: None,
         body: kind,

@@ -67,14 +67,24 @@ impl<'d> Collector<'_, 'd> {
             if list.len() > MAX_ARGUMENTS {
                 return Err(format!("it has more than {MAX_ARGUMENTS} parameters"));
             }
+            let known = found.len();
             for raw in list {
                 let parameter = self.document.follow(raw).map_err(|problem| format!("a parameter is missing: {}", problem.sentence()))?;
                 let Some(parameter) = parameter.as_object().filter(|parameter| parameter.get("name").is_some_and(Value::is_string)) else {
                     self.warn("a parameter without a name was left out");
                     continue;
                 };
-                if !found.iter().any(|other| same(other, parameter)) {
-                    found.push(parameter);
+                match found.iter().position(|other| same(other, parameter)) {
+                    None => found.push(parameter),
+                    // Those of the path item stand behind those of the operation, which replace them.
+                    Some(at) if at >= known && found.get(at).is_some_and(|first| *first != parameter) => {
+                        let text =
+                            |key: &str| parameter.get(key).and_then(Value::as_str).unwrap_or_default().chars().take(80).collect::<String>();
+                        let what =
+                            format!("the parameter \"{}\" in \"{}\" is declared twice; the first one counts", text("name"), text("in"));
+                        self.warn(&what);
+                    }
+                    Some(_) => {}
                 }
             }
         }
@@ -108,9 +118,21 @@ impl<'d> Collector<'_, 'd> {
                 }
             },
             "query" => Place::Query,
-            "header" if is_header(name) => Place::Header,
             // Set by the engine: the specification says to ignore them.
-            "header" => return Ok(()),
+            "header" if ["accept", "content-type", "authorization"].contains(&name.to_ascii_lowercase().as_str()) => return Ok(()),
+            "header" if name.eq_ignore_ascii_case("cookie") && needed => return Err("it requires cookies, and they are not sent".into()),
+            "header" if is_owned_header(name) => {
+                self.warn(&format!("the header \"{name}\" belongs to the connection; it is no argument"));
+                return Ok(());
+            }
+            "header" if !is_token(name) && needed => {
+                return Err(format!("it requires the header \"{name}\", and no header can have that name"));
+            }
+            "header" if !is_token(name) => {
+                self.warn(&format!("the parameter \"{name}\" was left out, because no header can have that name"));
+                return Ok(());
+            }
+            "header" => Place::Header,
             "body" => {
                 self.out.body = self.out.body.or(Some(raw));
                 return Ok(());
@@ -157,12 +179,6 @@ fn same(one: &Map<String, Value>, other: &Map<String, Value>) -> bool {
     let text = |map: &Map<String, Value>, key: &str| map.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (name, place) = (text(one, "name"), text(one, "in"));
     place == text(other, "in") && (name == text(other, "name") || (place == "header" && name.eq_ignore_ascii_case(&text(other, "name"))))
-}
-
-/// Whether a header is the API's own and not one that the engine sets.
-fn is_header(name: &str) -> bool {
-    let ours = ["accept", "content-type", "authorization"];
-    is_token(name) && !ours.contains(&name.to_ascii_lowercase().as_str()) && !is_owned_header(name)
 }
 
 /// The schema of a parameter and how its value is written.

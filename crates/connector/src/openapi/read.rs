@@ -1,6 +1,6 @@
 //! Bytes become a value: JSON or YAML by content, within limits of size, depth and number of nodes.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -19,14 +19,20 @@ const YAML_STACK: usize = 16 * 1024 * 1024;
 /// The deepest nesting. Vendors' documents stay under 40; `serde_json` itself stops at 128.
 const MAX_DEPTH: usize = 120;
 
-/// A document and whether a key occurred twice in one of its mappings (the last one counts).
-pub(super) struct Parsed {
+/// The most keys that are named because they occur twice.
+const MAX_REPEATED: usize = 200;
+
+/// A text that was read, and the keys that stand twice in one of its mappings (the last one counts).
+#[derive(Debug)]
+pub struct Source {
+    /// What it holds.
     pub value: Value,
-    pub duplicates: usize,
+    /// At most 200 keys that stand twice, each as the way to it from the top: `["paths", "/pets"]`.
+    pub repeated: Vec<Vec<String>>,
 }
 
 /// Reads a document. JSON when the first visible character is `{` or `[`, else YAML.
-pub(super) fn parse(source: &[u8]) -> Result<Parsed, ImportError> {
+pub(super) fn parse(source: &[u8]) -> Result<Source, ImportError> {
     if source.len() > MAX_BYTES {
         return Err(ImportError::new("The document is larger than 64 MB; import the part of it that you need."));
     }
@@ -74,9 +80,9 @@ pub(super) fn check_depth(value: Value) -> Result<Value, ImportError> {
     Err(ImportError::new(format!("The document is nested deeper than {MAX_DEPTH} levels; flatten it and import it again.")))
 }
 
-fn json(text: &str) -> Result<Parsed, ImportError> {
+fn json(text: &str) -> Result<Source, ImportError> {
     let meter = Meter::default();
-    let tree = Tree { meter: &meter, depth: 0 };
+    let tree = Tree { meter: &meter, depth: 0, at: None };
     let mut reader = serde_json::Deserializer::from_str(text);
     let value = tree.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value)).map_err(|error| {
         let (line, column) = (error.line(), error.column());
@@ -86,11 +92,11 @@ fn json(text: &str) -> Result<Parsed, ImportError> {
             "The JSON cannot be read at line {line}, column {column} ({reason}); correct it there and import it again."
         ))
     })?;
-    Ok(Parsed { value, duplicates: meter.duplicates.get() })
+    Ok(Source { value, repeated: meter.repeated.into_inner() })
 }
 
 /// Reads YAML in a thread of its own, so that the depth allowed does not hang on the caller's stack.
-fn on_a_large_stack(text: &str) -> Result<Parsed, ImportError> {
+fn on_a_large_stack(text: &str) -> Result<Source, ImportError> {
     let failed = || ImportError::new("The YAML cannot be read; convert it to JSON and import that.");
     std::thread::scope(|scope| {
         let reader = std::thread::Builder::new().stack_size(YAML_STACK).spawn_scoped(scope, || yaml(text));
@@ -98,9 +104,9 @@ fn on_a_large_stack(text: &str) -> Result<Parsed, ImportError> {
     })
 }
 
-fn yaml(text: &str) -> Result<Parsed, ImportError> {
+fn yaml(text: &str) -> Result<Source, ImportError> {
     let meter = Meter::default();
-    let tree = Tree { meter: &meter, depth: 0 };
+    let tree = Tree { meter: &meter, depth: 0, at: None };
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_depth: MAX_DEPTH,
@@ -119,12 +125,28 @@ fn yaml(text: &str) -> Result<Parsed, ImportError> {
     let value =
         serde_saphyr::with_deserializer_from_str_with_options(text, options, |reader| tree.deserialize(reader)).map_err(|error| {
             let place = error.location().map_or_else(String::new, |place| format!(" at line {}, column {}", place.line(), place.column()));
-            let reason = error.to_string();
-            let reason = reason.split(" at line ").next().unwrap_or_default();
-            let reason: String = reason.lines().next().unwrap_or_default().chars().take(200).collect();
+            let reason = plainly(&error.to_string());
             ImportError::new(format!("The YAML cannot be read{place} ({reason}); correct it there and import it again."))
         })?;
-    Ok(Parsed { value, duplicates: meter.duplicates.get() })
+    Ok(Source { value, repeated: meter.repeated.into_inner() })
+}
+
+/// The parser's reason in words for people. It names a limit that is exceeded by its own type, which it does not hand out.
+fn plainly(reason: &str) -> String {
+    let limits = [
+        ("{ depth", "it is nested deeper than 120 levels"),
+        ("recursion limit", "it is nested deeper than 120 levels"),
+        ("total_scalar_bytes", "its texts are too long together"),
+        ("{ documents", "it holds several documents, and one is read"),
+        ("{ events", "it has more than 3 million values"),
+        ("{ nodes", "it has more than 3 million values"),
+        ("budget breached", "its anchors and aliases stand for too much; write out what is meant"),
+    ];
+    if let Some((_, words)) = limits.iter().find(|(mark, _)| reason.contains(mark)) {
+        return (*words).to_owned();
+    }
+    let reason = reason.split(" at line ").next().unwrap_or_default();
+    reason.lines().next().unwrap_or_default().chars().take(200).collect()
 }
 
 /// What has been read so far.
@@ -132,7 +154,7 @@ fn yaml(text: &str) -> Result<Parsed, ImportError> {
 struct Meter {
     nodes: Cell<usize>,
     text: Cell<usize>,
-    duplicates: Cell<usize>,
+    repeated: RefCell<Vec<Vec<String>>>,
 }
 
 impl Meter {
@@ -154,6 +176,21 @@ impl Meter {
 struct Tree<'m> {
     meter: &'m Meter,
     depth: usize,
+    at: Option<&'m Step<'m>>,
+}
+
+/// One step of the way from the top of a document to a value.
+struct Step<'s> {
+    before: Option<&'s Step<'s>>,
+    key: &'s str,
+}
+
+impl Step<'_> {
+    fn way(&self) -> Vec<String> {
+        let mut way: Vec<String> = std::iter::successors(Some(self), |step| step.before).map(|step| step.key.to_owned()).collect();
+        way.reverse();
+        way
+    }
 }
 
 impl Tree<'_> {
@@ -251,10 +288,15 @@ impl<'de> Visitor<'de> for Tree<'_> {
             if key.starts_with("$serde_json::private::") {
                 return Err(serde::de::Error::custom("a key starts with the reserved `$serde_json::private::`"));
             }
-            let value = entries.next_value_seed(inner)?;
-            if map.insert(key, value).is_some() {
-                self.meter.duplicates.set(self.meter.duplicates.get() + 1);
+            let step = Step { before: self.at, key: &key };
+            let value = entries.next_value_seed(Tree { at: Some(&step), ..inner })?;
+            if map.contains_key(&key) {
+                let mut repeated = self.meter.repeated.borrow_mut();
+                if repeated.len() < MAX_REPEATED {
+                    repeated.push(step.way());
+                }
             }
+            map.insert(key, value);
         }
         Ok(Value::Object(map))
     }

@@ -80,6 +80,27 @@ pub(super) fn limits(schema: &Map<String, Value>, out: &mut Map<String, Value>) 
     }
 }
 
+/// Keywords with a value that they cannot have, and that is not one of the spellings read here all the same. Null is as good as absent.
+pub(super) fn unusable(schema: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> {
+    schema.iter().filter(|(keyword, value)| {
+        let usable = match keyword.as_str() {
+            "minLength" | "maxLength" | "minItems" | "maxItems" | "minProperties" | "maxProperties" => {
+                number(value).is_some_and(|value| value.as_u64().is_some())
+            }
+            "minimum" | "maximum" => number(value).is_some(),
+            "exclusiveMinimum" | "exclusiveMaximum" => value.is_boolean() || number(value).is_some(),
+            "multipleOf" => number(value).and_then(|value| value.as_f64()).is_some_and(|value| value > 0.0),
+            "properties" | "patternProperties" => value.is_object(),
+            "pattern" | "format" => value.is_string(),
+            "enum" | "allOf" | "oneOf" | "anyOf" | "prefixItems" => value.is_array(),
+            "not" | "additionalProperties" => value.is_object() || value.is_boolean(),
+            "items" => value.is_object() || value.is_boolean() || value.is_array(),
+            _ => true,
+        };
+        !usable && !value.is_null()
+    })
+}
+
 fn number(value: &Value) -> Option<Number> {
     match value {
         Value::Number(number) => Some(match number.as_f64() {

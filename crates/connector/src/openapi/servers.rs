@@ -2,6 +2,7 @@
 
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
+use url::ParseError;
 
 use super::document::{Dialect, Document, Notes};
 use super::{ImportError, names, text};
@@ -12,8 +13,8 @@ use crate::variables;
 pub(super) struct Server {
     pub base_url: String,
     pub variables: IndexMap<String, Variable>,
-    /// Whether it was given by the caller and not by the document.
-    pub given: bool,
+    /// Where the document says that the API is, when the caller gave another base URL.
+    pub replaced: Option<String>,
     /// The end of the document's base URL, where a secret stands in it: it goes before the path of every action.
     pub secret_path: String,
 }
@@ -38,8 +39,14 @@ impl Server {
 /// The caller's base URL, else the document's first server.
 pub(super) fn read(document: &Document, notes: &mut Notes, given: Option<&str>) -> Result<Server, ImportError> {
     if let Some(given) = given {
-        return build(given, None, notes).map(|server| Server { given: true, ..server });
+        let replaced = declared(document, &mut Notes::default()).map_or_else(|_| String::new(), |server| server.base_url);
+        return build(given, None, notes, true).map(|server| Server { replaced: Some(replaced), ..server });
     }
+    declared(document, notes)
+}
+
+/// The document's own server.
+fn declared(document: &Document, notes: &mut Notes) -> Result<Server, ImportError> {
     if document.dialect == Dialect::Swagger2 {
         return swagger(document, notes);
     }
@@ -48,19 +55,46 @@ pub(super) fn read(document: &Document, notes: &mut Notes, given: Option<&str>) 
         document.root.get("paths").and_then(Value::as_object).into_iter().flat_map(Map::values).find_map(first)
     });
     let Some(server) = first else {
-        return Err(ImportError::new("The document has no `servers`; give the base URL of the API as `baseUrl`."));
+        return Err(ImportError::at("baseUrl", "The document has no `servers`; give the base URL of the API as `baseUrl`."));
     };
     let url = server.get("url").and_then(Value::as_str).unwrap_or_default();
-    build(url, server.get("variables").and_then(Value::as_object), notes)
+    build(url, server.get("variables").and_then(Value::as_object), notes, false)
 }
 
-/// The server that a path item or an operation asks for, where it is another one than the connector's.
-pub(super) fn elsewhere(server: &Server, holders: [&Value; 2]) -> Option<String> {
-    let url = holders.into_iter().find_map(first)?.get("url")?.as_str()?;
-    let own = build(url, first_variables(holders), &mut Notes::default()).ok();
-    // A relative server means the same host; the caller's own base URL replaces the document's.
-    let other = own.filter(|own| own.base_url != server.base_url && !server.given)?;
-    Some(other.base_url)
+/// What stands between the connector's base URL and the path of an operation whose path item or itself names a server: nothing, or
+/// a further path. An error is the reason why the operation cannot be an action. `at` is what warnings call it.
+pub(super) fn prefix(server: &Server, holders: [&Value; 2], at: &str, notes: &mut Notes) -> Result<String, String> {
+    let url = holders.into_iter().find_map(first).and_then(|server| server.get("url")?.as_str()).map(str::trim).unwrap_or_default();
+    if url.is_empty() {
+        return Ok(String::new());
+    }
+    let shown: String = url.chars().take(200).collect();
+    // RFC 3986 section 5.2: relative to where the API is.
+    let (scheme, rest) = server.base_url.split_once("://").unwrap_or(("https", &server.base_url));
+    let host = rest.split('/').next().unwrap_or_default();
+    let absolute = match url {
+        _ if url.starts_with("//") => format!("{scheme}:{url}"),
+        _ if url.starts_with('/') && server.base_url.contains("://") => format!("{scheme}://{host}{url}"),
+        _ => url.to_owned(),
+    };
+    let own = build(&absolute, first_variables(holders), &mut Notes::default(), false)
+        .map_err(|_| format!("its own server \"{shown}\" cannot be used"))?;
+    if let Some(further) = own.base_url.strip_prefix(&server.base_url)
+        && (further.is_empty() || further.starts_with('/'))
+        && !further.contains('{')
+    {
+        return Ok(further.to_owned());
+    }
+    match &server.replaced {
+        // The caller's own base URL replaces those of the document.
+        Some(replaced) if absolute == url => {
+            if *replaced != own.base_url {
+                notes.warn(format!("{at}: the document has it at {}; it is called at the given `baseUrl`.", own.base_url));
+            }
+            Ok(String::new())
+        }
+        _ => Err(format!("it is served by {}; import the document again with that `baseUrl` to use it", own.base_url)),
+    }
 }
 
 fn first_variables(holders: [&Value; 2]) -> Option<&Map<String, Value>> {
@@ -73,19 +107,24 @@ fn first(holder: &Value) -> Option<&Value> {
 
 fn swagger(document: &Document, notes: &mut Notes) -> Result<Server, ImportError> {
     let Some(host) = document.root.get("host").and_then(Value::as_str).filter(|host| !host.is_empty()) else {
-        return Err(ImportError::new("The document has no `host`; give the base URL of the API as `baseUrl`."));
+        return Err(ImportError::at("baseUrl", "The document has no `host`; give the base URL of the API as `baseUrl`."));
     };
     let schemes = document.root.get("schemes").and_then(Value::as_array);
     let has = |scheme: &str| schemes.is_some_and(|list| list.iter().any(|one| one == scheme));
     let scheme = if has("http") && !has("https") { "http" } else { "https" };
     let path = document.root.get("basePath").and_then(Value::as_str).unwrap_or_default().trim_start_matches('/');
-    build(&format!("{scheme}://{host}/{path}"), None, notes)
+    build(&format!("{scheme}://{host}/{path}"), None, notes, false)
 }
 
 /// Checks a URL template and describes its variables.
-fn build(template: &str, declared: Option<&Map<String, Value>>, notes: &mut Notes) -> Result<Server, ImportError> {
+fn build(template: &str, declared: Option<&Map<String, Value>>, notes: &mut Notes, given: bool) -> Result<Server, ImportError> {
     let shown: String = template.chars().take(200).collect();
-    let fail = |why: &str| ImportError::new(format!("The server URL \"{shown}\" {why}; give the base URL of the API as `baseUrl`."));
+    let (what, way_out) = if given {
+        ("`baseUrl`", "send scheme, host, port and path, such as `https://api.example.com/v1`")
+    } else {
+        ("The server URL", "give the base URL of the API as `baseUrl`")
+    };
+    let fail = |why: &str| ImportError::at("baseUrl", format!("{what} \"{shown}\" {why}; {way_out}."));
     if template.len() > 2000 {
         return Err(fail("is too long"));
     }
@@ -122,14 +161,29 @@ fn build(template: &str, declared: Option<&Map<String, Value>>, notes: &mut Note
     let url = url.trim_end_matches('/').to_owned();
     let alone = variables.values().any(|variable| variable.kind == VariableKind::Url) && url.starts_with('{');
     let plain = if alone { url.replacen('{', "https://", 1) } else { url.clone() };
-    let parsed = url::Url::parse(&plain.replace(['{', '}'], "x")).map_err(|_| fail("is not absolute"))?;
+    let parsed = url::Url::parse(&plain.replace(['{', '}'], "x")).map_err(|error| fail(&unusable(error, &plain)))?;
     if !matches!(parsed.scheme(), "http" | "https") || parsed.host_str().is_none_or(str::is_empty) {
         return Err(fail("is not an http or https URL"));
     }
     if parsed.query().is_some() || parsed.fragment().is_some() || !parsed.username().is_empty() || parsed.password().is_some() {
         return Err(fail("has a query, a fragment or a user name"));
     }
-    Ok(Server { base_url: url, variables, given: false, secret_path: String::new() })
+    if parsed.port() == Some(0) {
+        return Err(fail("has the port 0, at which nothing can be reached"));
+    }
+    Ok(Server { base_url: url, variables, replaced: None, secret_path: String::new() })
+}
+
+/// Why a text is no URL.
+fn unusable(error: ParseError, text: &str) -> String {
+    match error {
+        ParseError::RelativeUrlWithoutBase | ParseError::RelativeUrlWithCannotBeABaseBase => "is not absolute".to_owned(),
+        ParseError::InvalidPort => "has a port that is not a number from 1 to 65535".to_owned(),
+        ParseError::InvalidIpv6Address if text.contains('%') => "has an IPv6 address with a zone, which cannot be called".to_owned(),
+        ParseError::InvalidIpv4Address | ParseError::InvalidIpv6Address => "has a host that is not an IP address".to_owned(),
+        ParseError::EmptyHost => "has no host".to_owned(),
+        _ => "has a host name with characters that no host has".to_owned(),
+    }
 }
 
 enum Substitute {

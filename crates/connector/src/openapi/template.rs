@@ -47,6 +47,12 @@ impl Template {
                 _ => kept.push(pair),
             }
         }
+        if path.starts_with("//") {
+            return Err("its path begins with `//`, which would name another host".into());
+        }
+        if !path.starts_with('/') {
+            notes.warn(format!("{at}: the path does not begin with `/`; it was read as /{path}."));
+        }
         let mut path = escape(&format!("/{}", path.trim_start_matches('/')));
         if !kept.is_empty() {
             path = format!("{path}?{}", escape(&kept.join("&")));

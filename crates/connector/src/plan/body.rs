@@ -1,9 +1,12 @@
 //! The body of a request, in the five ways that platforms take one.
 
-use base64::Engine as _;
+use std::borrow::Cow;
+
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use serde::ser::{SerializeMap as _, Serializer as _};
+use base64::{DecodeError, Engine as _};
+use indexmap::IndexMap;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::arguments::ArgumentError;
@@ -30,7 +33,7 @@ pub(super) fn build(
 ) -> Result<Option<Body>, ArgumentError> {
     let mut params = action.action.params_in(Place::Body).peekable();
     let first = params.peek().copied();
-    if first.is_none() && secrets.is_empty() && action.action.graphql.is_none() {
+    if first.is_none() && secrets.is_empty() && action.action.graphql.is_none() && action.action.body.is_none() {
         return Ok(None);
     }
     let only = || first.and_then(|(key, param)| Some((key, given(args, key, param)?)));
@@ -51,31 +54,26 @@ fn json(definition: &Definition, action: &CompiledAction, args: &Map<String, Val
         if sent(key, param) { Some(&Value::Null) } else { None }
     };
     let mut bytes = Vec::with_capacity(256);
-    let mut members = 0_usize;
     let mut params = action.action.params_in(Place::Body).peekable();
+    let mut is_empty = false;
     if let Some((key, param)) = params.peek().filter(|(_, param)| param.whole) {
         let whole = value(key, param).or_else(|| given(args, key, param))?;
         serde_json::to_writer(&mut bytes, whole).ok()?;
-        members = 1;
     } else {
+        let mut members = IndexMap::new();
+        for (key, param) in params {
+            if let Some(value) = value(key, param).or_else(|| given(args, key, param)) {
+                Member::put(&mut members, action.action.body_path(key, param).into_iter(), value);
+            }
+        }
+        members.extend(secrets.iter().map(|(key, secret)| (Cow::Borrowed(*key), Member::Secret(secret))));
+        is_empty = members.is_empty();
         if let Some(document) = &action.action.graphql {
             bytes.extend_from_slice(b"{\"query\":");
             serde_json::to_writer(&mut bytes, document).ok()?;
             bytes.extend_from_slice(b",\"variables\":");
         }
-        let mut writer = serde_json::Serializer::new(&mut bytes);
-        let mut object = writer.serialize_map(None).ok()?;
-        for (key, param) in params {
-            if let Some(value) = value(key, param).or_else(|| given(args, key, param)) {
-                object.serialize_entry(param.wire_name(key), value).ok()?;
-                members += 1;
-            }
-        }
-        for (key, secret) in secrets {
-            object.serialize_entry(key, secret).ok()?;
-            members += 1;
-        }
-        object.end().ok()?;
+        serde_json::to_writer(&mut bytes, &Member::Object(members)).ok()?;
         if action.action.graphql.is_some() {
             bytes.push(b'}');
         }
@@ -83,7 +81,39 @@ fn json(definition: &Definition, action: &CompiledAction, args: &Map<String, Val
     let empty_counts = matches!(action.action.method, Method::Post | Method::Put | Method::Patch);
     let fixed = definition.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case("content-type")).map(|(_, value)| value.clone());
     let content_type = fixed.filter(|value| is_media_type(value)).unwrap_or_else(|| "application/json".to_owned());
-    (members > 0 || empty_counts).then_some(Body { content_type, bytes })
+    (!is_empty || empty_counts).then_some(Body { content_type, bytes })
+}
+
+/// A member of a JSON body.
+enum Member<'a> {
+    Value(&'a Value),
+    Secret(&'a str),
+    Object(IndexMap<Cow<'a, str>, Self>),
+}
+
+impl<'a> Member<'a> {
+    /// Puts a value at a place below some members; the check has seen to it that nothing else lies on the way.
+    fn put(members: &mut IndexMap<Cow<'a, str>, Self>, mut path: impl Iterator<Item = Cow<'a, str>>, value: &'a Value) {
+        let mut at = members;
+        let Some(mut key) = path.next() else { return };
+        for next in path {
+            let inner = at.entry(key).or_insert_with(|| Self::Object(IndexMap::new()));
+            let Self::Object(inner) = inner else { return };
+            at = inner;
+            key = next;
+        }
+        at.insert(key, Self::Value(value));
+    }
+}
+
+impl Serialize for Member<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Value(value) => value.serialize(serializer),
+            Self::Secret(secret) => serializer.serialize_str(secret),
+            Self::Object(members) => serializer.collect_map(members),
+        }
+    }
 }
 
 fn form(action: &CompiledAction, args: &Map<String, Value>, secrets: &[(&str, String)]) -> Result<Option<Body>, ArgumentError> {
@@ -222,8 +252,21 @@ fn decoded(key: &str, members: &Map<String, Value>) -> Result<(String, Vec<u8>),
     }
     let data = members.get("data").and_then(Value::as_str).unwrap_or_default();
     let engine = if data.contains(['-', '_']) { URL_SAFE } else { STANDARD };
-    let bytes = engine.decode(data).map_err(|error| ArgumentError::field(key, format!("`{}.data` must be base64: {error}.", name(key))))?;
+    let bytes = engine
+        .decode(data)
+        .map_err(|error| ArgumentError::field(key, format!("`{}.data` must be base64; {}.", name(key), odd(data, &error))))?;
     Ok((content_type.to_owned(), bytes))
+}
+
+/// What is wrong with a base64 text.
+fn odd(data: &str, error: &DecodeError) -> String {
+    match error {
+        DecodeError::InvalidByte(at, _) => {
+            let character = data.get(*at..).and_then(|rest| rest.chars().next()).unwrap_or_default();
+            format!("its character {} is {character:?}", at + 1)
+        }
+        _ => "it is cut off or badly padded".to_owned(),
+    }
 }
 
 fn text(key: &str, value: &Value) -> Result<Body, ArgumentError> {

@@ -41,7 +41,8 @@ pub(super) fn refinement(action: &Action, body: &Value, pointer: &str, next: Opt
 
 fn noun(action: &Action, pointer: &str) -> String {
     let member = pointer.rsplit('/').next().unwrap_or_default();
-    let noun = [action.resource.as_str(), member].into_iter().find(|noun| !noun.is_empty()).unwrap_or("items");
+    // Only a plural reads well after a number.
+    let noun = [action.resource.as_str(), member].into_iter().find(|noun| noun.ends_with('s')).unwrap_or("items");
     name(noun).replace(['_', '-'], " ")
 }
 

@@ -62,6 +62,18 @@ fn every_rule_names_its_place() {
         ("", "path = \"/a\"\nresponse = { items = \"a/b\" }", "JSON pointer"),
         ("", "path = \"/a\"\nsurprise = 1", "unknown field"),
         ("rate_limit = { requests = 0, seconds = 1 }", "path = \"/a\"", "at least one request"),
+        ("rate_limit = { requests = 1, seconds = 1, status = 403 }", "path = \"/a\"", "go together"),
+        ("rate_limit = { requests = 1, seconds = 1, status = 429, remaining_header = \"x\" }", "path = \"/a\"", "other than 429"),
+        ("", "path = \"/a\"\nbody = \"json\"", "not with GET"),
+        ("", "path = \"/a\"\nparams = { b = { in = \"body\", wire = \"/b\" } }", "write `wire = \"b\"`"),
+        ("", "path = \"/a\"\nparams = { b = { in = \"body\", wire = \"/b//c\" } }", "an empty name"),
+        ("", "path = \"/a\"\nparams = { b = { in = \"body\", wire = \"/b/c~2\" } }", "JSON pointer"),
+        ("", "path = \"/a\"\nparams = { b = { in = \"body\" }, c = { in = \"body\", wire = \"/b/c\" } }", "inside another parameter"),
+        (
+            "",
+            "path = \"/a\"\nparams = { n = { in = \"query\" } }\npagination = { kind = \"page\", cursor = \"n\", more = \"/a\", last = \"/b\" }",
+            "keep one",
+        ),
     ];
     refused(&cases);
 }

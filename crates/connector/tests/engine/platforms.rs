@@ -4,7 +4,7 @@ use amalgam_connector::arguments::ArgumentError;
 use amalgam_connector::connector::Connector;
 use amalgam_connector::definition::AuthKind;
 use amalgam_connector::describe::credential_metadata;
-use amalgam_connector::failure::{advice, in_success, wait};
+use amalgam_connector::failure::{advice, in_success, is_limit, wait};
 use amalgam_connector::paging;
 use amalgam_connector::plan::{Account, Plan, plan};
 use serde_json::{Value, json};
@@ -308,9 +308,51 @@ fn every_kind_of_paging_names_its_next_page() {
     assert_eq!(next(page, json!({"n": 4, "size": 1}), None, json!({"list": [1]})), 5);
     assert_eq!(next(page, json!({"n": 4}), None, json!({"list": [1]})), Value::Null);
     assert_eq!(next("kind = \"page\", cursor = \"n\", first = 0", json!({}), None, json!({"list": [1]})), 1);
+    // ClickUp, which says when it is at the end.
+    let last = "kind = \"page\", cursor = \"n\", last = \"/last_page\"";
+    assert_eq!(next(last, json!({"n": 1}), None, json!({"list": [1], "last_page": false})), 2);
+    assert_eq!(next(last, json!({"n": 1}), None, json!({"list": [1], "last_page": true})), Value::Null);
     // Jira, PagerDuty.
     let offset = "kind = \"offset\", cursor = \"n\", limit = \"size\"";
     assert_eq!(next(offset, json!({"n": 10}), None, json!({"list": [1, 2]})), 12);
     assert_eq!(next(offset, json!({"n": u64::MAX}), None, json!({"list": [1, 2]})), Value::Null);
     assert_eq!(next("kind = \"offset\", cursor = \"n\", more = \"/more\"", json!({}), None, json!({"list": [1], "more": true})), 1);
+}
+
+#[test]
+fn asana_wraps_what_is_written() {
+    let params = r#"params = { name = { in = "body", wire = "/data/name", required = true }, due = { in = "body", wire = "/data/due/on", schema = { type = ["string", "null"] } }, plain = { in = "body" }, odd = { in = "body", wire = "/a~1b/c~0d" } }"#;
+    let connector = platform("base_url = \"https://e.com\"", &format!("method = \"POST\"\npath = \"/tasks\"\n{params}"));
+    let action = connector.action("a").unwrap();
+    let sent = |args: Value| body(&plan(&connector, action, &object(args), &super::NOBODY).unwrap_or_else(|error| panic!("{error}")));
+    assert_eq!(
+        sent(json!({"name": "n", "due": null, "plain": "p", "odd": "o"})),
+        r#"{"data":{"name":"n","due":{"on":null}},"plain":"p","a/b":{"c~d":"o"}}"#
+    );
+    assert_eq!(sent(json!({"name": "n"})), r#"{"data":{"name":"n"}}"#);
+    let properties = connector.input_schema(action)["properties"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(properties, ["name", "due", "plain", "odd"]);
+}
+
+#[test]
+fn paypal_takes_an_empty_object() {
+    let connector = platform("base_url = \"https://e.com\"", "method = \"POST\"\npath = \"/void\"\nbody = \"json\"");
+    let plan =
+        plan(&connector, connector.action("a").unwrap(), &object(json!({})), &super::NOBODY).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((body(&plan).as_str(), plan.body.unwrap().content_type.as_str()), ("{}", "application/json"));
+}
+
+#[test]
+fn limits_may_have_another_status() {
+    let connector = platform(
+        "base_url = \"https://e.com\"\nrate_limit = { requests = 1, seconds = 1, status = 403, remaining_header = \"x-left\", reset_header = \"x-reset\" }",
+        "method = \"GET\"\npath = \"/a\"",
+    );
+    let limit = connector.definition().rate_limit.as_ref();
+    let with = |name: &'static str, value: u64| move |asked: &str| (asked == name).then_some(value);
+    assert!(is_limit(limit, 403, with("x-left", 0)) && is_limit(limit, 403, with("retry-after", 60)) && is_limit(None, 429, |_| None));
+    assert!(!is_limit(limit, 403, with("x-left", 1)) && !is_limit(limit, 403, |_| None) && !is_limit(limit, 400, with("x-left", 0)));
+    for reset in [1_800_000_030, 1_800_000_029_001] {
+        assert_eq!(wait(limit.unwrap(), None, with("x-reset", reset), 1_800_000_000), Some(30));
+    }
 }

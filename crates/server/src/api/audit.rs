@@ -74,7 +74,7 @@ impl From<Entry> for EntryView {
 
 /// Which entries are asked for.
 #[derive(Deserialize, utoipa::IntoParams)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct AuditQuery {
     user_id: Option<String>,
@@ -90,6 +90,12 @@ pub struct AuditQuery {
     since: Option<String>,
     /// Before this time, RFC 3339.
     until: Option<String>,
+    /// At most this many entries: 1 to 1,000, default 100.
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 1000)]
+    limit: Option<String>,
+    /// After this many entries, default 0.
+    #[param(value_type = Option<i64>, minimum = 0)]
+    offset: Option<String>,
 }
 
 /// A page of the audit trail, newest first.
@@ -105,16 +111,14 @@ pub struct AuditList {
 }
 
 /// Read the audit trail, newest first: the account's for an admin, else your own.
-#[utoipa::path(get, path = "/api/audit", tag = "Administration", operation_id = "list-audit", params(AuditQuery, PageQuery),
+#[utoipa::path(get, path = "/api/audit", tag = "Administration", operation_id = "list-audit", params(AuditQuery),
     responses((status = 200, description = "A page of entries", body = AuditList), (status = 400, description = "A filter is wrong"),
         (status = 401, description = "Not authenticated")))]
-async fn list(
-    State(app): State<App>,
-    Management(caller): Management,
-    Query(query): Query<AuditQuery>,
-    Query(page): Query<PageQuery>,
-) -> Result<Json<AuditList>> {
-    let page = page.page()?;
+async fn list(State(app): State<App>, Management(caller): Management, Query(query): Query<AuditQuery>) -> Result<Json<AuditList>> {
+    let page = PageQuery { limit: query.limit, offset: query.offset }.page()?;
+    if query.decision.as_ref().is_some_and(|decision| !["allowed", "denied"].contains(&decision.as_str())) {
+        return Err(Error::invalid("decision", "`decision` must be \"allowed\" or \"denied\"."));
+    }
     let filter = Filter {
         since: time("since", query.since.as_deref(), 0)?,
         until: time("until", query.until.as_deref(), i64::MAX)?,

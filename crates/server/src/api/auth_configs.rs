@@ -3,6 +3,7 @@
 use amalgam_vault::Secret;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::answers::{Created, Removed};
@@ -40,6 +41,9 @@ pub struct AuthConfigView {
     key_id: Option<String>,
     /// Empty: what the connector says.
     scopes: Vec<String>,
+    /// Where the platform is that knows the client, where the connector leaves that open.
+    #[schema(value_type = Object)]
+    variables: Map<String, Value>,
     /// Enter this address at the platform, as one that it may send browsers back to.
     redirect_uri: String,
     created_at: String,
@@ -57,6 +61,7 @@ impl AuthConfigView {
             client_auth: config.client_auth,
             key_id: config.key_id,
             scopes: config.scopes,
+            variables: config.variables,
             created_at: rfc3339(config.created_at),
             updated_at: rfc3339(config.updated_at),
         }
@@ -83,6 +88,10 @@ pub struct AuthConfigBody {
     client_auth: Option<ClientAuth>,
     /// Asked for instead of the connector's own.
     scopes: Option<Vec<String>>,
+    /// Where the platform is that knows the client, for connectors that leave it open (an instance of one's own): users sign in there and
+    /// nowhere else.
+    #[schema(value_type = Option<Object>)]
+    variables: Option<Map<String, Value>>,
 }
 
 /// What may be sent to change one; what is absent stays.
@@ -98,6 +107,8 @@ pub struct AuthConfigChange {
     key_id: Option<Option<String>>,
     client_auth: Option<ClientAuth>,
     scopes: Option<Vec<String>>,
+    #[schema(value_type = Option<Object>)]
+    variables: Option<Map<String, Value>>,
 }
 
 /// The account's auth configs.
@@ -195,6 +206,8 @@ async fn create(
     }
     let (name, scopes) = (new.name.unwrap_or_else(|| definition.name.clone()), new.scopes.unwrap_or_default());
     checked(&name, &new.client_id, new.key_id.as_deref(), &scopes)?;
+    let variables = new.variables.unwrap_or_default();
+    connect::check_place(definition, oauth2, &variables)?;
     let id = format!("ac_{}", random_slug(16));
     let kept = NewAuthConfig {
         name: &name,
@@ -202,6 +215,7 @@ async fn create(
         client_auth,
         key_id: new.key_id.as_deref(),
         scopes: &scopes,
+        variables: &variables,
         secret: secret.as_ref(),
     };
     let config = app.store.create_auth_config(&caller.scope.account, &id, loaded.id(), &kept).await?;
@@ -268,12 +282,22 @@ async fn update(
     let key_id = change.key_id.unwrap_or_else(|| before.key_id.clone());
     let scopes = change.scopes.unwrap_or_else(|| before.scopes.clone());
     checked(&name, &client_id, key_id.as_deref(), &scopes)?;
+    let variables = match change.variables {
+        Some(variables) => {
+            let loaded = catalogue::resolve(&app.store, &caller.scope, None, &before.connector).await?;
+            let (_, oauth2) = scheme(&loaded).ok_or_else(|| Error::not_found("auth config"))?;
+            connect::check_place(loaded.connector.definition(), oauth2, &variables)?;
+            variables
+        }
+        None => before.variables.clone(),
+    };
     let new = NewAuthConfig {
         name: &name,
         client_id: &client_id,
         client_auth,
         key_id: key_id.as_deref(),
         scopes: &scopes,
+        variables: &variables,
         secret: secret.as_ref(),
     };
     if !app.store.update_auth_config(account, &before, &new).await? {

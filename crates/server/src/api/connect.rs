@@ -128,7 +128,7 @@ async fn take(app: &App, opening: &Opening, headers: &HeaderMap, body: Body, req
     if !form.starts_with("application/x-www-form-urlencoded") {
         return Err(Error::new(Kind::InvalidRequest, "Please use the form on this page."));
     }
-    let body = read_body(app, &format!("web:{}", opening.user()), body, MAX_FORM).await?;
+    let body = read_body(app, &opening.holder(), body, MAX_FORM).await?;
     let mut values = Map::new();
     for (name, value) in form_urlencoded::parse(&body).take(MAX_PAIRS) {
         if values.insert(name.into_owned(), value.into_owned().into()).is_some() {

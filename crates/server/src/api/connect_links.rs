@@ -19,6 +19,7 @@ use crate::{
     clock::{now_ms, rfc3339},
     error::{Error, Kind, Result},
     jwt::unverified,
+    limits::bodies::Holder,
     page,
     request::{Json, Management, Query, RequestId, read_body},
     store::{
@@ -228,7 +229,7 @@ async fn submit(State(app): State<App>, request_id: RequestId, Query(query): Que
 }
 
 async fn keep(app: &App, opened: &Opened, body: Body) -> Result<String> {
-    let body = read_body(app, &format!("web:{}", opened.user), body, MAX_FORM).await?;
+    let body = read_body(app, &Holder::at_page(&opened.registered.upstream.owner.account, &opened.user), body, MAX_FORM).await?;
     let mut headers = Map::new();
     for (name, value) in form_urlencoded::parse(&body).take(100) {
         let Some(known) = opened.headers.iter().find(|known| **known == name) else {

@@ -8,7 +8,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     app::App,
     catalogue::{self, discover, visible_action},
-    connectors::Loaded,
+    connectors::{About, Loaded},
     error::{Error, Result, over_rest},
     request::{Path, Query, Twin},
 };
@@ -39,14 +39,8 @@ pub struct ConnectorItem {
 impl ConnectorItem {
     /// Of a connector in use.
     pub fn of(loaded: &Loaded) -> Self {
-        let definition = loaded.connector.definition();
-        Self {
-            id: definition.id.clone(),
-            name: definition.name.clone(),
-            category: definition.categories.clone(),
-            description: definition.description.clone(),
-            icon: loaded.icon(),
-        }
+        let About { id, name, description, categories } = loaded.about.clone();
+        Self { id, name, category: categories, description, icon: loaded.icon() }
     }
 }
 
@@ -81,6 +75,7 @@ async fn list(State(app): State<App>, twin: Twin, Query(query): Query<ListQuery>
 
 /// What is searched for.
 #[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct SearchQuery {
     /// What should be done, in plain words: `send a message to a Slack channel`.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use amalgam_connector::{
     Connector,
     definition::Definition,
-    openapi::{Import, ImportOptions, import, import_value, read_value},
+    openapi::{Import, ImportOptions, Source, import, import_source, read_source},
 };
 use axum::{body::Body, extract::State};
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ use super::answers::{Created, Removed};
 use crate::{
     app::App,
     auth::Caller,
-    catalogue::is_builtin,
+    catalogue::{is_builtin, is_reserved},
     clock::rfc3339,
     error::{Error, Kind, Result},
     request::{Management, Path, Query, read_body},
@@ -103,7 +103,7 @@ pub struct ImportBody {
 
 /// What to call a document that is the body itself.
 #[derive(Deserialize, utoipa::IntoParams)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ImportQuery {
     id: Option<String>,
@@ -130,10 +130,9 @@ async fn create(
 ) -> Result<Created<ImportedView>> {
     caller.require_admin()?;
     let own = app.store.connectors(&caller.scope.account).await?;
-    let free = move |id: &str| match own.get(id) {
-        Some(_) => Err(taken(id)),
-        None => not_builtin(id),
-    };
+    // An MCP server of a user is a connector too, and keeps its id.
+    let upstreams = app.store.upstreams(&caller.scope.account).await?;
+    let free = move |id: &str| if own.contains_key(id) || upstreams.contains_key(id) { Err(taken(id)) } else { not_reserved(id) };
     query.id.as_deref().map(&free).transpose()?;
     let Sent::Document(import) = receive(&app, &caller, body, query, free).await? else {
         return Err(Error::invalid("spec", "`spec` is missing: send the OpenAPI document as an object or as text, or as the body itself."));
@@ -245,14 +244,18 @@ async fn in_turn<T: Send + 'static>(app: &App, work: impl FnOnce() -> Result<T> 
 
 fn understand(bytes: &[u8], query: ImportQuery, judge: impl Fn(&str) -> Result<()>) -> Result<Sent> {
     // Nothing here goes through a derived reader: those are not bounded, and some names mean something to them.
-    let value = read_value(bytes).map_err(bad_document)?;
+    let Source { value, mut repeated } = read_source(bytes).map_err(bad_document)?;
     let mut options = ImportOptions { id: query.id, name: query.name, base_url: query.base_url };
-    let document = |value: Value, options: &ImportOptions| import_value(value, options).map_err(bad_document).and_then(usable);
+    let document = |source: Source, options: &ImportOptions| import_source(source, options).map_err(bad_document).and_then(usable);
     let Value::Object(mut members) = value else {
         return Err(Error::new(Kind::InvalidRequest, "The body must be an OpenAPI document, or `{\"spec\": …}`."));
     };
     if ["openapi", "swagger", "discoveryVersion"].iter().any(|key| members.contains_key(*key)) {
-        return document(Value::Object(members), &options);
+        return document(Source { value: Value::Object(members), repeated }, &options);
+    }
+    if let Some(name) = repeated.iter().find_map(|way| way.first().filter(|_| way.len() == 1)) {
+        let name: String = name.chars().take(80).collect();
+        return Err(Error::invalid(&name, format!("`{name}` stands twice in the body; send it once.")));
     }
     for (name, place) in [("id", &mut options.id), ("name", &mut options.name), ("baseUrl", &mut options.base_url)] {
         match members.shift_remove(name) {
@@ -279,7 +282,11 @@ fn understand(bytes: &[u8], query: ImportQuery, judge: impl Fn(&str) -> Result<(
     match spec {
         None | Some(Value::Null) => Ok(Sent::Settings { name: options.name, base_url: options.base_url }),
         Some(Value::String(text)) => import(text.as_bytes(), &options).map_err(bad_document).and_then(usable),
-        Some(value) => document(value, &options),
+        Some(value) => {
+            // From here the document is the top.
+            repeated.iter_mut().for_each(|way| drop(way.remove(0)));
+            document(Source { value, repeated }, &options)
+        }
     }
 }
 
@@ -292,21 +299,25 @@ fn usable(import: Import) -> Result<Sent> {
 fn check(definition: &Definition) -> Result<()> {
     let problem = Connector::new(definition.clone()).err().and_then(|problems| problems.into_iter().next());
     problem.map_or(Ok(()), |problem| {
-        let field = if problem.place.is_empty() { "spec" } else { &problem.place };
-        Err(Error::invalid(field, problem.to_string()))
+        Err(match problem.place.as_str() {
+            "base_url" => Error::invalid("baseUrl", format!("`baseUrl` cannot be used: {}", problem.message)),
+            "" => Error::invalid("spec", problem.message),
+            place => Error::invalid(place, problem.to_string()),
+        })
     })
 }
 
-fn not_builtin(id: &str) -> Result<()> {
-    if !is_builtin(id) {
+fn not_reserved(id: &str) -> Result<()> {
+    if !is_reserved(id) {
         return Ok(());
     }
-    let sentence = format!("\"{id}\" is the id of a built-in connector; choose another `id`.");
+    let taken = if is_builtin(id) { "is the id of a built-in connector" } else { "is a fixed word in addresses under `/connectors`" };
+    let sentence = format!("\"{id}\" {taken}; choose another `id`.");
     Err(Error::new(Kind::Conflict, sentence).with_details(json!({ "field": "id" })))
 }
 
 fn bad_document(error: amalgam_connector::openapi::ImportError) -> Error {
-    Error::invalid("spec", error.message)
+    Error::invalid(error.field, error.message)
 }
 
 async fn keep(app: &App, caller: &Caller, import: Import, replace: bool) -> Result<ImportedView> {
@@ -318,7 +329,7 @@ async fn keep(app: &App, caller: &Caller, import: Import, replace: bool) -> Resu
 
 async fn keep_with(app: &App, caller: &Caller, import: Import, omitted: Value, warnings: Value, replace: bool) -> Result<ImportedView> {
     let definition = import.definition;
-    not_builtin(&definition.id)?;
+    not_reserved(&definition.id)?;
     app.store.put_connector(&caller.scope.account, &definition, &omitted, &warnings, replace).await?;
     app.announce(Change::Connectors(caller.scope.account.clone()));
     Ok(ImportedView::new(&definition, definition.actions.len(), omitted, warnings))

@@ -29,7 +29,7 @@ pub fn routes() -> OpenApiRouter<App> {
 
 /// The arguments by their places, or flat in `parameters` as the MCP tool takes them.
 #[derive(Default, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct ExecuteBody {
     /// Absent = the user's only credential, else the newest.
     credential_id: Option<String>,
@@ -56,7 +56,7 @@ pub struct ExecuteBody {
 /// The answer is `{executionId, success, status, responseData}`; `responseData` is what the platform answered, whole.
 #[utoipa::path(post, path = "/connectors/{connectorId}/actions/{actionId}/execute", tag = "Connectors", operation_id = "execute-action",
     params(("connectorId" = String, Path, description = "Connector ID"), ("actionId" = String, Path, description = "Action ID")),
-    request_body = ExecuteBody,
+    request_body = Option<ExecuteBody>,
     responses((status = 200, description = "`{executionId, success, status, responseData}`", body = Object),
         (status = 400, description = "An argument is wrong, the credential is missing, or the platform refused (`PLATFORM_ERROR`)"),
         (status = 401, description = "Not authenticated"), (status = 403, description = "Not allowed on this server"),
@@ -66,12 +66,15 @@ async fn execute(
     State(app): State<App>,
     Counted { twin, limited }: Counted,
     Path((connector_id, action_id)): Path<(String, String)>,
-    Json(body, ..): Json<ExecuteBody>,
+    body: Option<Json<ExecuteBody>>,
 ) -> Result<Response> {
+    // They keep the room that they take until the call is done.
+    let (body, bytes) = body.map_or_else(Default::default, |Json(body, bytes)| (body, bytes));
     if body.additional_headers.len() > MAX_HEADERS {
         let sentence = format!("`additionalHeaders` holds {} headers; at most {MAX_HEADERS} are sent.", body.additional_headers.len());
         return Err(Error::invalid("additionalHeaders", sentence));
     }
+    call::exact(&bytes)?;
     let extra: Vec<(String, String)> = body.additional_headers.iter().map(|(name, value)| header(name, value)).collect::<Result<_>>()?;
     let extra: Vec<(&str, &str)> = extra.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let arguments =

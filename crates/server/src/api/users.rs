@@ -11,7 +11,10 @@ use crate::{
     error::{Error, Result},
     password,
     request::{Json, PageQuery, Path, Query, Twin},
-    store::users::{self, User},
+    store::{
+        Scope,
+        users::{self, User},
+    },
 };
 
 pub fn routes() -> OpenApiRouter<App> {
@@ -141,9 +144,12 @@ pub struct Deleted {
         (status = 403, description = "Not for your role"), (status = 404, description = "No such user")))]
 async fn delete(State(app): State<App>, twin: Twin, Path(id): Path<String>) -> Result<axum::Json<Deleted>> {
     twin.caller.require_admin()?;
-    if !app.store.delete_user(&twin.caller.scope.account, &id).await? {
+    let scope = Scope { account: twin.caller.scope.account.clone(), user: id.as_str().into() };
+    let granted = app.grants.of_user(&scope).await?;
+    if !app.store.delete_user(&scope.account, &id).await? {
         return Err(Error::not_found("user"));
     }
+    app.grants.revoke_later(scope, granted);
     Ok(axum::Json(Deleted { message: "User deleted", user_id: id }))
 }
 

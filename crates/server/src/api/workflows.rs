@@ -112,6 +112,10 @@ async fn put(
     if body.steps.is_empty() || body.steps.len() > MAX_STEPS {
         return Err(Error::invalid("steps", "`steps` must have 1 to 100 entries."));
     }
+    if let Some(at) = body.steps.iter().position(|step| step.connector_id.is_empty() || step.action_id.is_empty()) {
+        let field = format!("steps[{at}].{}", if body.steps[at].connector_id.is_empty() { "connectorId" } else { "actionId" });
+        return Err(Error::invalid(&field, format!("`{field}` must not be empty.")));
+    }
     let server = app.store.server(&caller.scope, &id).await?;
     let steps = serde_json::to_value(&body.steps).map_err(Error::internal)?;
     if steps.to_string().len() + body.description.len() > MAX_BYTES {

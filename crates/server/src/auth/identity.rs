@@ -8,7 +8,6 @@ use crate::{
 };
 
 /// The identity headers of a request. Several copies of one are refused: proxies and servers disagree on which one counts.
-#[derive(Default)]
 pub struct Identity<'a> {
     /// `Authorization: Bearer …`.
     pub bearer: Option<&'a str>,
@@ -24,6 +23,7 @@ pub struct Identity<'a> {
     pub redirect_uri: Option<&'a str>,
     /// `x-request-id`, as the outermost layer has put it.
     pub request_id: &'a str,
+    headers: &'a HeaderMap,
 }
 
 impl<'a> Identity<'a> {
@@ -40,6 +40,7 @@ impl<'a> Identity<'a> {
             credential_id: single(headers, "x-credential-id")?,
             redirect_uri: single(headers, "x-redirect-uri")?,
             request_id: headers.get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default(),
+            headers,
         };
         if let Some(value) = single(headers, "authorization")? {
             identity.bearer =
@@ -49,6 +50,16 @@ impl<'a> Identity<'a> {
             check_user_id("x-alloy-userid", user)?;
         }
         Ok(identity)
+    }
+
+    /// The headers that the operator lets through to MCP servers.
+    pub fn forwarded(&self, names: &[HeaderName]) -> HeaderMap {
+        let found = names.iter().flat_map(|name| self.headers.get_all(name).iter().map(move |value| (name.clone(), value.clone())));
+        let mut forwarded = HeaderMap::new();
+        for (name, value) in found {
+            forwarded.append(name, value);
+        }
+        forwarded
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use amalgam_policy::Decision;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 
 pub use self::identity::{Identity, check_user_id};
 pub use crate::jwt::looks_like as is_user_token;
@@ -17,6 +17,7 @@ use crate::{
     app::App,
     clock::now_ms,
     error::{Error, Kind, Result},
+    limits::bodies::Holder,
     store::{
         Scope,
         accounts::DEFAULT_ACCOUNT,
@@ -44,6 +45,8 @@ pub struct Caller {
     pub server: Option<Arc<Server>>,
     /// The effective user is the principal's own, not one that a header or a user token chose.
     pub is_own_user: bool,
+    /// What its calls to MCP servers carry, because the operator lets it through.
+    pub forwarded: HeaderMap,
 }
 
 /// What a caller proved to be.
@@ -95,7 +98,8 @@ impl Caller {
             return Ok(self.scope.clone());
         }
         if self.role != Role::Admin {
-            return Err(Error::not_found("user"));
+            let sentence = "No such user for you: with this key you act for yourself alone, and only an admin key acts for others.";
+            return Err(Error::new(Kind::NotFound, sentence).with_details(serde_json::json!({ "field": "userId" })));
         }
         if let Some(server) = &self.server
             && let Decision::Deny(denial) = server.restrictions.user(user)
@@ -112,12 +116,13 @@ impl Caller {
     }
 
     /// Whose large bodies are counted together: those of a key, of a server's token, of a user who shows a user token.
-    pub fn holder(&self) -> String {
-        match self.principal {
+    pub fn holder(&self) -> Holder {
+        let caller = match self.principal {
             Principal::Key(_) | Principal::Token(_) | Principal::Grant(_) => self.principal.label(),
             // One issuer signs for many, who choose nothing about it.
             Principal::Jwt(_) => format!("{}:{}", self.principal.label(), self.scope.user),
-        }
+        };
+        Holder { account: self.scope.account.clone(), caller }
     }
 
     /// Refuses callers who show a user token alone: what they make must not outlive it.
@@ -157,7 +162,10 @@ struct Proof {
 /// Authenticates a management call (`/api`): an API key or a user token. Server tokens do not open it.
 pub async fn management(app: &App, identity: &Identity<'_>) -> Result<Caller> {
     let proof = match identity.bearer {
-        Some(token) if token.starts_with(TOKEN_PREFIX) => return Err(Error::unauthorized()),
+        Some(token) if token.starts_with(TOKEN_PREFIX) => {
+            let sentence = "A server's token does not open the management API. Send `Authorization: Bearer <API key>`; keys are made with `POST /api/keys`.";
+            return Err(Error::new(Kind::Unauthorized, sentence));
+        }
         Some(token) => by_bearer(app, token, None).await?,
         None => by_user_token(app, identity).await?,
     };
@@ -353,6 +361,7 @@ async fn for_whom(app: &App, proof: Proof, identity: &Identity<'_>, door: &str) 
         role: proof.role,
         server: proof.server,
         is_own_user,
+        forwarded: identity.forwarded(&app.config.upstream_headers),
     };
     judged(app, caller, identity, door).await
 }

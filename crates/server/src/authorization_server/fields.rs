@@ -7,6 +7,7 @@ use url::form_urlencoded;
 use crate::{
     app::App,
     error::{Error, Kind, Result},
+    limits::bodies::Holder,
     request::read_body,
 };
 
@@ -43,7 +44,7 @@ impl Fields {
         if !kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/x-www-form-urlencoded") {
             return Err(Error::new(Kind::UnsupportedMedia, "Send a form: `Content-Type: application/x-www-form-urlencoded`."));
         }
-        Self::parse(&read_body(app, "authorization server", request.into_body(), MAX).await?)
+        Self::parse(&read_body(app, &Holder::anybody(), request.into_body(), MAX).await?)
     }
 
     /// A field's value. One that is empty counts as absent (RFC 6749 section 3.1).

@@ -25,6 +25,8 @@ const BROWSERS: [&str; 16] = [
     "ws",
     "wss",
 ];
+/// How the schemes begin that start programs of the system itself.
+const SYSTEM: [&str; 4] = ["ms-", "search", "intent", "itms"];
 
 /// A redirect address that may be registered.
 ///
@@ -45,7 +47,9 @@ pub fn checked(text: &str) -> Result<Url, &'static str> {
         "https" => Ok(url),
         "http" if is_loopback(&url) => Ok(url),
         "http" => Err("http is for addresses of the user's own machine (127.0.0.1, [::1], localhost); use https"),
-        scheme if BROWSERS.contains(&scheme) || !text.contains(":/") => Err("its scheme cannot lead to an application"),
+        scheme if BROWSERS.contains(&scheme) || SYSTEM.iter().any(|start| scheme.starts_with(start)) || !text.contains(":/") => {
+            Err("its scheme cannot lead to an application")
+        }
         _ => Ok(url),
     }
 }

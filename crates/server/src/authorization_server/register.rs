@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     clock::{now_ms, random},
+    limits::bodies::Holder,
     request::{RequestId, read_body},
 };
 
@@ -36,7 +37,7 @@ pub async fn register(State(shared): State<Shared>, id: RequestId, request: Requ
 async fn registered(Shared { app, .. }: &Shared, request: Request, request_id: &str) -> Result<Value, Refusal> {
     let ours = |error| Refusal::from(&error, request_id);
     within(app, "registrations", A_MINUTE).map_err(ours)?;
-    let body = read_body(app, "authorization server", request.into_body(), MAX).await.map_err(ours)?;
+    let body = read_body(app, &Holder::anybody(), request.into_body(), MAX).await.map_err(ours)?;
     let wrong = |sentence: &str| Refusal::new("invalid_client_metadata", sentence);
     let metadata: Metadata =
         serde_json::from_slice(&body).map_err(|_| wrong("Send a client's metadata as JSON, as RFC 7591 describes it."))?;

@@ -56,9 +56,11 @@ pub async fn choose(
     }
     // Nothing secret is sent here.
     // So the caller may say where the platform is. Then the stored credential stays closed: its variables would follow.
-    for name in definition.variables.keys().filter(|name| !action.action.params.contains_key(*name)) {
-        if let Some(value) = chosen.arguments.shift_remove(name) {
-            chosen.given.insert(name.clone(), value);
+    for (name, _) in definition.variables_as_arguments(&action.action) {
+        match chosen.arguments.shift_remove(name) {
+            None | Some(Value::Null) => {}
+            Some(Value::String(value)) => drop(chosen.given.insert(name.to_owned(), value.into())),
+            Some(_) => return Err(Error::invalid(name, format!("`{name}` must be a string."))),
         }
     }
     if !chosen.given.is_empty() {
@@ -135,6 +137,11 @@ impl Chosen {
     /// The arguments of the action itself.
     pub fn arguments(&self) -> &Map<String, Value> {
         &self.arguments
+    }
+
+    /// Variables that came with the arguments.
+    pub fn given(&self) -> &Map<String, Value> {
+        &self.given
     }
 
     /// The credential that is sent, if one is.

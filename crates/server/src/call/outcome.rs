@@ -166,10 +166,21 @@ fn refused(connector: &Connector, action: &CompiledAction, incoming: &Incoming) 
     let header = |name: &str| incoming.headers.get(name).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     let limit = action.action.rate_limit.as_ref().or(connector.definition().rate_limit.as_ref());
     let now = u64::try_from(now_ms() / 1_000).unwrap_or_default();
-    let told =
-        || limit.filter(|_| status == StatusCode::TOO_MANY_REQUESTS).and_then(|limit| failure::wait(limit, body.as_ref(), header, now));
+    // A limit by another status is told, and waited for, like the usual one.
+    let is_limit = failure::is_limit(limit, status.as_u16(), header);
+    let meant = if is_limit { StatusCode::TOO_MANY_REQUESTS } else { status };
+    let told = || limit.filter(|_| is_limit).and_then(|limit| failure::wait(limit, body.as_ref(), header, now));
     let retry_after = header(RETRY_AFTER.as_str()).or_else(told).and_then(|seconds| u32::try_from(seconds).ok());
-    let usual = match status {
+    // Without a credential none can be wrong, and none can be made.
+    let is_open = connector.definition().auth.is_empty() || !action.action.auth;
+    let usual = match meant {
+        StatusCode::UNAUTHORIZED if connector.definition().auth.is_empty() => {
+            "The platform wants a credential, and this connector declares no way to authenticate: whoever imported it should import a document with \
+             its security schemes."
+        }
+        StatusCode::UNAUTHORIZED if is_open => "The platform wants a credential, and this action is declared to need none.",
+        StatusCode::FORBIDDEN if is_open => "The platform does not permit this without a credential, and none is sent with this action.",
+        StatusCode::NOT_FOUND if is_open => "What the parameters name does not exist there.",
         StatusCode::UNAUTHORIZED => "The credential is wrong or no longer valid: create a new one with create_credential_alloy.",
         StatusCode::FORBIDDEN => "The credential does not permit this: it may lack a scope or a role on the platform.",
         StatusCode::NOT_FOUND => "What the parameters name does not exist there, or this credential cannot see it.",
@@ -177,8 +188,8 @@ fn refused(connector: &Connector, action: &CompiledAction, incoming: &Incoming) 
         _ => "",
     };
     let wait = retry_after.map(|seconds| format!(" The platform asks to wait {seconds} seconds.")).unwrap_or_default();
-    let advice = failure::advice(connector, action, status.as_u16(), body.as_ref(), usual);
-    let kind = match status.as_u16() {
+    let advice = failure::advice(connector, action, meant.as_u16(), body.as_ref(), usual);
+    let kind = match meant.as_u16() {
         429 => Kind::RateLimited,
         400..=499 => Kind::PlatformRefused,
         _ => Kind::PlatformFailed,

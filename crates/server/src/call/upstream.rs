@@ -18,7 +18,8 @@ use crate::{
         Scope,
         upstreams::{Auth, Registered, Upstream},
     },
-    upstream::{Client, Demand, Heard, Recorded, Trail},
+    telemetry::audit::Trail,
+    upstream::{Client, Demand, Heard, Recorded},
 };
 
 /// A request for an upstream, as a client sent it.
@@ -88,6 +89,7 @@ async fn begin(app: &App, forward: &Forward<'_>) -> Result<crate::upstream::Exch
         request_state: forward.request_state,
         log_level: forward.log_level,
         headers: tool.map_or(&[], |tool| tool.headers.as_slice()),
+        forwarded: Some(&forward.caller.forwarded),
         timeout: forward.timeout.unwrap_or_else(|| app.upstreams.timeout(&registered.upstream)),
     };
     app.upstreams.begin(&demand).await.map_err(|error| led(app, &upstream, &forward.client.scope, error))
@@ -150,6 +152,7 @@ pub(super) async fn execute(app: &App, call: &Call<'_>, arguments: Arguments, lo
         request_state: None,
         log_level: None,
         headers: tool.map_or(&[], |tool| tool.headers.as_slice()),
+        forwarded: Some(&call.caller.forwarded),
         timeout: call.timeout.unwrap_or_else(|| app.upstreams.timeout(&registered.upstream)),
     };
     let begun = app.upstreams.begin(&demand).await.map_err(|error| led(app, &upstream, &client.scope, error))?;

@@ -14,9 +14,14 @@ use crate::{
     store::{Scope, Store, servers::Server, upstreams::Registered},
 };
 
-/// True for the id of a built-in connector, which no account may take.
+/// True for the id of a built-in connector.
 pub fn is_builtin(id: &str) -> bool {
     BUILTIN.contains_key(id)
+}
+
+/// True for an id that no account may take: `/connectors/search` is the search, and the others are built in.
+pub fn is_reserved(id: &str) -> bool {
+    id == "search" || is_builtin(id)
 }
 
 /// Whose upstreams a caller reaches: through a server those of its owner, who lends them; else the caller's own.

@@ -25,19 +25,13 @@ pub enum Audit {
     #[command(after_help = "\
 Examples:
   amalgam audit list --decision denied --limit 20
-  amalgam audit list --user-id ann --connector-id slack --since 2026-11-01T00:00:00Z")]
+  amalgam audit list --user ann --connector-id slack --since 2026-11-01T00:00:00Z")]
     List(Filter),
 }
 
-/// Which entries.
+/// Which entries; `--user` and `--server` choose, too.
 #[derive(Args)]
 pub struct Filter {
-    /// For this user
-    #[arg(long, value_name = "USER")]
-    user_id: Option<String>,
-    /// Through this server
-    #[arg(long, value_name = "ID")]
-    server_id: Option<String>,
     /// With this connector
     #[arg(long, value_name = "ID")]
     connector_id: Option<String>,
@@ -71,8 +65,8 @@ impl Audit {
     pub async fn run(self, Session { client, screen }: Session) -> Result {
         let Self::List(filter) = self;
         let query = [
-            ("userId", filter.user_id.as_deref()),
-            ("serverId", filter.server_id.as_deref()),
+            ("userId", client.user()),
+            ("serverId", client.server()),
             ("connectorId", filter.connector_id.as_deref()),
             ("actionId", filter.action_id.as_deref()),
             ("targetId", filter.target_id.as_deref()),

@@ -37,7 +37,7 @@ pub struct Call {
     #[arg(long, value_name = "ID")]
     credential: Option<String>,
     /// Seconds that the platform has: 1 to 300
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=300))]
     timeout: Option<u32>,
     #[command(flatten)]
     connection: Connection,

@@ -147,6 +147,16 @@ impl Client {
         })
     }
 
+    /// `--user`.
+    pub fn user(&self) -> Option<&str> {
+        self.headers.get("x-alloy-userid").and_then(|user| std::str::from_utf8(user.as_bytes()).ok())
+    }
+
+    /// `--server`.
+    pub fn server(&self) -> Option<&str> {
+        self.server.as_ref().and_then(|server| std::str::from_utf8(server.as_bytes()).ok())
+    }
+
     /// GET with a query of those values that there are.
     pub async fn get(&self, path: &[&str], query: &[(&str, Option<&str>)]) -> Result<Answer> {
         self.send(Method::GET, path, query, None).await

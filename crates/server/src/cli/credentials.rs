@@ -119,8 +119,11 @@ async fn metadata(client: &Client, screen: &Screen, connector: &str) -> Result {
         let data = kind.pointer("/inputSchema/properties/data").unwrap_or(&Value::Null);
         let required = data.get("required").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         let name = cell(kind, "authenticationType");
-        rows.push(vec![name.clone(), String::new(), String::new(), cell(kind, "description")]);
-        for (field, schema) in data.get("properties").and_then(Value::as_object).into_iter().flatten() {
+        let fields = data.get("properties").and_then(Value::as_object).filter(|fields| !fields.is_empty());
+        if fields.is_none() {
+            rows.push(vec![name.clone(), "-".to_owned(), "-".to_owned(), cell(kind, "description")]);
+        }
+        for (field, schema) in fields.into_iter().flatten() {
             let needed = required.iter().any(|required| required.as_str() == Some(field));
             rows.push(vec![
                 name.clone(),

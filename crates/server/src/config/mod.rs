@@ -1,6 +1,7 @@
 //! Settings of a node: a flag, an `AMALGAM_*` variable and a key of `amalgam.toml` are one field here; the flag wins, then the variable.
 
 mod process;
+mod upstream_headers;
 
 use std::{
     collections::BTreeMap,
@@ -13,10 +14,13 @@ use std::{
 
 use amalgam_connector::shape::ShapeLimits;
 use clap::Args;
+use http::HeaderName;
 use ipnet::IpNet;
 pub use process::Process;
-use serde::Deserialize;
+use serde::{Deserialize, de::Error as _};
 use url::Url;
+
+use crate::error::in_words;
 
 fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "give an IP address and a port, such as 127.0.0.1:3000, or 0.0.0.0:3000 for all interfaces".to_owned())
@@ -26,6 +30,25 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 fn range(text: &str) -> Result<IpNet, String> {
     let one = || text.parse::<IpAddr>().map(IpNet::from);
     text.parse().or_else(|_| one()).map_err(|_| "give a range such as 10.0.0.0/8, or an address such as 127.0.0.1".to_owned())
+}
+
+/// In the file: ranges as an array, or as one text with commas, as for the flag.
+fn ranges<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<IpNet>>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected an array of ranges such as [\"10.0.0.0/8\"]")]
+    enum Given {
+        One(String),
+        Many(Vec<String>),
+    }
+    let given = match Given::deserialize(deserializer)? {
+        Given::One(text) => text.split(',').map(|part| part.trim().to_owned()).collect(),
+        Given::Many(texts) => texts,
+    };
+    given
+        .iter()
+        .map(|text| range(text).map_err(|_| D::Error::custom("expected an array of ranges such as [\"10.0.0.0/8\"]")))
+        .collect::<Result<_, _>>()
+        .map(Some)
 }
 
 /// What an operator may set. Every field is optional; `Config` has the defaults.
@@ -50,6 +73,7 @@ pub struct Settings {
 
     /// Private or loopback ranges that connectors may reach: `10.0.0.0/8,127.0.0.1/32` [default: none]
     #[arg(long, env = "AMALGAM_EGRESS_ALLOW", value_name = "CIDR", value_delimiter = ',', value_parser = range)]
+    #[serde(default, deserialize_with = "ranges")]
     pub egress_allow: Option<Vec<IpNet>>,
 
     /// Further host names that requests may be addressed to, beside --public-url's, localhost and IP addresses
@@ -59,6 +83,10 @@ pub struct Settings {
     /// Web origins whose pages may call: `https://app.example.com` [default: only our own]
     #[arg(long, env = "AMALGAM_ALLOWED_ORIGINS", value_name = "ORIGIN", value_delimiter = ',')]
     pub allowed_origins: Option<Vec<String>>,
+
+    /// Headers of a client that its calls to MCP servers carry: `x-tenant,traceparent` [default: none]
+    #[arg(long, env = "AMALGAM_UPSTREAM_HEADERS", value_name = "NAME", value_delimiter = ',', value_parser = upstream_headers::name)]
+    pub upstream_headers: Option<Vec<String>>,
 
     /// File with the master key (64 hex characters) [default: `master.key` in the data directory, made at the first start]
     #[arg(long, env = "AMALGAM_MASTER_KEY_FILE", value_name = "FILE")]
@@ -238,6 +266,7 @@ pub struct Config {
     pub egress_allow: Vec<IpNet>,
     pub allowed_hosts: Vec<String>,
     pub allowed_origins: Vec<String>,
+    pub upstream_headers: Vec<HeaderName>,
     pub master_key_file: Option<PathBuf>,
     pub oidc: Option<Oidc>,
     pub authorization_server: Option<String>,
@@ -296,6 +325,7 @@ impl Settings {
             egress_allow: self.egress_allow.or(other.egress_allow),
             allowed_hosts: self.allowed_hosts.or(other.allowed_hosts),
             allowed_origins: self.allowed_origins.or(other.allowed_origins),
+            upstream_headers: self.upstream_headers.or(other.upstream_headers),
             master_key_file: self.master_key_file.or(other.master_key_file),
             oidc_issuer: self.oidc_issuer.or(other.oidc_issuer),
             oidc_client_id: self.oidc_client_id.or(other.oidc_client_id),
@@ -343,6 +373,7 @@ impl Settings {
             egress_allow: self.egress_allow.unwrap_or_default(),
             allowed_hosts: self.allowed_hosts.unwrap_or_default(),
             allowed_origins: self.allowed_origins.unwrap_or_default(),
+            upstream_headers: upstream_headers::checked(&self.upstream_headers.unwrap_or_default())?,
             master_key_file: self.master_key_file,
             oidc,
             authorization_server: self.authorization_server,
@@ -442,11 +473,9 @@ fn mistake(path: &Path, text: &str, error: &toml::de::Error) -> String {
     let number = before.matches('\n').count();
     let key = text.lines().nth(number).and_then(|line| line.split_once('=')).map_or("", |(key, _)| key.trim());
     let what = error.message();
-    let what = match what.split_once("expected ") {
-        Some((start, expected)) if start.starts_with("invalid") => format!("expected {expected}"),
-        _ => what.to_owned(),
-    };
-    format!("mistake in {}, line {}, `{key}`: {what}", path.display(), number + 1)
+    let about_a_value = ["invalid ", "unknown field ", "missing field ", "expected an array of ranges"];
+    let what = if about_a_value.iter().any(|start| what.starts_with(start)) { in_words(what).0 } else { format!("is no TOML: {what}") };
+    format!("mistake in {}, line {}: `{key}` {what}", path.display(), number + 1)
 }
 
 impl Config {

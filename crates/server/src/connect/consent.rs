@@ -33,10 +33,10 @@ pub fn callback(app: &App, connector: &str) -> String {
 /// # Errors
 /// What is missing, or why the page cannot be shown.
 pub async fn begin(app: &App, opening: &Opening, values: Map<String, Value>, browser: &str) -> Result<Url> {
-    let (scheme, opened) = opening.entered(AuthKind::OAuth2.as_str(), values)?;
+    let config = client_for(app, &opening.link.scope, &opening.loaded, opening.asked.auth_config.as_deref()).await?;
+    let (scheme, opened) = opening.entered(AuthKind::OAuth2.as_str(), values, Some(&config))?;
     let oauth2 = scheme.oauth2.as_ref().ok_or_else(|| Error::internal("an OAuth scheme without its data"))?;
     let (link, definition) = (&opening.link, opening.loaded.connector.definition());
-    let config = client_for(app, &link.scope, &opening.loaded, opening.asked.auth_config.as_deref()).await?;
     let endpoint = address(definition, &oauth2.authorize_url, &opened.variables())
         .map_err(|error| Error::invalid("fields", error.message.to_string()))?;
     let (pkce, state, redirect_uri) = (Pkce::new(), state(), callback(app, &definition.id));

@@ -1,5 +1,6 @@
 //! A call that lacks a credential leads to one.
 
+use amalgam_connector::definition::AuthKind;
 use serde_json::json;
 
 use super::link::{Asked, make};
@@ -10,16 +11,19 @@ use crate::{
     error::{Error, Kind},
 };
 
+/// Where the sentence begins that an error gets about the link.
+pub const LEAD: &str = " The user can connect";
+
 /// Adds to an error about a missing credential the link that cures it: in its sentence, and as `connectUrl` in its details. Other errors
 /// stay as they are.
 pub async fn lead(app: &App, caller: &Caller, redirect_uri: Option<&str>, error: Error) -> Error {
     let details = error.details.as_deref().filter(|_| error.kind == Kind::CredentialNotFound);
     let Some(connector) = details.and_then(|details| details["connectorId"].as_str()) else { return error };
     let mut asked = Asked::of(caller);
-    asked.replaces = details.filter(|details| details["state"] == "reconnect_required").and_then(|details| {
-        asked.kind = Some(amalgam_connector::definition::AuthKind::OAuth2);
-        Some(details["credentialId"].as_str()?.to_owned())
-    });
+    if let Some(details) = details.filter(|details| details["state"] == "reconnect_required") {
+        asked.kind = Some(AuthKind::OAuth2);
+        asked.replaces = details["credentialId"].as_str().map(str::to_owned);
+    }
     if let Some(uri) = redirect_uri
         && super::redirect_uri(app, &caller.scope, uri).await.is_ok()
     {
@@ -28,7 +32,7 @@ pub async fn lead(app: &App, caller: &Caller, redirect_uri: Option<&str>, error:
     match make(app, &caller.scope, connector, &asked).await {
         Ok(link) => {
             let message = format!(
-                "{} The user can connect in a browser, where no secret passes through here: {} (good for 10 minutes). Then call this action again.",
+                "{}{LEAD} in a browser, where no secret passes through here: {} (good for 10 minutes). Then call this action again.",
                 error.message, link.url
             );
             let mut details = details.cloned().unwrap_or_else(|| json!({}));

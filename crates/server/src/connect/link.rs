@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use amalgam_connector::definition::{AuthKind, AuthScheme, Definition, OAuth2};
+use amalgam_connector::{
+    definition::{AuthKind, AuthScheme, Definition, OAuth2, Variable, VariableKind},
+    variables::judge,
+};
 use amalgam_vault::url_safe;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -14,7 +17,8 @@ use crate::{
     catalogue,
     clock::random,
     connectors::Loaded,
-    error::{Error, Kind, Result},
+    error::{Error, Kind, Result, unknown_among},
+    limits::bodies::Holder,
     oauth::for_browser,
     store::{
         Scope,
@@ -70,9 +74,11 @@ pub(super) async fn of_oauth(
     name: String,
     new: NewCredential<'_>,
 ) -> Result<Link> {
-    let opened = sort(loaded.connector.definition(), scheme, new.values)?;
     let ConsentWish { redirect_uri: redirect, auth_config, scopes } = new.consent;
     let config = client_for(app, scope, loaded, auth_config.as_deref()).await?;
+    let mut values = new.values;
+    place(loaded.connector.definition(), scheme, &config, &mut values)?;
+    let opened = sort(loaded.connector.definition(), scheme, values)?;
     if scopes.len() > MAX_SCOPES || !scopes.iter().all(|scope| is_scope(scope)) {
         let sentence = format!("`scopes` must be at most {MAX_SCOPES} words of visible ASCII characters, without quotes and backslashes.");
         return Err(Error::invalid("scopes", sentence));
@@ -221,6 +227,11 @@ impl Opening {
         &self.link.scope.user
     }
 
+    /// Whose body its form is.
+    pub fn holder(&self) -> Holder {
+        Holder::at_page(&self.link.scope.account, &self.link.scope.user)
+    }
+
     /// The server that it goes through.
     pub fn server_name(&self) -> Option<&str> {
         self.server.as_ref().map(|server| server.name.as_str())
@@ -264,7 +275,9 @@ impl Opening {
             sample: field.sample.unwrap_or_default(),
             choices: &[],
         });
-        let variables = definition.variables_of(scheme).filter(|(name, _)| !self.asked.variables.contains_key(*name));
+        let places: Vec<&str> = scheme.oauth2.as_ref().map(|oauth2| places(definition, oauth2)).unwrap_or_default();
+        let variables =
+            definition.variables_of(scheme).filter(|(name, _)| !self.asked.variables.contains_key(*name) && !places.contains(name));
         let variables = variables.map(|(name, variable)| Input {
             name,
             description: variable.description.clone(),
@@ -277,7 +290,8 @@ impl Opening {
     }
 
     /// The scheme that was chosen on the page, and what was entered for it, completed by what was known before.
-    pub(super) fn entered(&self, kind: &str, values: Map<String, Value>) -> Result<(&AuthScheme, Opened)> {
+    /// With OAuth, the client says where.
+    pub(super) fn entered(&self, kind: &str, values: Map<String, Value>, client: Option<&AuthConfig>) -> Result<(&AuthScheme, Opened)> {
         let definition = self.loaded.connector.definition();
         let scheme = scheme(definition, kind)?;
         if self.asked.kind.is_some_and(|kind| kind != scheme.kind) {
@@ -287,6 +301,8 @@ impl Opening {
         // What is left empty was not given.
         all.extend(values.into_iter().filter(|(_, value)| value.as_str().is_none_or(|text| !text.is_empty())));
         let opened = if scheme.kind == AuthKind::OAuth2 {
+            let client = client.ok_or_else(|| Error::internal("a consent without a client"))?;
+            place(definition, scheme, client, &mut all)?;
             let opened = sort(definition, scheme, all)?;
             let missing = missing(definition, scheme, &opened);
             if !missing.is_empty() {
@@ -302,6 +318,56 @@ impl Opening {
     pub(super) fn credential_name(&self) -> Result<String> {
         name(self.loaded.connector.definition(), self.asked.name.as_deref())
     }
+}
+
+/// The variables that say to which host the secret of an OAuth client goes. Whoever could choose them could have the secret.
+fn places<'a>(definition: &'a Definition, oauth2: &OAuth2) -> Vec<&'a str> {
+    let addresses = [Some(&oauth2.authorize_url), Some(&oauth2.token_url), oauth2.revoke_url.as_ref()];
+    let stands = |name: &str| addresses.into_iter().flatten().any(|address| address.contains(&format!("{{{name}}}")));
+    let is_open = |variable: &Variable| matches!(variable.kind, VariableKind::Host | VariableKind::Url) && variable.choices.is_empty();
+    definition.variables.iter().filter(|(name, variable)| is_open(variable) && stands(name)).map(|(name, _)| name.as_str()).collect()
+}
+
+/// Judges what an admin says of where the platform is that knows an OAuth client.
+///
+/// # Errors
+/// A variable that is no such one, or that is not of its kind.
+pub fn check_place(definition: &Definition, oauth2: &OAuth2, variables: &Map<String, Value>) -> Result<()> {
+    let known = places(definition, oauth2);
+    for (name, value) in variables {
+        let field = format!("variables.{name}");
+        let (Some(variable), Some(text)) = (definition.variables.get(name).filter(|_| known.contains(&name.as_str())), value.as_str())
+        else {
+            return Err(Error::invalid(&field, format!("`{field}` {}.", unknown_among(name, &known))));
+        };
+        judge(name, variable, text).map_err(|sentence| Error::invalid(&field, sentence))?;
+    }
+    Ok(())
+}
+
+/// Puts in where the platform is that knows the client.
+///
+/// # Errors
+/// Another place was given, or nobody has said one.
+fn place(definition: &Definition, scheme: &AuthScheme, client: &AuthConfig, values: &mut Map<String, Value>) -> Result<()> {
+    let Some(oauth2) = &scheme.oauth2 else { return Ok(()) };
+    for name in places(definition, oauth2) {
+        let default = || definition.variables.get(name).and_then(|variable| variable.default.clone()).map(Value::from);
+        let Some(own) = client.variables.get(name).cloned().or_else(default) else {
+            let sentence = format!(
+                "Nobody has said yet where the OAuth client of {} is: an admin enters `{name}` with `PUT /api/auth-configs/{}` \
+                 {{\"variables\": {{\"{name}\": …}}}}.",
+                definition.name, client.id
+            );
+            return Err(Error::new(Kind::Conflict, sentence));
+        };
+        if values.get(name).is_some_and(|given| *given != own) {
+            let sentence = format!("`{name}` is not yours to choose: it says where the account's OAuth client is known. Leave it out.");
+            return Err(Error::invalid(&format!("fields.{name}"), sentence));
+        }
+        values.insert(name.to_owned(), own);
+    }
+    Ok(())
 }
 
 /// The scopes that consent is asked for: those of this wish, else the auth config's, else the connector's.
@@ -326,7 +392,7 @@ fn described(oauth2: &OAuth2, scopes: &[String]) -> Vec<(String, String)> {
 pub async fn enter(app: &App, opening: &Opening, kind: &str, values: Map<String, Value>, request_id: &str) -> Result<Credential> {
     let mut entry = opening.asked.entry(&opening.link, request_id);
     let kept = async {
-        let (scheme, opened) = opening.entered(kind, values)?;
+        let (scheme, opened) = opening.entered(kind, values, None)?;
         let name = opening.credential_name()?;
         if !app.store.use_connect_link(&opening.link).await? {
             return Err(no_link());

@@ -19,8 +19,8 @@ use serde_json::{Map, Value, json};
 
 pub use self::{
     consent::{Returned, begin, callback, finish, next},
-    lead::lead,
-    link::{Input, Link, Opening, enter, open, redirect_uri},
+    lead::{LEAD, lead},
+    link::{Input, Link, Opening, check_place, enter, open, redirect_uri},
 };
 use crate::{
     app::App,
@@ -211,7 +211,10 @@ async fn record<T>(app: &App, mut entry: Entry, result: Result<T>) -> Result<T> 
 /// The connector's scheme of this `authenticationType`.
 fn scheme<'a>(definition: &'a Definition, kind: &str) -> Result<&'a AuthScheme> {
     if definition.auth.is_empty() {
-        let sentence = format!("{} needs no credential: call its actions without one.", definition.name);
+        let variables: Vec<&str> = definition.variables.keys().map(String::as_str).collect();
+        let variables =
+            if variables.is_empty() { String::new() } else { format!(", with `{}` among the arguments", variables.join("`, `")) };
+        let sentence = format!("{} needs no credential: call its actions without one{variables}.", definition.name);
         return Err(Error::invalid("connectorId", sentence));
     }
     definition.auth.iter().find(|scheme| scheme.kind.as_str() == kind).ok_or_else(|| {

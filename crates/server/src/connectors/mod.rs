@@ -7,32 +7,72 @@ pub mod search;
 use std::{
     borrow::Cow,
     sync::{
-        Arc, OnceLock,
+        Arc, LazyLock, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 use amalgam_connector::Connector;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde::Deserialize;
 
 use self::{offering::Offering, search::ActionIndex};
 
-/// A compiled connector with what is derived from it on demand.
+/// What lists say of a connector, without its actions.
+#[derive(Debug, Clone, Deserialize)]
+pub struct About {
+    /// Its id.
+    pub id: String,
+    /// For people.
+    pub name: String,
+    /// For people; may be empty.
+    #[serde(default)]
+    pub description: String,
+    /// Lower case.
+    #[serde(default)]
+    pub categories: Vec<String>,
+}
+
+/// A connector that is compiled when it is first needed.
+type Compiled = LazyLock<Connector, Box<dyn FnOnce() -> Connector + Send>>;
+
+/// A connector with what is derived from it on demand.
 pub struct Loaded {
+    /// What lists say of it.
+    pub about: About,
     /// The connector itself.
-    pub connector: Connector,
+    pub connector: Compiled,
     /// Differs for each loading: what was derived from another one does not fit.
     pub version: u64,
     /// What the MCP server offers that this connector stands for; `None` for a platform.
     pub upstream: Option<Arc<Offering>>,
+    /// Of a built-in one: its text.
+    source: Option<&'static str>,
     index: OnceLock<Option<ActionIndex>>,
 }
 
 impl Loaded {
     /// Wraps a compiled connector; its search index is built at the first search.
     pub fn new(connector: Connector) -> Self {
+        let definition = connector.definition();
+        let about = About {
+            id: definition.id.clone(),
+            name: definition.name.clone(),
+            description: definition.description.clone(),
+            categories: definition.categories.clone(),
+        };
+        Self::made(about, None, move || connector)
+    }
+
+    /// A built-in one, compiled when it is first needed.
+    fn builtin(about: About, source: &'static str) -> Self {
+        Self::made(about, Some(source), move || builtin::compile(source))
+    }
+
+    fn made(about: About, source: Option<&'static str>, compile: impl FnOnce() -> Connector + Send + 'static) -> Self {
         static VERSIONS: AtomicU64 = AtomicU64::new(0);
-        Self { connector, version: VERSIONS.fetch_add(1, Ordering::Relaxed), upstream: None, index: OnceLock::new() }
+        let version = VERSIONS.fetch_add(1, Ordering::Relaxed);
+        Self { about, connector: LazyLock::new(Box::new(compile)), version, upstream: None, source, index: OnceLock::new() }
     }
 
     /// Of an MCP server that a user has registered.
@@ -42,17 +82,17 @@ impl Loaded {
 
     /// Its id.
     pub fn id(&self) -> &str {
-        &self.connector.definition().id
+        &self.about.id
     }
 
     /// True when it is of this category, in any case of letters.
     pub fn has_category(&self, wanted: &str) -> bool {
-        self.connector.definition().categories.iter().any(|category| category.eq_ignore_ascii_case(wanted))
+        self.about.categories.iter().any(|category| category.eq_ignore_ascii_case(wanted))
     }
 
     /// Its picture as a `data:` address.
     pub fn icon(&self) -> String {
-        let svg = builtin::icon(self.id()).unwrap_or_else(|| tile(&self.connector.definition().name));
+        let svg = builtin::icon(self.id()).unwrap_or_else(|| tile(&self.about.name));
         format!("data:image/svg+xml;base64,{}", STANDARD.encode(svg.as_bytes()))
     }
 
@@ -60,7 +100,9 @@ impl Loaded {
     pub fn index(&self) -> Option<&ActionIndex> {
         self.index
             .get_or_init(|| {
-                ActionIndex::build(&self.connector.to_definition())
+                // A built-in one is read for the index alone: most of them are found more often than called.
+                let definition = self.source.map_or_else(|| self.connector.to_definition(), builtin::read);
+                ActionIndex::build(&definition)
                     .inspect_err(|error| tracing::error!(connector = self.id(), %error, "cannot build the search index"))
                     .ok()
             })

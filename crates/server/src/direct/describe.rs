@@ -1,6 +1,6 @@
 //! How a tool is described: an action's from its connector, an upstream's in its own words.
 
-use amalgam_connector::{CompiledAction, definition::Effect};
+use amalgam_connector::{CompiledAction, Connector, definition::Effect};
 use amalgam_protocol::splice::Object;
 use serde_json::{Map, Value, json};
 
@@ -21,12 +21,12 @@ pub fn output(action: &CompiledAction) -> Option<Value> {
 }
 
 /// The description of an action as a tool.
-pub fn platform(name: &str, connector: &str, action: &CompiledAction, output: Option<&Value>, selects: bool) -> Value {
+pub fn platform(name: &str, connector: &Connector, action: &CompiledAction, output: Option<&Value>, selects: bool) -> Value {
     let effect = action.action.effect();
     let mut tool = json!({
         "name": name,
-        "description": if action.action.description.is_empty() { format!("{} ({connector})", action.action.name) } else { action.action.description.clone() },
-        "inputSchema": action.input_schema(),
+        "description": if action.action.description.is_empty() { format!("{} ({})", action.action.name, connector.definition().id) } else { action.action.description.clone() },
+        "inputSchema": connector.input_schema(action),
         "annotations": {
             "readOnlyHint": effect == Effect::Read,
             "destructiveHint": effect == Effect::Destructive,

@@ -2,7 +2,8 @@
 //!
 //! A call passes, in this order: the URL is checked; a pooled connection is taken, or one is opened by [`connect`]
 //! (resolve, judge, connect to the judged address, TLS); the answer's headers and body are limited; a redirect starts
-//! again from the first step. Pooled connections are kept by scheme, host and port, and lead only to judged addresses.
+//! again from the first step. Pooled connections are kept by owner, scheme, host and port, and lead only to judged addresses.
+//! A platform that says more than it announced spoils the connection for whoever asks next on it: so nobody else ever does.
 //!
 //! HTTP/1.1 only, no proxy, no cookies, no decompression: `accept-encoding: identity` is sent, and a platform that
 //! compresses anyway is an error rather than a decompression bomb.
@@ -20,13 +21,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use hyper::body::Body;
 use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::capture_connection;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use ipnet::IpNet;
+use moka::sync::Cache;
 use rustls::RootCertStore;
 use url::Url;
 
@@ -48,8 +51,10 @@ pub struct EgressConfig {
     pub connect_timeout: Duration,
     /// Redirects followed in one call.
     pub max_redirects: usize,
-    /// Idle connections kept for each scheme, host and port.
+    /// Idle connections kept for each owner, scheme, host and port.
     pub max_idle_per_host: usize,
+    /// Owners whose idle connections are kept.
+    pub max_owners: u64,
     /// How long an idle connection is kept.
     pub idle_timeout: Duration,
     /// Sent when a request names none; some platforms refuse requests without one.
@@ -66,7 +71,8 @@ impl Default for EgressConfig {
             allow: Vec::new(),
             connect_timeout: Duration::from_secs(10),
             max_redirects: 5,
-            max_idle_per_host: 128,
+            max_idle_per_host: 32,
+            max_owners: 10_000,
             idle_timeout: Duration::from_secs(60),
             user_agent: HeaderValue::from_static(concat!("amalgam/", env!("CARGO_PKG_VERSION"))),
             roots: None,
@@ -96,24 +102,55 @@ pub struct OutgoingRequest<'a> {
     pub credential_bound: bool,
 }
 
-/// The client. Cloning is cheap, and clones share their connections.
+/// The client. Cloning is cheap. As it is made, it keeps no connection; [`Self::of`] an owner it keeps that owner's.
 #[derive(Clone)]
 pub struct Egress {
-    client: Client<Connector, Full<Bytes>>,
+    client: Pool,
+    pools: Cache<(Arc<str>, Arc<str>), Pool>,
+    shared: Arc<Shared>,
+}
+
+type Pool = Client<Connector, Full<Bytes>>;
+
+/// What all owners share.
+struct Shared {
+    connector: Connector,
+    idle_timeout: Duration,
+    max_idle_per_host: usize,
     user_agent: HeaderValue,
     max_redirects: usize,
+}
+
+impl Shared {
+    fn pool(&self, max_idle_per_host: usize) -> Pool {
+        Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(self.idle_timeout)
+            .pool_max_idle_per_host(max_idle_per_host)
+            .http1_max_buf_size(MAX_HEAD)
+            .build(self.connector.clone())
+    }
 }
 
 impl Egress {
     /// Builds the client; needs no runtime yet. Fails only when the TLS library refuses its own defaults.
     pub fn new(config: EgressConfig) -> Result<Self, rustls::Error> {
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(config.idle_timeout)
-            .pool_max_idle_per_host(config.max_idle_per_host)
-            .http1_max_buf_size(MAX_HEAD)
-            .build(Connector::new(&config)?);
-        Ok(Self { client, user_agent: config.user_agent, max_redirects: config.max_redirects })
+        let pools = Cache::builder().max_capacity(config.max_owners).time_to_idle(config.idle_timeout).build();
+        let shared = Shared {
+            connector: Connector::new(&config)?,
+            idle_timeout: config.idle_timeout,
+            max_idle_per_host: config.max_idle_per_host,
+            user_agent: config.user_agent,
+            max_redirects: config.max_redirects,
+        };
+        Ok(Self { client: shared.pool(0), pools, shared: Arc::new(shared) })
+    }
+
+    /// The client with the connections of one owner, a user of an account.
+    #[must_use]
+    pub fn of(&self, account: &Arc<str>, user: &Arc<str>) -> Self {
+        let client = self.pools.get_with((account.clone(), user.clone()), || self.shared.pool(self.shared.max_idle_per_host));
+        Self { client, pools: self.pools.clone(), shared: self.shared.clone() }
     }
 
     /// Sends a request and reads its whole answer.
@@ -140,11 +177,11 @@ impl Egress {
         let OutgoingRequest { method, mut headers, body, .. } = request;
         check(&method, &headers)?;
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        headers.entry(USER_AGENT).or_insert_with(|| self.user_agent.clone());
+        headers.entry(USER_AGENT).or_insert_with(|| self.shared.user_agent.clone());
 
         let mut hop = Hop { method, url, headers, body };
         let mut host = host.to_owned();
-        for followed in 0..=self.max_redirects {
+        for followed in 0..=self.shared.max_redirects {
             let response = self.roundtrip(&mut hop, &host, request.follow_redirects).await?;
             let location = redirect::target(response.status(), response.headers());
             let Some(location) = location.filter(|_| request.follow_redirects) else {
@@ -165,11 +202,27 @@ impl Egress {
     async fn roundtrip(&self, hop: &mut Hop, host: &str, keep: bool) -> Result<Response<hyper::body::Incoming>, EgressError> {
         let safe = hop.method.is_safe();
         let headers = if keep || safe { hop.headers.clone() } else { mem::take(&mut hop.headers) };
-        let result = match self.client.request(build(hop, headers)?).await {
-            Err(error) if safe && error::is_unanswered(&error) => self.client.request(build(hop, hop.headers.clone())?).await,
+        let result = match self.once(build(hop, headers)?).await {
+            Err(error) if safe && error::is_unanswered(&error) => self.once(build(hop, hop.headers.clone())?).await,
             result => result,
         };
         result.map_err(|error| error::from_client(&error, host))
+    }
+
+    /// Does not keep a connection whose next bytes may still belong to this answer: one that announces a body where there is none.
+    async fn once(&self, mut request: Request<Full<Bytes>>) -> Result<Response<hyper::body::Incoming>, hyper_util::client::legacy::Error> {
+        let is_head = request.method() == Method::HEAD;
+        let connection = capture_connection(&mut request);
+        let response = self.client.request(request).await?;
+        let headers = response.headers();
+        let without_body = matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let announced = headers.contains_key(TRANSFER_ENCODING) || headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0");
+        if (is_head || (without_body && announced))
+            && let Some(connection) = connection.connection_metadata().as_ref()
+        {
+            connection.poison();
+        }
+        Ok(response)
     }
 }
 

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use super::{Egress, EgressConfig, EgressErrorKind};
-use support::{Reply, Scripted, Server, egress, get, ok};
+use support::{Reply, Scripted, Server, config, egress, get, ok};
 
 #[tokio::test]
 async fn an_answer_comes_back_whole() {
@@ -38,6 +38,32 @@ async fn calls_share_a_connection() {
         egress.clone().send(get(&server.url("/"))).await.unwrap();
     }
     assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn owners_share_no_connection() {
+    let server = Server::start(|_, _| ok("x")).await;
+    let nobodys = Egress::new(config()).unwrap();
+    let of = |user: &str| nobodys.of(&"account".into(), &user.into());
+    for (egress, connections) in [(of("ann"), 1), (of("bob"), 2), (of("ann"), 2), (nobodys.clone(), 3), (nobodys.clone(), 4)] {
+        egress.send(get(&server.url("/"))).await.unwrap();
+        assert_eq!(server.connections(), connections);
+    }
+}
+
+/// What follows would be read as the answer to the next request.
+#[tokio::test]
+async fn a_connection_with_more_than_its_answer_is_not_used_again() {
+    for head in ["204 No Content\r\ncontent-length: 11", "304 Not Modified\r\ntransfer-encoding: chunked", "204 No Content"] {
+        let server = Server::start(move |n, _| match n {
+            0 => Reply::Keep(format!("HTTP/1.1 {head}\r\n\r\n{{\"ok\":true}}").into()),
+            _ => ok("mine"),
+        })
+        .await;
+        let egress = egress();
+        egress.send(get(&server.url("/"))).await.unwrap();
+        assert_eq!(egress.send(get(&server.url("/"))).await.unwrap().body, "mine", "{head}");
+    }
 }
 
 #[tokio::test]

@@ -143,6 +143,27 @@ impl Grants {
         Ok(Some(Granted { opened, auth_config, refresh_at: None, expires_at: None, renewal }))
     }
 
+    /// The same for all that a user was granted.
+    pub async fn of_user(&self, scope: &Scope) -> Result<Vec<(Credential, Granted)>> {
+        let mut all = Vec::new();
+        for credential in self.store.all_credentials(scope).await? {
+            if let Some(granted) = self.of(scope, &credential).await? {
+                all.push((credential, granted));
+            }
+        }
+        Ok(all)
+    }
+
+    /// Revokes all of these, without anybody who waits for it.
+    pub fn revoke_later(&self, scope: Scope, all: Vec<(Credential, Granted)>) {
+        let this = self.clone();
+        tokio::spawn(async move {
+            for (credential, granted) in all {
+                this.revoke(&scope, &credential, &granted).await;
+            }
+        });
+    }
+
     async fn token(
         &self,
         scope: &Scope,

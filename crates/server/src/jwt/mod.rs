@@ -138,13 +138,22 @@ impl UserTokens {
             Some(account) => self.store.issuers(account).await?,
             None => self.store.issuers_named(claimed.issuer.as_deref()).await?,
         };
+        let mut found: Option<Verified> = None;
         for issuer in issuers.iter().filter(|known| known.issuer == claimed.issuer) {
-            if let Some(verified) = self.check(issuer, &claimed, token).await? {
-                self.verified.insert(key, verified.clone());
-                return Ok(verified);
+            // One account's issuers are tried until one fits. Those of others must not fit as well: any account may name a public issuer,
+            // and nobody's users shall land in another's account.
+            if found.as_ref().is_some_and(|found| *found.account == *issuer.account_id) {
+                continue;
+            }
+            if let Some(verified) = self.check(issuer, &claimed, token).await?
+                && found.replace(verified).is_some()
+            {
+                return Err(invalid());
             }
         }
-        Err(invalid())
+        let found = found.ok_or_else(invalid)?;
+        self.verified.insert(key, found.clone());
+        Ok(found)
     }
 
     /// The algorithm is the issuer's to choose, not the token's: a shared secret verifies HS256 and nothing else, a public key what fits

@@ -76,6 +76,7 @@ pub async fn legacy(context: &Context<'_>, headers: &HeaderMap) -> Result<Respon
     let say = |told: &Told| match told {
         Told::News(news) => Some(news.legacy_message()),
         Told::Log(params) => Some(notification("notifications/message", params.as_bytes())),
+        Told::Question(request) => Some(request.clone()),
     };
     tokio::spawn(run(listener, sender, told, vec![KEEP_ALIVE.to_vec()], say, Vec::new()));
     Ok(response(receiver))
@@ -91,7 +92,7 @@ pub async fn listen(context: &Context<'_>, headers: &HeaderMap, filter: Filter, 
     let (sender, receiver) = mpsc::channel(QUEUE);
     let say = move |told: &Told| match told {
         Told::News(news) => filter.wants(news).then(|| news.message(&id)),
-        Told::Log(_) => None,
+        Told::Log(_) | Told::Question(_) => None,
     };
     tokio::spawn(run(listener, sender, told, vec![first], say, last));
     Ok(response(receiver))

@@ -14,7 +14,7 @@ use crate::{
     auth::{self, Caller, Identity},
     error::{Error, Kind},
     request::RequestId,
-    request::read_body,
+    request::{read_body, require_identity},
     store::servers::Server,
 };
 
@@ -117,6 +117,7 @@ async fn post(context: &Context<'_>, headers: &HeaderMap, body: Body, limit: u32
     if !text(headers, header::CONTENT_TYPE.as_str()).is_some_and(accept::content_type_is_json) {
         return Err(Fault::unsupported_media().into());
     }
+    require_identity(headers)?;
     let max = context.app.config.max_body_bytes;
     let bytes = match read_body(context.app, &context.caller.holder(), body, max).await {
         Err(error) if error.kind == Kind::TooLarge => return Err(Fault::too_large(max).into()),

@@ -54,6 +54,9 @@ pub fn current(config: &Config, secrets: &SecretSettings) -> Result<MasterKey, S
     let own = config.data_dir.join("master.key");
     let path = config.master_key_file.as_deref().unwrap_or(&own);
     if let Some(key) = read(path)? {
+        if config.master_key_file.is_none() {
+            super::set_mode(path, 0o600).map_err(|e| format!("cannot protect the master key {}: {e}", path.display()))?;
+        }
         return Ok(key);
     }
     if config.master_key_file.is_some() {

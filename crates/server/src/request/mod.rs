@@ -7,13 +7,20 @@ use axum::{
 };
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use http::{HeaderMap, header::CONTENT_TYPE, request::Parts};
+use http::{
+    HeaderMap,
+    header::{CONTENT_ENCODING, CONTENT_TYPE},
+    request::Parts,
+};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
+use tokio::time::Instant;
 
 mod id;
+mod objects;
 mod trail;
 
+use self::objects::Objects;
 pub use self::{
     id::{REQUEST_ID, RequestId},
     trail::{Target, audited},
@@ -21,8 +28,11 @@ pub use self::{
 use crate::{
     app::App,
     auth::{self, Caller, Identity},
-    error::{Error, Kind, Result},
-    limits::{Limited, bodies::Arriving},
+    error::{Error, Kind, Result, in_words},
+    limits::{
+        Limited,
+        bodies::{Arriving, Holder},
+    },
     store::Page,
 };
 
@@ -50,7 +60,7 @@ impl FromRequestParts<App> for Management {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
         let caller = auth::management(app, &Identity::read(&parts.headers)?).await?;
         trail::note(parts, app, &caller);
-        parts.extensions.insert(Holder(caller.holder()));
+        parts.extensions.insert(caller.holder());
         Ok(Self(caller))
     }
 }
@@ -62,7 +72,7 @@ impl FromRequestParts<App> for Twin {
         let identity = Identity::read(&parts.headers)?;
         let caller = auth::twin(app, &identity).await?;
         trail::note(parts, app, &caller);
-        parts.extensions.insert(Holder(caller.holder()));
+        parts.extensions.insert(caller.holder());
         Ok(Self {
             caller,
             credential_id: identity.credential_id.map(str::to_owned),
@@ -91,13 +101,9 @@ impl FromRequestParts<App> for Counted {
     }
 }
 
-/// Who has been authenticated and may have a body read, as [`Caller::holder`] says it.
-#[derive(Clone)]
-struct Holder(String);
-
 /// A JSON body: strict about duplicate members and depth, and with the place in the sentence when a type is wrong. The bytes
 /// beside the value keep the room that they take until the handler is done.
-pub struct Json<T>(pub T, #[expect(dead_code, reason = "keeps its room until it is dropped")] pub Bytes);
+pub struct Json<T>(pub T, pub Bytes);
 
 impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
     type Rejection = Error;
@@ -128,14 +134,34 @@ impl<T: DeserializeOwned> OptionalFromRequest<App> for Json<T> {
 /// The whole body. Only the extractors of callers name a holder, so that nothing is read for somebody unknown.
 async fn body_of(request: Request, app: &App) -> Result<Bytes> {
     let (parts, body) = request.into_parts();
-    let Holder(holder) = parts.extensions.get().ok_or_else(|| Error::internal("a body without a caller"))?;
+    require_identity(&parts.headers)?;
+    let holder: &Holder = parts.extensions.get().ok_or_else(|| Error::internal("a body without a caller"))?;
     read_body(app, holder, body, app.config.max_body_bytes).await
 }
 
 fn parse(bytes: Bytes) -> Result<(Value, Bytes)> {
     let value = strict::parse_slice(&bytes, strict::MAX_DEPTH)
         .map_err(|e| Error::new(Kind::InvalidRequest, format!("Invalid payload: the body is not acceptable JSON: {e}")))?;
+    // It can only have come as an escape.
+    if memchr::memmem::find(&bytes, b"\\u0000").is_some()
+        && let Some(place) = nul(&value)
+    {
+        return Err(Error::invalid(&place, format!("Invalid payload: `{place}` holds the character U+0000, which cannot be kept.")));
+    }
     Ok((value, bytes))
+}
+
+/// Where U+0000 stands: PostgreSQL keeps no such text, and no platform takes one.
+fn nul(value: &Value) -> Option<String> {
+    let below = |name: &str, value: &Value| nul(value).map(|rest| format!("{name}{}{rest}", if rest.is_empty() { "" } else { "." }));
+    match value {
+        Value::String(text) => text.contains('\0').then(String::new),
+        Value::Array(items) => items.iter().enumerate().find_map(|(at, item)| below(&at.to_string(), item)),
+        Value::Object(members) => members
+            .iter()
+            .find_map(|(name, value)| if name.contains('\0') { Some(name.replace('\0', "\u{fffd}")) } else { below(name, value) }),
+        _ => None,
+    }
 }
 
 /// A JSON body as it came, checked like [`Json`]: for what is passed on word for word.
@@ -160,49 +186,46 @@ impl FromRequest<App> for JsonText {
 
 /// Reads a value into a type; the error names the place.
 pub fn from_value<T: DeserializeOwned>(value: Value) -> Result<T> {
-    serde_path_to_error::deserialize(value).map_err(|e| {
+    serde_path_to_error::deserialize(Objects(value)).map_err(|e| {
         let path = e.path().to_string();
-        // The sentence says what is expected and never what came: a secret may stand in the wrong place.
-        let reason = e.into_inner().to_string();
-        let reason = match reason.split_once("expected ") {
-            Some((start, known)) if start.starts_with("unknown field") => {
-                format!("is not known here; there are {}", known.trim_start_matches("one of ").replace(" or ", ", "))
-            }
-            Some((_, expected)) => format!("must be {expected}"),
-            None if reason.starts_with("missing field") => reason,
-            None => "is not acceptable".to_owned(),
+        let found = e.into_inner().to_string();
+        let (reason, missing) = in_words(&found);
+        let path = match (path.as_str(), missing) {
+            (".", None) => return Error::new(Kind::InvalidRequest, format!("Invalid payload: the body {reason}.")),
+            (".", Some(missing)) => missing.to_owned(),
+            (path, Some(missing)) => format!("{path}.{missing}"),
+            (path, None) => path.to_owned(),
         };
-        if path == "." {
-            Error::new(Kind::InvalidRequest, format!("Invalid payload: the body {reason}."))
-        } else {
-            Error::invalid(&path, format!("Invalid payload: `{path}` {reason}."))
-        }
+        Error::invalid(&path, format!("Invalid payload: `{path}` {reason}."))
     })
 }
 
 /// Reads the body of a request of this holder ([`Caller::holder`]), of limited size and in limited time. A large one takes room as it
 /// arrives, until the bytes are dropped.
-pub async fn read_body(app: &App, holder: &str, body: Body, limit: usize) -> Result<Bytes> {
-    let too_large = || Error::new(Kind::TooLarge, format!("The body is larger than {limit} bytes."));
+pub async fn read_body(app: &App, holder: &Holder, body: Body, limit: usize) -> Result<Bytes> {
+    let too_large = || Error::new(Kind::TooLarge, format!("The body is larger than {limit} bytes: send less at once."));
     // What `Content-Length` says, if there is one.
     if usize::try_from(body.size_hint().lower()).is_ok_and(|length| length > limit) {
         return Err(too_large());
     }
-    let read = async {
-        let mut arriving = Arriving::default();
-        let mut chunks = body.into_data_stream();
-        while let Some(chunk) = chunks.next().await {
-            let chunk = chunk.map_err(|_| Error::new(Kind::InvalidRequest, "The body could not be read to its end."))?;
-            if arriving.len() + chunk.len() > limit {
-                return Err(too_large());
-            }
-            arriving.push(&app.bodies, holder, &chunk).await?;
+    let declared = body.size_hint().exact().and_then(|length| usize::try_from(length).ok());
+    let mut arriving = Arriving::new(declared.unwrap_or(limit));
+    let mut chunks = body.into_data_stream();
+    // Of the time that it may take, none goes by while it waits for room.
+    let mut left = BODY_TIMEOUT;
+    loop {
+        let asked = Instant::now();
+        let chunk = tokio::time::timeout(left, chunks.next())
+            .await
+            .map_err(|_| Error::new(Kind::InvalidRequest, "The body did not arrive within 30 seconds."))?;
+        left = left.saturating_sub(asked.elapsed());
+        let Some(chunk) = chunk else { return Ok(arriving.whole()) };
+        let chunk = chunk.map_err(|_| Error::new(Kind::InvalidRequest, "The body could not be read to its end."))?;
+        if arriving.len() + chunk.len() > limit {
+            return Err(too_large());
         }
-        Ok(arriving.whole())
-    };
-    tokio::time::timeout(BODY_TIMEOUT, read)
-        .await
-        .map_err(|_| Error::new(Kind::InvalidRequest, "The body did not arrive within 30 seconds."))?
+        arriving.push(&app.bodies, holder, &chunk).await?;
+    }
 }
 
 fn require_json(headers: &HeaderMap) -> Result<()> {
@@ -214,16 +237,26 @@ fn require_json(headers: &HeaderMap) -> Result<()> {
     }
 }
 
+/// Nobody unpacks bodies here: a small one could become a very large one.
+pub fn require_identity(headers: &HeaderMap) -> Result<()> {
+    let plain = |coding: &http::HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"identity");
+    if headers.get_all(CONTENT_ENCODING).iter().all(plain) {
+        Ok(())
+    } else {
+        Err(Error::new(Kind::UnsupportedMedia, "Send the body as it is, without the header `Content-Encoding`."))
+    }
+}
+
 /// `?limit=` (1-1,000, default 100) and `?offset=` (from 0).
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct PageQuery {
     /// At most this many items: 1 to 1,000, default 100.
     #[param(value_type = Option<i64>, minimum = 1, maximum = 1000)]
-    limit: Option<String>,
+    pub limit: Option<String>,
     /// After this many items, default 0.
     #[param(value_type = Option<i64>, minimum = 0)]
-    offset: Option<String>,
+    pub offset: Option<String>,
 }
 
 impl PageQuery {
@@ -248,9 +281,13 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Query<T> {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self> {
-        axum::extract::Query::try_from_uri(&parts.uri)
-            .map(|axum::extract::Query(query)| Self(query))
-            .map_err(|e| Error::new(Kind::InvalidRequest, format!("The query string is not acceptable: {}.", e.body_text())))
+        axum::extract::Query::try_from_uri(&parts.uri).map(|axum::extract::Query(query)| Self(query)).map_err(|e| {
+            // Every parameter is a text, so that only its name can be wrong; the sentence quotes it.
+            let text = e.body_text();
+            let found = text.find(" field `").and_then(|at| text.get(..at)?.rfind(' ')).and_then(|at| text.get(at + 1..)).unwrap_or(&text);
+            let name = found.split('`').nth(1).unwrap_or_default();
+            Error::invalid(name, format!("The query parameter `{name}` {}.", in_words(found).0))
+        })
     }
 }
 
@@ -263,8 +300,11 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         axum::extract::Path::from_request_parts(parts, state)
             .await
+            .ok()
+            // No id holds U+0000, and one of the databases cannot even be asked. A token URL has the one answer of every token that is wrong.
+            .filter(|_| !parts.uri.path().contains("%00") || parts.uri.path().starts_with("/mcp/"))
             .map(|axum::extract::Path(path)| Self(path))
-            .map_err(|_| Error::not_found("path"))
+            .ok_or_else(|| Error::not_found("path"))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Auth configs: an account's own OAuth clients at platforms. Secret or private key sealed.
 
 use amalgam_vault::Secret;
+use serde_json::{Map, Value};
 
 use super::{
     Scope, Store,
@@ -45,6 +46,8 @@ pub struct AuthConfig {
     pub key_id: Option<String>,
     /// Asked for instead of the connector's own, when there are any.
     pub scopes: Vec<String>,
+    /// Where the platform is that knows the client: the variables of the addresses that its secret goes to.
+    pub variables: Map<String, Value>,
     /// Secret or private key.
     sealed: Option<String>,
     /// Milliseconds.
@@ -65,6 +68,8 @@ pub struct NewAuthConfig<'a> {
     pub key_id: Option<&'a str>,
     /// See `AuthConfig`.
     pub scopes: &'a [String],
+    /// See `AuthConfig`.
+    pub variables: &'a Map<String, Value>,
     /// Secret or private key.
     pub secret: Option<&'a Secret>,
 }
@@ -78,6 +83,7 @@ struct Row {
     client_auth: String,
     key_id: Option<String>,
     scopes: String,
+    variables: String,
     sealed: Option<String>,
     created_at: i64,
     updated_at: i64,
@@ -95,6 +101,7 @@ impl TryFrom<Row> for AuthConfig {
             client_auth: serde_json::from_value(row.client_auth.into()).map_err(Error::internal)?,
             key_id: row.key_id,
             scopes: serde_json::from_str(&row.scopes).map_err(Error::internal)?,
+            variables: serde_json::from_str(&row.variables).map_err(Error::internal)?,
             sealed: row.sealed,
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -122,11 +129,12 @@ impl Store {
         }
         let sealed = new.secret.map(|secret| self.sealer.seal(&owner(account, connector, id), secret.expose())).transpose()?;
         let scopes = serde_json::to_string(new.scopes).map_err(Error::internal)?;
+        let variables = serde_json::to_string(new.variables).map_err(Error::internal)?;
         let now = now_ms();
         execute!(
             &self.db,
-            "insert into auth_configs (id, account_id, connector_id, name, client_id, client_auth, key_id, scopes, sealed, created_at, updated_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+            "insert into auth_configs (id, account_id, connector_id, name, client_id, client_auth, key_id, scopes, variables, sealed, created_at, updated_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
             id,
             account,
             connector,
@@ -135,6 +143,7 @@ impl Store {
             literal(new.client_auth)?,
             new.key_id,
             scopes,
+            variables,
             &sealed,
             now,
             now
@@ -147,6 +156,7 @@ impl Store {
             client_auth: new.client_auth,
             key_id: new.key_id.map(str::to_owned),
             scopes: new.scopes.to_vec(),
+            variables: new.variables.clone(),
             sealed,
             created_at: now,
             updated_at: now,
@@ -158,7 +168,7 @@ impl Store {
         let rows = fetch_all!(
             &self.db,
             Row,
-            "select id, connector_id, name, client_id, client_auth, key_id, scopes, sealed, created_at, updated_at from auth_configs
+            "select id, connector_id, name, client_id, client_auth, key_id, scopes, variables, sealed, created_at, updated_at from auth_configs
              where account_id = $1 and ($2 is null or connector_id = $2) order by created_at desc, id desc limit $3",
             account,
             connector,
@@ -172,7 +182,7 @@ impl Store {
         let row = fetch_optional!(
             &self.db,
             Row,
-            "select id, connector_id, name, client_id, client_auth, key_id, scopes, sealed, created_at, updated_at from auth_configs
+            "select id, connector_id, name, client_id, client_auth, key_id, scopes, variables, sealed, created_at, updated_at from auth_configs
              where account_id = $1 and id = $2",
             account,
             id
@@ -187,15 +197,17 @@ impl Store {
             None => before.sealed.clone().filter(|_| new.client_auth != ClientAuth::None),
         };
         let scopes = serde_json::to_string(new.scopes).map_err(Error::internal)?;
+        let variables = serde_json::to_string(new.variables).map_err(Error::internal)?;
         let done = execute!(
             &self.db,
-            "update auth_configs set name = $1, client_id = $2, client_auth = $3, key_id = $4, scopes = $5, sealed = $6, updated_at = $7
-             where account_id = $8 and id = $9",
+            "update auth_configs set name = $1, client_id = $2, client_auth = $3, key_id = $4, scopes = $5, variables = $6, sealed = $7, updated_at = $8
+             where account_id = $9 and id = $10",
             new.name,
             new.client_id,
             literal(new.client_auth)?,
             new.key_id,
             scopes,
+            variables,
             &sealed,
             now_ms(),
             account,

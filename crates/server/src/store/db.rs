@@ -5,8 +5,8 @@
 use std::{path::Path, str::FromStr, time::Duration};
 
 use sqlx::{
-    PgPool, Postgres, Sqlite, SqlitePool, Transaction,
-    postgres::{PgConnectOptions, PgDatabaseError, PgPoolOptions},
+    Connection as _, PgPool, Postgres, Sqlite, SqlitePool, Transaction,
+    postgres::{PgConnectOptions, PgConnection, PgDatabaseError, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
@@ -116,12 +116,18 @@ impl Db {
     /// Connects to PostgreSQL (15 or later) and brings its schema up to date.
     pub async fn postgres(url: &str) -> Result<Self, String> {
         let options = PgConnectOptions::from_str(url).map_err(|e| format!("--database-url is not a PostgreSQL URL: {e}"))?;
-        let pool = PgPoolOptions::new()
-            .max_connections(16)
-            .acquire_timeout(Duration::from_secs(10))
-            .connect_with(options)
-            .await
-            .map_err(|e| format!("cannot connect to the database of --database-url: {e}"))?;
+        let pool = PgPoolOptions::new().max_connections(16).acquire_timeout(Duration::from_secs(10)).connect_with(options.clone()).await;
+        let pool = match pool {
+            Ok(pool) => pool,
+            Err(error) => {
+                // The pool only says that it has waited; one connection says why.
+                let why = match PgConnection::connect_with(&options).await {
+                    Err(why) => why,
+                    Ok(_) => error,
+                };
+                return Err(format!("cannot connect to the database of --database-url: {why}"));
+            }
+        };
         let (version,): (String,) = sqlx::query_as("show server_version_num")
             .fetch_one(&pool)
             .await

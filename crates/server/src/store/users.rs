@@ -168,6 +168,17 @@ impl Store {
             id
         )?;
         execute_in!(&mut tx, "delete from connect_links where account_id = $1 and user_id = $2", &**account, id)?;
+        let connections = fetch_all_in!(
+            &mut tx,
+            (String,),
+            "delete from connections where user_id = $1 and upstream_id in (select id from upstreams where account_id = $2)
+             returning upstream_id",
+            id,
+            &**account
+        )?;
+        // Processes are the operator's, whoever they are for.
+        let upstreams =
+            execute_in!(&mut tx, "delete from upstreams where account_id = $1 and user_id = $2 and transport <> 'stdio'", &**account, id)?;
         let users = execute_in!(&mut tx, "delete from users where account_id = $1 and id = $2", &**account, id)?;
         let servers =
             fetch_all_in!(&mut tx, (String,), "delete from servers where account_id = $1 and user_id = $2 returning id", &**account, id)?;
@@ -183,11 +194,16 @@ impl Store {
         let ended = grants::end_of_user(&mut tx, account, id).await?;
         tx.commit().await?;
         forget_hashes(&self.access_tokens, &ended);
-        let there_was = users > 0 || !(ended.is_empty() && credentials.is_empty() && servers.is_empty() && keys.is_empty());
+        let there_was = users + upstreams > 0
+            || !(connections.is_empty() && ended.is_empty() && credentials.is_empty() && servers.is_empty() && keys.is_empty());
         let scope = Scope { account: account.clone(), user: id.into() };
         for (connector,) in credentials {
             self.credentials.forget(&(scope.clone(), connector));
         }
+        for (upstream,) in connections {
+            self.connections.forget(&(upstream, scope.user.clone()));
+        }
+        self.upstreams.forget(account);
         for (server,) in &servers {
             self.servers.forget(server);
         }

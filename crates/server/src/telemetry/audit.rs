@@ -9,10 +9,14 @@ use std::{
 };
 
 use amalgam_vault::hex;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 
 use crate::{
     clock::{now_ms, random},
+    error::{Error, Kind},
     store::{
         Store,
         audit::{Entry, id_from},
@@ -57,6 +61,57 @@ impl AuditLog {
         let (done, written) = oneshot::channel();
         if self.queue.send(Message::Flush(done)).await.is_ok() {
             let _ = written.await;
+        }
+    }
+}
+
+/// Leaves the entry of a call, whatever comes of it; where the caller goes away before its end, with the status that it began with: what
+/// was sent may have been done.
+pub struct Trail {
+    audit: AuditLog,
+    entry: Option<Entry>,
+    started: Instant,
+}
+
+impl Trail {
+    /// Of a call that has only begun.
+    pub fn new(audit: AuditLog, entry: Entry) -> Self {
+        Self { audit, entry: Some(entry), started: Instant::now() }
+    }
+
+    /// The call has come to its end.
+    pub async fn end(&mut self, decision: &str, status: i64) {
+        if let Some(mut entry) = self.entry.take() {
+            decision.clone_into(&mut entry.decision);
+            entry.status = status;
+            entry.duration_us = self.micros();
+            self.audit.record(entry).await;
+        }
+    }
+
+    /// The call has failed: with the platform's own status, where it said one.
+    pub async fn fail(&mut self, error: &Error) {
+        let decision = if error.kind == Kind::Forbidden { "denied" } else { "allowed" };
+        let platform = error.details.as_ref().and_then(|details| details["status"].as_i64());
+        self.end(decision, platform.unwrap_or(i64::from(error.kind.status().as_u16()))).await;
+    }
+
+    fn micros(&self) -> i64 {
+        i64::try_from(self.started.elapsed().as_micros()).unwrap_or(i64::MAX)
+    }
+}
+
+impl Drop for Trail {
+    fn drop(&mut self) {
+        if let Some(mut entry) = self.entry.take() {
+            if std::thread::panicking() {
+                entry.status = 500;
+            }
+            entry.duration_us = self.micros();
+            let audit = self.audit.clone();
+            if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+                runtime.spawn(async move { audit.record(entry).await });
+            }
         }
     }
 }

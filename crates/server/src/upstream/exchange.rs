@@ -125,7 +125,7 @@ impl Shared {
                 Chosen::Modern => {
                     let call = self.running(demand.upstream, Link::Own, self.next_id());
                     let (headers, message) = modern_request(demand, &call.id)?;
-                    (None, self.post(demand.upstream, &demand.upstream.url, headers, message, until).await?, call)
+                    (None, self.call(demand, headers, message, until).await?, call)
                 }
                 Chosen::Legacy(session) => {
                     if let Some(level) = demand.log_level {
@@ -133,7 +133,7 @@ impl Shared {
                     }
                     let call = self.running(demand.upstream, Link::Session(session.clone()), session.next_id());
                     let message = bridge::request(&call.id, demand.method, &params(demand, None, &call.id)?);
-                    let answer = self.post(demand.upstream, &demand.upstream.url, session.headers(), message, until).await?;
+                    let answer = self.call(demand, session.headers(), message, until).await?;
                     (Some(session), answer, call)
                 }
             };
@@ -151,6 +151,21 @@ impl Shared {
             return Exchange::of_call(call, answer, until);
         }
         Err(failed(demand.upstream, "has no session any more"))
+    }
+
+    async fn call(&self, demand: &Demand<'_>, headers: HeaderMap, message: String, until: Instant) -> Result<Answer> {
+        let (method, url, body) = (Method::POST, &*demand.upstream.url, Bytes::from(message));
+        let ask = Ask {
+            method,
+            url,
+            whose: Some(&demand.client.scope),
+            forwarded: demand.forwarded,
+            headers,
+            body,
+            until,
+            max_bytes: self.max_message,
+        };
+        self.http(demand.upstream, ask).await
     }
 
     /// Sends the request through a connection that is shared with other calls.
@@ -188,16 +203,19 @@ fn is_foreign(answer: &Answer) -> bool {
 }
 
 fn params(demand: &Demand<'_>, envelope: Option<Envelope<'_>>, id: &str) -> Result<String> {
+    members(demand, envelope, id).map(|params| params.to_string())
+}
+
+fn members<'a>(demand: &Demand<'a>, envelope: Option<Envelope<'_>>, id: &str) -> Result<Object<'a>> {
     let change = Outgoing { envelope, renamed: demand.renamed, progress_token: Some(id), request_state: demand.request_state };
-    bridge::outgoing(demand.params, &change).map_err(|error| Error::new(Kind::InvalidRequest, error.to_string()))
+    bridge::outgoing_members(demand.params, &change).map_err(|error| Error::new(Kind::InvalidRequest, error.to_string()))
 }
 
 fn modern_request(demand: &Demand<'_>, id: &str) -> Result<(HeaderMap, String)> {
     let client = demand.client;
     let envelope =
         Envelope { version: LATEST.as_str(), capabilities: &client.capabilities, info: &client.info, log_level: demand.log_level };
-    let params = params(demand, Some(envelope), id)?;
-    let object = Object::parse(&params).map_err(Error::internal)?;
+    let object = members(demand, Some(envelope), id)?;
     let member = match demand.method {
         "tools/call" | "prompts/get" => Some("name"),
         "resources/read" => Some("uri"),
@@ -216,7 +234,7 @@ fn modern_request(demand: &Demand<'_>, id: &str) -> Result<(HeaderMap, String)> 
             }
         }
     }
-    Ok((headers, bridge::request(id, demand.method, &params)))
+    Ok((headers, bridge::request(id, demand.method, &object.to_string())))
 }
 
 /// The upstream refused a message with an HTTP status.
@@ -339,8 +357,16 @@ impl Exchange {
         headers.insert("last-event-id", HeaderValue::try_from(last.as_str()).map_err(Error::internal)?);
         headers.insert(::http::header::ACCEPT, HeaderValue::from_static("text/event-stream"));
         let (shared, upstream) = (&self.call.shared, &self.call.upstream);
-        let ask =
-            Ask { method: Method::GET, url: &upstream.url, headers, body: Bytes::new(), until: self.until, max_bytes: shared.max_message };
+        let ask = Ask {
+            method: Method::GET,
+            url: &upstream.url,
+            whose: None,
+            forwarded: None,
+            headers,
+            body: Bytes::new(),
+            until: self.until,
+            max_bytes: shared.max_message,
+        };
         let answer = shared.http(upstream, ask).await?;
         match answer.body {
             Body::Events(mut events) => {

@@ -2,7 +2,10 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use amalgam_protocol::sse::{Decoder, Event};
+use amalgam_protocol::{
+    splice::{Object, string},
+    sse::{Decoder, Event},
+};
 use bytes::{Bytes, BytesMut};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
@@ -17,7 +20,10 @@ use super::{
 use crate::{
     egress::{EgressErrorKind, IncomingBody, OutgoingRequest},
     error::{Error, Kind, Result},
-    store::upstreams::{Auth, Upstream},
+    store::{
+        Scope,
+        upstreams::{Auth, Upstream},
+    },
 };
 
 /// What an upstream answered to one HTTP request.
@@ -82,6 +88,10 @@ pub struct Ask<'a> {
     pub method: Method,
     /// The upstream's address, or the one that it named itself.
     pub url: &'a str,
+    /// Whose connections are used; without it a new one, once.
+    pub whose: Option<&'a Scope>,
+    /// Headers of the client; the owner's and ours replace those of the same name.
+    pub forwarded: Option<&'a HeaderMap>,
     /// Beside those that every request has.
     pub headers: HeaderMap,
     /// A JSON-RPC message; empty for none.
@@ -95,10 +105,16 @@ pub struct Ask<'a> {
 impl Shared {
     /// Sends it. The owner's headers are in the clear from here to the end of this function.
     pub async fn http(&self, upstream: &Arc<Upstream>, ask: Ask<'_>) -> Result<Answer> {
+        let mut headers = ask.forwarded.cloned().unwrap_or_default();
         let is_oauth = upstream.auth == Auth::Oauth;
-        let mut headers = if is_oauth { HeaderMap::new() } else { self.manual_headers(upstream)? };
-        if is_oauth && let Some(value) = self.authorization(upstream).await? {
-            headers.insert(AUTHORIZATION, value);
+        if is_oauth {
+            // A client's own token is for us, or for nobody that this user has signed in to.
+            headers.remove(AUTHORIZATION);
+            if let Some(value) = self.authorization(upstream).await? {
+                headers.insert(AUTHORIZATION, value);
+            }
+        } else {
+            self.add_manual_headers(upstream, &mut headers)?;
         }
         // Computed after configured: what the protocol says cannot be overridden.
         headers.extend(ask.headers);
@@ -108,19 +124,21 @@ impl Shared {
         }
         let left = ask.until.saturating_duration_since(Instant::now());
         let (mut again, mut ask_again) = (true, true);
+        let request = |headers| OutgoingRequest {
+            method: ask.method.clone(),
+            url: ask.url,
+            headers,
+            body: ask.body.clone(),
+            timeout: left,
+            max_response_bytes: ask.max_bytes,
+            follow_redirects: true,
+            // Arguments and headers are meant for this upstream alone.
+            credential_bound: true,
+        };
+        let egress = ask.whose.map_or_else(|| self.egress.clone(), |scope| self.egress.of(&scope.account, &scope.user));
         let incoming = loop {
-            let request = OutgoingRequest {
-                method: ask.method.clone(),
-                url: ask.url,
-                headers: headers.clone(),
-                body: ask.body.clone(),
-                timeout: left,
-                max_response_bytes: ask.max_bytes,
-                follow_redirects: true,
-                // Arguments and headers are meant for this upstream alone.
-                credential_bound: true,
-            };
-            match self.egress.send_streaming(request).await {
+            let request = request(if again { headers.clone() } else { std::mem::take(&mut headers) });
+            match egress.send_streaming(request).await {
                 // Nothing was sent, so that a second attempt cannot do anything twice.
                 Err(error) if std::mem::take(&mut again) && error.is_retryable_before_send() => {}
                 Err(error) => {
@@ -159,20 +177,19 @@ impl Shared {
         Ok(Answer { status, headers: incoming.headers, body })
     }
 
-    /// The headers that the owner entered.
-    fn manual_headers(&self, upstream: &Upstream) -> Result<HeaderMap> {
-        let mut headers = HeaderMap::new();
-        if let Some(secret) = self.store.open_headers(upstream)? {
-            let entered: serde_json::Map<String, serde_json::Value> =
-                serde_json::from_str(secret.expose()).map_err(|_| Error::internal("the headers of an upstream are not JSON"))?;
-            for (name, value) in &entered {
-                let name = HeaderName::try_from(name.as_str()).map_err(Error::internal)?;
-                let mut value = HeaderValue::try_from(value.as_str().unwrap_or_default()).map_err(Error::internal)?;
-                value.set_sensitive(true);
-                headers.insert(name, value);
-            }
+    /// The headers that the owner entered. They are opened for each request and kept nowhere: a cache would hold secrets in the clear
+    /// (incident 10), and opening them costs a few microseconds.
+    fn add_manual_headers(&self, upstream: &Upstream, headers: &mut HeaderMap) -> Result<()> {
+        let Some(secret) = self.store.open_headers(upstream)? else { return Ok(()) };
+        let entered = Object::parse(secret.expose()).map_err(|_| Error::internal("the headers of an upstream are not JSON"))?;
+        for (name, value) in entered.iter() {
+            let name = HeaderName::try_from(name).map_err(Error::internal)?;
+            let text = string(value).ok_or_else(|| Error::internal("a header of an upstream is no text"))?;
+            let mut value = HeaderValue::try_from(&*text).map_err(Error::internal)?;
+            value.set_sensitive(true);
+            headers.insert(name, value);
         }
-        Ok(headers)
+        Ok(())
     }
 }
 

@@ -16,6 +16,7 @@ mod recorded;
 mod session;
 mod sse;
 mod stdio;
+mod stream;
 mod waiting;
 mod watch;
 
@@ -28,6 +29,7 @@ use std::{
     time::Duration,
 };
 
+use ::http::HeaderMap;
 use amalgam_protocol::param_header::ParamHeader;
 use moka::sync::Cache;
 use tokio::{
@@ -40,9 +42,9 @@ pub use self::{
     exchange::Exchange,
     health::Report,
     message::Heard,
-    recorded::{Recorded, Trail},
+    recorded::Recorded,
     waiting::{Cancellable, Question, Waiting},
-    watch::{News, Wanted, news},
+    watch::{News, Wanted, Word, news},
 };
 use crate::{
     config::{Config, Process},
@@ -106,6 +108,8 @@ pub struct Demand<'a> {
     pub log_level: Option<&'a str>,
     /// The arguments that headers repeat.
     pub headers: &'a [ParamHeader],
+    /// Headers of the client that the operator lets through. Those of the owner and of the protocol count before them.
+    pub forwarded: Option<&'a HeaderMap>,
     /// For the whole call.
     pub timeout: Duration,
 }
@@ -188,6 +192,7 @@ impl Upstreams {
             request_state: None,
             log_level: None,
             headers: &[],
+            forwarded: None,
             timeout,
         };
         Ok(match self.0.choose(&demand, &Key::of(&demand), Instant::now() + timeout).await? {

@@ -28,6 +28,10 @@ const MAX_BYTES: usize = 16 * 1024 * 1024;
 /// Lists that nobody has yet are waited for this long.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Some offer a tool only to clients that can do what it needs. Whoever asks for everything says that it can do everything; a client that
+/// calls such a tool then shows its own capabilities.
+const EVERYTHING: &str = r#"{"elicitation":{"form":{},"url":{}},"roots":{"listChanged":true},"sampling":{}}"#;
+
 /// The lists, by the capability that says there is one.
 const LISTS: [(&str, &str, &str); 4] = [
     ("tools", "tools/list", "tools"),
@@ -99,9 +103,19 @@ impl Shared {
     async fn ask_lists(self: &Arc<Self>, upstream: &Arc<Upstream>, until: Instant) -> Result<Lists> {
         // As whoever has signed in, where it wants that.
         let user = upstream.end_user.clone().unwrap_or_else(|| upstream.owner.user.clone());
-        let client = Client::plain(&Scope { account: upstream.owner.account.clone(), user });
+        let scope = Scope { account: upstream.owner.account.clone(), user };
+        let client = Client { capabilities: EVERYTHING.into(), ..Client::plain(&scope) };
+        let lists = self.ask_lists_as(upstream, &client, until).await;
+        if upstream.transport == Transport::Stdio {
+            // A process that was started for this alone; a shared one stays.
+            self.pipes.invalidate(&Key { upstream: upstream.id.clone(), updated_at: upstream.updated_at, client });
+        }
+        lists
+    }
+
+    async fn ask_lists_as(self: &Arc<Self>, upstream: &Arc<Upstream>, client: &Client, until: Instant) -> Result<Lists> {
         let mut lists = Lists::default();
-        let greeting = self.greeted(upstream, &client, until).await?;
+        let greeting = self.greeted(upstream, client, until).await?;
         greeting.0.clone_into(&mut lists.era);
         let object = Object::parse(&greeting.1).map_err(Error::internal)?;
         let raw = |json: &str| RawValue::from_string(json.to_owned()).ok();
@@ -116,7 +130,7 @@ impl Shared {
                 continue;
             }
             // A list that the upstream promises and does not give must not hide the others (incident 17).
-            let items = match self.list(upstream, &client, method, member, until, &mut left).await {
+            let items = match self.list(upstream, client, method, member, until, &mut left).await {
                 Ok(items) => items,
                 Err(error) if method == "tools/list" => return Err(error),
                 Err(error) => {
@@ -186,6 +200,7 @@ impl Shared {
                 request_state: None,
                 log_level: None,
                 headers: &[],
+                forwarded: None,
                 timeout: until.saturating_duration_since(Instant::now()),
             };
             let result = match self.begin(&demand).await?.done().await? {

@@ -1,59 +1,7 @@
 //! A call with the entry that it leaves in the audit trail, whatever comes of it.
 
-use tokio::time::Instant;
-
 use super::{Exchange, Heard};
-use crate::{
-    error::{Error, Kind, Result},
-    store::audit::Entry,
-    telemetry::audit::AuditLog,
-};
-
-/// Leaves the entry of a call; where the caller goes away before its end, with the status 499 that it began with.
-pub struct Trail {
-    audit: AuditLog,
-    entry: Option<Entry>,
-    started: Instant,
-}
-
-impl Trail {
-    /// Of a call that has only begun.
-    pub fn new(audit: AuditLog, entry: Entry) -> Self {
-        Self { audit, entry: Some(entry), started: Instant::now() }
-    }
-
-    /// The call has come to its end.
-    pub async fn end(&mut self, decision: &str, status: i64) {
-        if let Some(mut entry) = self.entry.take() {
-            decision.clone_into(&mut entry.decision);
-            entry.status = status;
-            entry.duration_us = self.micros();
-            self.audit.record(entry).await;
-        }
-    }
-
-    /// The call has failed.
-    pub async fn fail(&mut self, error: &Error) {
-        let decision = if error.kind == Kind::Forbidden { "denied" } else { "allowed" };
-        self.end(decision, i64::from(error.kind.status().as_u16())).await;
-    }
-
-    fn micros(&self) -> i64 {
-        i64::try_from(self.started.elapsed().as_micros()).unwrap_or(i64::MAX)
-    }
-}
-
-impl Drop for Trail {
-    fn drop(&mut self) {
-        if let Some(mut entry) = self.entry.take() {
-            entry.duration_us = self.micros();
-            let audit = self.audit.clone();
-            if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-                runtime.spawn(async move { audit.record(entry).await });
-            }
-        }
-    }
-}
+use crate::{error::Result, telemetry::audit::Trail};
 
 /// A call that has begun, with its entry.
 pub struct Recorded {

@@ -19,6 +19,7 @@ use super::{
     exchange::{self, Exchange},
     http::{Ask, Body},
     message::{Heard, failed},
+    stream::Stream,
 };
 use crate::{
     error::{Error, Result},
@@ -33,11 +34,14 @@ const SHORT: Duration = Duration::from_secs(5);
 /// An open session.
 pub struct Session {
     shared: Weak<Shared>,
-    upstream: Arc<Upstream>,
+    /// Whose session it is.
+    pub upstream: Arc<Upstream>,
     id: Option<HeaderValue>,
     revision: Revision,
     /// The result of `initialize`: JSON.
     pub greeting: String,
+    /// What is said outside of calls.
+    pub stream: Stream,
     next: AtomicU64,
     log_level: Mutex<Option<String>>,
 }
@@ -74,8 +78,16 @@ impl Drop for Session {
             let (upstream, headers) = (self.upstream.clone(), self.headers());
             runtime.spawn(async move {
                 let until = Instant::now() + SHORT;
-                let ask =
-                    Ask { method: Method::DELETE, url: &upstream.url, headers, body: Bytes::new(), until, max_bytes: shared.max_message };
+                let ask = Ask {
+                    method: Method::DELETE,
+                    url: &upstream.url,
+                    whose: None,
+                    forwarded: None,
+                    headers,
+                    body: Bytes::new(),
+                    until,
+                    max_bytes: shared.max_message,
+                };
                 // An upstream that keeps sessions may refuse to end them (405); there is nothing else to do.
                 drop(shared.http(&upstream, ask).await);
             });
@@ -89,7 +101,14 @@ impl Shared {
         let cell = self.sessions.get_with_by_ref(key, Arc::default);
         let open = async {
             match Box::pin(self.initialize(upstream, &key.client, until)).await {
-                Ok(Ok(session)) => Ok(Arc::new(session)),
+                Ok(Ok(session)) => {
+                    let session = Arc::new(session);
+                    // Some ask there for what they need within a call, and ask nobody when it is not open yet.
+                    if key.client.is_legacy && bridge::can_be_asked(&key.client.capabilities) {
+                        session.stream.open(self, &session, &key.client).await;
+                    }
+                    Ok(session)
+                }
                 Ok(Err(not_spoken)) => Err(Ok(not_spoken)),
                 Err(error) => Err(Err(error)),
             }
@@ -126,16 +145,21 @@ impl Shared {
         };
         drop(exchange);
         let agreed = Object::parse(&result).ok().and_then(|result| result.text("protocolVersion").map(|version| version.into_owned()));
-        let Some(revision) = agreed.as_deref().and_then(Revision::parse).filter(|revision| !revision.is_modern()) else {
+        let Some(revision) = agreed.as_deref().and_then(Revision::parse) else {
             let agreed: String = agreed.unwrap_or_default().chars().take(40).collect();
             return Err(failed(upstream, format_args!("wants to speak the protocol revision {agreed:?}, which is not supported")));
         };
+        if revision.is_modern() {
+            // It takes a handshake for any other request.
+            return Ok(Err(NotSpoken(format!("it answers initialize in the revision {revision}"))));
+        }
         let session = Session {
             shared: Arc::downgrade(self),
             upstream: upstream.clone(),
             id,
             revision,
             greeting: result,
+            stream: Stream::default(),
             next: AtomicU64::new(1),
             log_level: Mutex::default(),
         };
@@ -164,7 +188,16 @@ impl Shared {
         message: String,
         until: Instant,
     ) -> Result<super::http::Answer> {
-        let ask = Ask { method: Method::POST, url, headers, body: Bytes::from(message), until, max_bytes: self.max_message };
+        let ask = Ask {
+            method: Method::POST,
+            url,
+            whose: None,
+            forwarded: None,
+            headers,
+            body: Bytes::from(message),
+            until,
+            max_bytes: self.max_message,
+        };
         self.http(upstream, ask).await
     }
 

@@ -20,7 +20,16 @@ impl Shared {
     /// Opens the stream of an upstream and waits until it has named its address.
     pub async fn open_sse(self: &Arc<Self>, upstream: &Arc<Upstream>, until: Instant) -> Result<Arc<Pipe>> {
         let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("text/event-stream"))]);
-        let ask = Ask { method: Method::GET, url: &upstream.url, headers, body: Bytes::new(), until, max_bytes: usize::MAX };
+        let ask = Ask {
+            method: Method::GET,
+            url: &upstream.url,
+            whose: None,
+            forwarded: None,
+            headers,
+            body: Bytes::new(),
+            until,
+            max_bytes: usize::MAX,
+        };
         let answer = self.http(upstream, ask).await?;
         let Body::Events(mut events) = answer.body else {
             return Err(refused(upstream, answer.status, &answer.body));

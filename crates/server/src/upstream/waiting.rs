@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// A client has this long to come back with an input.
-const PATIENCE: Duration = Duration::from_secs(5 * 60);
+pub const PATIENCE: Duration = Duration::from_secs(5 * 60);
 /// Calls that wait at once on this node.
 const MAX_PARKED: u64 = 10_000;
 /// Calls of one principal that wait at once.

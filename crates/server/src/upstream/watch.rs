@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use ::http::{HeaderValue, Method};
+use ::http::Method;
 use amalgam_protocol::{
     bridge::{self, Envelope, Outgoing},
     revision::LATEST,
@@ -20,6 +20,8 @@ use super::{
     http::{Ask, Body, Events},
     message::{Heard, read},
     pipe::Pipe,
+    session::Session,
+    stream::{Asked, State},
 };
 use crate::{error::Result, store::upstreams::Upstream};
 
@@ -29,9 +31,6 @@ const QUEUE: usize = 64;
 const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 /// Opening a stream takes no longer, and asking for one more resource neither.
 const SHORT: Duration = Duration::from_secs(10);
-
-/// A stream on which nothing was said yet is opened again after this time.
-const SILENCE: Duration = Duration::from_secs(10 * 60);
 
 /// What is wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -57,13 +56,21 @@ pub enum News {
     Log(String),
 }
 
+/// What an upstream says outside of calls.
+pub enum Word {
+    /// Something that it tells.
+    News(News),
+    /// Something that it asks.
+    Question(Asked),
+}
+
 /// One who listens.
 struct Watcher {
     shared: Arc<Shared>,
     upstream: Arc<Upstream>,
     client: Client,
     wanted: watch::Receiver<Wanted>,
-    out: mpsc::Sender<News>,
+    out: mpsc::Sender<Word>,
     ready: Option<oneshot::Sender<()>>,
 }
 
@@ -74,13 +81,12 @@ impl Upstreams {
         upstream: &Arc<Upstream>,
         client: &Client,
         wanted: watch::Receiver<Wanted>,
-    ) -> (mpsc::Receiver<News>, oneshot::Receiver<()>) {
-        let (out, news) = mpsc::channel(QUEUE);
+    ) -> (mpsc::Receiver<Word>, oneshot::Receiver<()>) {
+        let (out, words) = mpsc::channel(QUEUE);
         let (ready, is_ready) = oneshot::channel();
-        let watcher =
-            Watcher { shared: self.0.clone(), upstream: upstream.clone(), client: client.clone(), wanted, out, ready: Some(ready) };
-        tokio::spawn(watcher.run());
-        (news, is_ready)
+        let (shared, upstream, client) = (self.0.clone(), upstream.clone(), client.clone());
+        tokio::spawn(Watcher { shared, upstream, client, wanted, out, ready: Some(ready) }.run());
+        (words, is_ready)
     }
 }
 
@@ -144,6 +150,7 @@ impl Watcher {
             request_state: None,
             log_level: None,
             headers: &[],
+            forwarded: None,
             timeout: SHORT,
         };
         let key = Key::of(&demand);
@@ -158,20 +165,33 @@ impl Watcher {
                     let demand = Demand { method: "resources/subscribe", params: &params, ..demand };
                     drop(self.shared.begin(&demand).await?.done().await?);
                 }
-                let mut headers = session.headers();
-                headers.insert(::http::header::ACCEPT, HeaderValue::from_static("text/event-stream"));
-                // Some say nothing at all, not even headers, before they have something to tell.
-                let until = Instant::now() + SILENCE;
-                let ask = Ask { method: Method::GET, url: &upstream.url, headers, body: Bytes::new(), until, max_bytes: usize::MAX };
-                let answer = self.shared.http(&upstream, ask).await?;
-                match answer.body {
-                    Body::Events(events) => self.read(events, Some(&session)).await,
-                    Body::Whole(_) if answer.status == 404 => {
-                        self.shared.lost(&key, &session);
-                        Ok(End::Broken)
-                    }
-                    Body::Whole(_) => Ok(End::None),
+                self.legacy(&key, &session).await
+            }
+        }
+    }
+
+    /// What the stream of a session says, which others may listen to as well.
+    async fn legacy(&mut self, key: &Key, session: &Arc<Session>) -> Result<End> {
+        let mut told = session.stream.told();
+        let mut state = session.stream.state();
+        session.stream.open(&self.shared, session, &self.client).await;
+        self.begun();
+        let is_asked = self.client.is_legacy;
+        loop {
+            tokio::select! {
+                news = told.recv() => match news {
+                    Ok(news) => if self.out.send(Word::News(news)).await.is_err() { return Ok(End::Unheard) },
+                    Err(_) => return Ok(End::Broken),
+                },
+                Some(asked) = session.stream.asked(), if is_asked => {
+                    if self.out.send(Word::Question(asked)).await.is_err() { return Ok(End::Unheard) }
                 }
+                ended = ended(&mut state) => {
+                    if ended == State::Absent { return Ok(End::None) }
+                    self.shared.lost(key, session);
+                    return Ok(End::Broken);
+                }
+                () = changed(&mut self.wanted) => return Ok(End::Changed),
             }
         }
     }
@@ -194,7 +214,7 @@ impl Watcher {
         let end = loop {
             tokio::select! {
                 news = told.recv() => match news {
-                    Ok(news) => if self.out.send(news).await.is_err() { break End::Unheard },
+                    Ok(news) => if self.out.send(Word::News(news)).await.is_err() { break End::Unheard },
                     Err(_) => break End::Broken,
                 },
                 () = pipe.closed() => break End::Broken,
@@ -215,49 +235,45 @@ impl Watcher {
             .map_err(crate::error::Error::internal)?;
         let message = bridge::request("1", "subscriptions/listen", &params);
         let headers = modern_headers("subscriptions/listen", None)?;
-        let ask = Ask { method: Method::POST, url: &self.upstream.url, headers, body: Bytes::from(message), until, max_bytes: usize::MAX };
+        let ask = Ask {
+            method: Method::POST,
+            url: &self.upstream.url,
+            whose: None,
+            forwarded: None,
+            headers,
+            body: Bytes::from(message),
+            until,
+            max_bytes: usize::MAX,
+        };
         let answer = self.shared.http(&self.upstream, ask).await?;
         match answer.body {
-            Body::Events(events) => self.read(events, None).await,
+            Body::Events(events) => self.read(events).await,
             Body::Whole(_) if answer.status >= 500 => Ok(End::Broken),
             Body::Whole(_) => Ok(End::None),
         }
     }
 
-    async fn read(&mut self, mut events: Box<Events>, session: Option<&super::session::Session>) -> Result<End> {
-        // A legacy stream says nothing when it begins; a modern one acknowledges.
-        if session.is_some() {
-            self.begun();
-        }
+    /// The answer to `subscriptions/listen`, in which nothing is asked.
+    async fn read(&mut self, mut events: Box<Events>) -> Result<End> {
         loop {
             let event = tokio::select! {
                 event = events.next() => event,
                 () = changed(&mut self.wanted) => return Ok(End::Changed),
             };
             let Ok(Some(event)) = event else { return Ok(End::Broken) };
+            // It begins with an acknowledgement.
             self.begun();
             let Ok(messages) = read(&event.data) else { continue };
             for message in messages {
                 match message.heard {
                     Heard::Notification { method, params } => {
                         if let Some(news) = news(&method, params)
-                            && self.out.send(news).await.is_err()
+                            && self.out.send(Word::News(news)).await.is_err()
                         {
                             return Ok(End::Unheard);
                         }
                     }
-                    // Nothing is asked of a client outside of its calls; a ping is answered, so that the session lives.
-                    Heard::Request { id, method, .. } => {
-                        if let Some(session) = session {
-                            let answer = if method == "ping" {
-                                format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{{}}}}")
-                            } else {
-                                let sentence = quoted(&format!("The client does not offer {method} outside of a call."));
-                                format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"error\":{{\"code\":-32601,\"message\":{sentence}}}}}")
-                            };
-                            self.shared.send(session, answer, Instant::now() + SHORT).await?;
-                        }
-                    }
+                    Heard::Request { .. } => {}
                     Heard::Done(_) => return Ok(End::Broken),
                 }
             }
@@ -287,6 +303,11 @@ fn listen_params(wanted: &Wanted) -> String {
     let mut params = Object::default();
     params.set("notifications", notifications.to_string());
     params.to_string()
+}
+
+/// Returns when a stream is read no longer: how it is then.
+async fn ended(state: &mut watch::Receiver<State>) -> State {
+    state.wait_for(|state| matches!(state, State::Absent | State::Lost)).await.map_or(State::Lost, |state| *state)
 }
 
 /// Returns when something else is wanted; where nothing ever will be, never.

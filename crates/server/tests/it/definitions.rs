@@ -160,3 +160,15 @@ async fn the_next_page_in_a_header_is_told() {
     }
     assert_eq!(platform.count(), 1);
 }
+
+/// A name that begins with a slash is a name in a document, and no pointer.
+#[tokio::test]
+async fn a_member_with_a_slash_keeps_its_name() {
+    let node = TestNode::start().await;
+    let platform = Platform::start().await;
+    let spec = document(json!([]), json!({ "/odd/~name": { "type": "string" } }));
+    node.post("/api/connectors", json!({ "id": "odd", "baseUrl": platform.url(), "spec": spec })).await.expect(201);
+    let sent = json!({ "/odd/~name": "x" });
+    node.post("/connectors/odd/actions/send/execute", json!({ "requestBody": sent })).await.expect(200);
+    assert_eq!(platform.last().json(), sent);
+}

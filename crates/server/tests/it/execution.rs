@@ -241,3 +241,44 @@ async fn interleaved_users_stay_apart() {
     let keys: std::collections::HashSet<String> = platform.seen().iter().map(|seen| seen.header("x-shop-key").to_owned()).collect();
     assert_eq!(keys.len(), 8, "everybody's own key was sent: {keys:?}");
 }
+
+/// A number reaches the platform as it came, or not at all.
+#[tokio::test]
+async fn numbers_are_not_changed_on_the_way() {
+    let node = TestNode::start().await;
+    let platform = shop::shop(&node).await;
+    let server = node.server(json!({ "name": "S" })).await;
+    for number in ["123456789012345678901234567890", "18446744073709551616", "-9223372036854775809"] {
+        let parameters = format!(r#"{{"name": "\"1\\", "count": {number}}}"#);
+        let rest = node.ask("POST", "/connectors/open/actions/createItem/execute");
+        let refused = rest.body("application/json", format!(r#"{{"parameters": {parameters}}}"#)).send().await;
+        refused.refuses(400, &format!("The number {number} is too large to be passed on exactly: send it as a string"));
+        let tool = format!(r#"{{"connectorId": "open", "actionId": "createItem", "parameters": {parameters}}}"#);
+        let rpc = format!(
+            r#"{{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {{"name": "execute_action_alloy", "arguments": {tool}}}}}"#
+        );
+        let told = server.ask().body("application/json", rpc).send().await.expect(200);
+        assert!(told.text.contains(number) && told.text.contains("isError"), "{}", told.text);
+    }
+    assert_eq!(platform.count(), 0, "{:?}", platform.seen());
+    let text = "123456789012345678901234567890";
+    for number in ["18446744073709551615", "-9223372036854775808", "100"] {
+        let body = format!(r#"{{"parameters": {{"name": "{text}", "count": {number}}}}}"#);
+        node.ask("POST", "/connectors/open/actions/createItem/execute").body("application/json", body).send().await.expect(200);
+        assert_eq!(platform.last().json()["count"].to_string(), number);
+    }
+}
+
+/// Advice that cannot be followed is none.
+#[tokio::test]
+async fn without_a_credential_none_is_called_wrong() {
+    let node = TestNode::start().await;
+    let _platform = shop::shop(&node).await;
+    let server = node.server(json!({ "name": "S" })).await;
+    let told = server.execute("open", "misbehave", json!({ "id": "401" })).await;
+    told.refuses("declares no way to authenticate");
+    assert!(!told.text.contains("create_credential"), "{}", told.text);
+    shop::credential(&node, "admin", "apiKey", json!({ "apiKey": "12345678" })).await;
+    server.execute("shop", "misbehave", json!({ "id": "401" })).await.refuses("create a new one with create_credential_alloy");
+    server.execute("shop", "misbehave", json!({ "id": "403" })).await.refuses("scope");
+}

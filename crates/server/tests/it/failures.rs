@@ -20,8 +20,8 @@ async fn statuses_are_mapped_with_advice() {
     let server = node.server(json!({ "name": "S" })).await;
     for (id, words, status, code) in [
         ("400", "the platform says 400", 400, "PLATFORM_ERROR"),
-        ("401", "create a new one with", 400, "PLATFORM_ERROR"),
-        ("403", "scope", 400, "PLATFORM_ERROR"),
+        ("401", "declares no way to authenticate", 400, "PLATFORM_ERROR"),
+        ("403", "without a credential", 400, "PLATFORM_ERROR"),
         ("404", "does not exist there", 400, "PLATFORM_ERROR"),
         ("422", "the platform says 422", 400, "PLATFORM_ERROR"),
         ("500", "the platform says 500", 502, "PLATFORM_UNAVAILABLE"),

@@ -82,9 +82,9 @@ async fn admins_act_for_anybody_and_members_only_for_themselves() {
     for path in ["/api/servers", "/connectors", "/connectors/shop/credentials"] {
         node.ask("GET", path).key(&member).user("ann").send().await.refuses(403, "member");
     }
-    node.ask("GET", "/users/ann/credentials").key(&member).send().await.refuses(404, "No such user");
+    node.ask("GET", "/users/ann/credentials").key(&member).send().await.refuses(404, "No such user for you");
     let body = json!({ "userId": "ann", "authenticationType": "bearer", "data": { "token": "12345678" } });
-    node.ask("POST", "/connectors/shop/credentials").key(&member).json(&body).send().await.refuses(404, "No such user");
+    node.ask("POST", "/connectors/shop/credentials").key(&member).json(&body).send().await.refuses(404, "No such user for you");
 }
 
 /// What a node remembers of issuers follows every change at once.
@@ -214,6 +214,22 @@ async fn an_issuer_counts_in_its_account_only() {
     let token = jwt(json!({ "iss": "ours", "userId": "ann" }));
     node.ask("GET", "/api/servers").header("x-alloy-user-token", &token).send().await.expect(200);
     node.ask("GET", "/api/servers").key(&other).header("x-alloy-user-token", &token).send().await.expect(401);
+}
+
+/// Any account may name an issuer that others know, too: its users must not land there.
+#[tokio::test]
+async fn a_token_that_two_accounts_believe_needs_a_key_beside_it() {
+    let node = TestNode::start().await;
+    let other = node.account("other").await;
+    let token = jwt(json!({ "iss": "shared", "userId": "ann" }));
+    let alone = || node.ask("GET", "/api/servers").anonymous().header("x-alloy-user-token", &token).send();
+    issuer(&node, json!({ "issuer": "shared" })).await;
+    let body = json!({ "issuer": "shared", "secret": SECRET });
+    node.ask("POST", "/api/jwt-issuers").key(&other).json(&body).send().await.expect(201);
+    alone().await.expect(401);
+    for key in [crate::support::node::ADMIN_KEY, &other] {
+        node.ask("GET", "/api/servers").key(key).header("x-alloy-user-token", &token).send().await.expect(200);
+    }
 }
 
 #[tokio::test]

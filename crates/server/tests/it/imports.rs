@@ -195,3 +195,90 @@ async fn references_without_end_are_cut_and_said() {
     process.terminate();
     assert_eq!(process.ended().await.code(), Some(0));
 }
+
+/// Two readers of one body must not see two bodies; in a document the last key counts, and that is said.
+#[tokio::test]
+async fn what_stands_twice_is_refused_or_said() {
+    let node = TestNode::start().await;
+    let send = async |kind: &str, body: String| node.ask("POST", "/api/connectors").body(kind, body).send().await;
+    let spec = shop::open_document().to_string();
+    for (name, body) in [
+        ("id", format!(r#"{{"id":"odd3","id":"odd4","spec":{spec}}}"#)),
+        ("spec", format!(r#"{{"id":"odd3","spec":{{}},"spec":{spec}}}"#)),
+        ("baseUrl", format!(r#"{{"baseUrl":"https://a.invalid","baseUrl":"https://b.invalid","spec":{spec}}}"#)),
+    ] {
+        let refused = send("application/json", body).await;
+        refused.refuses(400, "stands twice");
+        assert_eq!(refused.body["details"]["field"], name);
+    }
+    let paths = r#"{"/a": {"get": {"operationId": "one"}}, "/a": {"get": {"operationId": "two"}}}"#;
+    let json =
+        format!(r#"{{"openapi": "3.0.0", "info": {{"title": "t"}}, "servers": [{{"url": "https://t.invalid"}}], "paths": {paths}}}"#);
+    let yaml = format!("openapi: 3.0.0\ninfo: {{title: t}}\nservers: [{{url: 'https://t.invalid'}}]\npaths: {paths}\n");
+    for (id, kind, body) in [
+        ("json", "application/json", json.clone()),
+        ("yaml", "application/yaml", yaml),
+        ("wrapped", "application/json", format!(r#"{{"spec": {json}}}"#)),
+    ] {
+        let made = node.ask("POST", &format!("/api/connectors?id={id}")).body(kind, body).send().await.expect(201);
+        assert_eq!(made.body["warnings"], json!([r#"The key "/a" occurs twice in `paths`; the last one counts."#]), "{id}");
+        assert_eq!(made.body["actions"], 1);
+    }
+    assert_eq!(node.get("/api/connectors").await.body["count"], 3);
+}
+
+#[tokio::test]
+async fn a_fixed_word_is_no_id() {
+    let node = TestNode::start().await;
+    node.post("/api/connectors", json!({ "id": "search", "spec": shop::open_document() })).await.refuses(409, "choose another `id`");
+    let mut document = shop::open_document();
+    document["info"]["title"] = "Search".into();
+    node.post("/api/connectors", json!({ "spec": document })).await.refuses(409, "choose another `id`");
+}
+
+#[tokio::test]
+async fn a_base_url_is_refused_under_the_name_that_was_sent() {
+    let node = TestNode::start().await;
+    let platform = shop::shop(&node).await;
+    for url in ["http://127.0.0.1:99999", "http://127.0.0.1:0", "http://a b", "http://[fe80::1%25eth0]", "http://a.example/x^y"] {
+        let asks = [
+            node.post("/api/connectors", json!({ "id": "bad", "baseUrl": url, "spec": shop::open_document() })).await,
+            node.put("/api/connectors/open", json!({ "baseUrl": url })).await,
+        ];
+        for answer in asks {
+            answer.refuses(400, "");
+            assert_eq!(answer.body["details"]["field"], "baseUrl", "{url}: {}", answer.text);
+            assert!(!answer.text.contains("base_url") && !answer.text.contains("is not absolute"), "{url}: {}", answer.text);
+        }
+    }
+    node.put("/api/connectors/open", json!({ "baseUrl": platform.url() })).await.expect(200);
+}
+
+/// Where no credential is made, what belongs to an account of the platform comes with the arguments, and everything says so.
+#[tokio::test]
+async fn variables_without_a_credential_are_arguments() {
+    let node = TestNode::start().await;
+    let platform = Platform::start().await;
+    let body = json!({ "id": "vv", "baseUrl": format!("{}/{{sub}}", platform.url()), "spec": shop::open_document() });
+    node.post("/api/connectors", body).await.expect(201);
+    let server = node.server(json!({ "name": "S" })).await;
+    let details = server.tool("get_action_details_alloy", json!({ "connectorId": "vv", "actionId": "listItems" })).await.ok();
+    assert_eq!(details["action"]["inputSchema"]["properties"]["sub"]["type"], "string", "{details}");
+    assert_eq!(details["action"]["inputSchema"]["required"], json!(["sub"]));
+    assert_eq!(details["action"]["required"], json!(["sub"]));
+    assert!(details["action"]["sample"]["sub"].is_string());
+    let direct = node.server(json!({ "name": "D", "exposure": "direct", "connectors": ["vv"] })).await;
+    let tools = direct.rpc("tools/list", json!({})).await.expect(200);
+    assert_eq!(tools.body["result"]["tools"][0]["inputSchema"]["required"], json!(["sub"]), "{}", tools.text);
+    server
+        .execute("vv", "listItems", json!({}))
+        .await
+        .refuses("The variable `sub` is missing. It is given with the arguments of the action.");
+    server.execute("vv", "listItems", json!({ "sub": 7 })).await.refuses("`sub` must be a string");
+    let wrong = json!({ "connectorId": "vv", "authenticationType": "apiKey", "fields": { "apiKey": "k" } });
+    server.tool("create_credential_alloy", wrong).await.refuses("with `sub` among the arguments");
+    for sub in ["abc", "xyz"] {
+        server.execute("vv", "listItems", json!({ "sub": sub })).await.ok();
+        assert_eq!(platform.last().target, format!("/{sub}/items"));
+    }
+}

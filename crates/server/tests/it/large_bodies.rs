@@ -21,6 +21,25 @@ async fn begin(node: &TestNode, path: &str, key: &str, length: &str) -> TcpStrea
     stream
 }
 
+/// The head of an answer, whose body is read as well.
+async fn head(stream: &mut TcpStream) -> String {
+    let mut seen = Vec::new();
+    tokio::time::timeout(DEADLINE, async {
+        loop {
+            let text = String::from_utf8_lossy(&seen).into_owned();
+            if let Some((head, body)) = text.split_once("\r\n\r\n") {
+                let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap_or("0");
+                if body.len() >= length.parse().unwrap() {
+                    return head.to_owned();
+                }
+            }
+            assert_ne!(stream.read_buf(&mut seen).await.unwrap(), 0, "{text}");
+        }
+    })
+    .await
+    .unwrap()
+}
+
 /// The status that is answered.
 async fn status(stream: &mut TcpStream) -> String {
     let mut line = [0; 12];
@@ -61,6 +80,35 @@ async fn bodies_that_do_not_arrive_take_no_room() {
     let mut chunked = begin(&node, "/api/servers", ADMIN_KEY, "transfer-encoding: chunked").await;
     chunked.write_all(b"2\r\n{}\r\n0\r\n\r\n").await.unwrap();
     assert_eq!(status(&mut chunked).await, "400");
+}
+
+/// Bodies that each held a part of their room would wait for one another for ever.
+#[tokio::test]
+async fn many_large_bodies_at_once_all_find_room() {
+    let node = TestNode::start().await;
+    let send = || tokio::spawn(node.ask("POST", "/api/servers").body("application/json", nameless(9 * MB)).send());
+    for sent in (0..12).map(|_| send()).collect::<Vec<_>>() {
+        sent.await.unwrap().refuses(400, "name");
+    }
+}
+
+/// The body of a request that is refused on its head is read, or the answer says that the connection ends with it.
+#[tokio::test]
+async fn a_refusal_leaves_the_connection_usable_or_says_that_it_ends() {
+    let node = TestNode::start().await;
+    for (path, key) in
+        [("/mcp/x/mcp_token_x", "none"), ("/connectors/slack/credentials", "none"), ("/nowhere", ADMIN_KEY), ("/api/keys", "none")]
+    {
+        let mut stream = begin(&node, path, key, "content-length: 2").await;
+        stream.write_all(b"{}").await.unwrap();
+        let head = head(&mut stream).await;
+        assert!(!head.contains("connection: close"), "{path}: {head}");
+        stream.write_all(b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+        assert_eq!(status(&mut stream).await, "200", "{path}");
+        let mut stream = begin(&node, path, key, &format!("content-length: {MB}")).await;
+        let head = self::head(&mut stream).await;
+        assert!(head.contains("connection: close"), "{path}: {head}");
+    }
 }
 
 #[tokio::test]

@@ -53,3 +53,26 @@ async fn the_loudest_log_tells_no_secret() {
         }
     }
 }
+
+/// Whoever has the request id of an answer finds its line.
+#[tokio::test]
+async fn what_failed_is_in_the_log_by_its_request_id() {
+    let home = TempDir::new().unwrap();
+    let data = home.path().join("data");
+    let platform = Platform::start().await;
+    let mut process = Process::start(&data, &[]).await;
+    let body = json!({ "id": "open", "baseUrl": platform.url(), "spec": shop::open_document() });
+    process.ask("POST", "/api/connectors").json(&body).send().await.expect(201);
+    let missing = process.ask("GET", "/api/servers/none").send().await.expect(404);
+    let failed = json!({ "parameters": { "id": "500" } });
+    let failed = process.ask("POST", "/connectors/open/actions/misbehave/execute").json(&failed).send().await.expect(502);
+    process.terminate();
+    process.ended().await;
+    let log = log(&data);
+    let line = |answer: &crate::support::Answer| {
+        let id = answer.header("x-request-id").to_owned();
+        log.lines().find(|line| line.contains(&id)).unwrap_or_else(|| panic!("{id} is not in the log: {log}")).to_owned()
+    };
+    assert!(line(&missing).contains("NOT_FOUND"), "{log}");
+    assert!(line(&failed).contains("open/misbehave"), "{log}");
+}

@@ -66,7 +66,7 @@ async fn names_are_judged_with_the_reason() {
         ("trail ", "start or end"),
         ("server@123", "'@'"),
         ("a/b", "'/'"),
-        ("a\u{0}b", "none of them"),
+        ("a\u{0}b", "U+0000"),
         ("<script>", "'<'"),
         (longer.as_str(), "101"),
     ] {
@@ -160,6 +160,43 @@ async fn restrictions_are_checked_when_they_are_sent() {
     let shown = node.post("/api/servers", json!({ "name": "older", "restrictions": older })).await.expect(201);
     assert_eq!(shown.body["restrictions"]["connectors"], json!({ "mode": "allowlist", "allowedIds": ["slack"] }));
     assert_eq!(shown.body["restrictions"]["actions"]["mode"], "allowlist");
+}
+
+/// They would block nothing.
+#[tokio::test]
+async fn entries_that_name_nothing_are_refused() {
+    let node = TestNode::start().await;
+    for (part, list, entry, words) in [
+        ("connectors", "blockedIds", " slack", "space"),
+        ("actions", "blockedActions", "slack /chat_delete", "space"),
+        ("actions", "blockedActions", "slack*", "slack/*"),
+        ("actions", "allowedActions", "slack*", "slack/*"),
+    ] {
+        let mode = if list.starts_with("allowed") { "allowlist" } else { "blocklist" };
+        let restrictions = json!({ part: { "mode": mode, list: [entry] } });
+        let answer = node.post("/api/servers", json!({ "name": "S", "restrictions": restrictions })).await;
+        answer.refuses(400, words);
+        assert_eq!(answer.body["details"]["field"], format!("restrictions.{part}.{list}[0]"));
+    }
+    let server = node.server(json!({ "name": "S" })).await;
+    let restrictions = json!({ "actions": { "mode": "blocklist", "blockedActions": ["list*", "slack*"] } });
+    node.put(&format!("/api/servers/{}", server.id), json!({ "restrictions": restrictions })).await.refuses(400, "slack/*");
+}
+
+/// Whoever comes second finds nothing there, and no fault of ours.
+#[tokio::test]
+async fn what_is_deleted_meanwhile_is_not_there() {
+    let node = TestNode::start().await;
+    for round in 0..8 {
+        let server = node.server(json!({ "name": format!("S {round}") })).await;
+        let token = format!("/api/servers/{}/token", server.id);
+        let rotations: Vec<_> = (0..8).map(|_| tokio::spawn(node.ask("POST", &token).send())).collect();
+        node.delete(&format!("/api/servers/{}", server.id)).await.expect(200);
+        for rotation in rotations {
+            let answer = rotation.await.unwrap();
+            assert!([200, 404, 409].contains(&answer.status), "{}", answer.text);
+        }
+    }
 }
 
 #[tokio::test]

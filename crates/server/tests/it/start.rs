@@ -34,6 +34,11 @@ async fn the_directory_is_private_and_used_by_one() {
     assert_eq!(mode(data.join("master.key")), 0o600);
     refused(&run(&data, &[]), "another amalgam process is using the data directory");
     process.ask("GET", "/ready").anonymous().send().await.expect(200);
+    process.kill();
+    // What has been opened to others in the meantime is closed again.
+    fs::set_permissions(data.join("master.key"), fs::Permissions::from_mode(0o644)).unwrap();
+    let _process = Process::start(&data, &[]).await;
+    assert_eq!(mode(data.join("master.key")), 0o600);
 }
 
 /// Incident 4: there is no default secret. The first key is random, shown once, and works.
@@ -101,8 +106,11 @@ async fn mistakes_in_settings_are_named() {
     let (home, data) = home();
     let file = home.path().join("amalgam.toml");
     for (text, words) in [
-        ("listen = 7", "listen"),
-        ("lisen = \"127.0.0.1:0\"", "lisen"),
+        ("listen = 7", "must be an address and a port"),
+        ("lisen = \"127.0.0.1:0\"", "did you mean `listen`?"),
+        ("egress-allow = 7", "`egress-allow` must be an array of ranges"),
+        ("egress-allow = \"10.0.0.0/8, elsewhere\"", "`egress-allow` must be an array of ranges"),
+        ("rate-limit-per-minute = \"7\"", "`rate-limit-per-minute` must be a whole number"),
         ("garbage", "amalgam.toml"),
         ("rate-limit-per-minute = 0", "rate-limit-per-minute"),
         ("database-url = \"mysql://x\"", "database-url"),
@@ -122,7 +130,7 @@ async fn mistakes_in_settings_are_named() {
     // A flag or variable that does not parse is a mistake in usage.
     assert_eq!(run(&data, &[("AMALGAM_MAX_BODY_BYTES", "many")]).status.code(), Some(2));
     assert_eq!(command(&data, &[]).arg("--no-such-flag").output().unwrap().status.code(), Some(2));
-    fs::write(&file, "rate-limit-per-minute = 7\n").unwrap();
+    fs::write(&file, "rate-limit-per-minute = 7\negress-allow = \"10.0.0.0/8, 127.0.0.1\"\n").unwrap();
     let process = Process::start(&data, &[]).await;
     let made = process.ask("POST", "/api/servers").json(&json!({ "name": "S" })).send().await.expect(201);
     let server = crate::support::Server::of(&made);

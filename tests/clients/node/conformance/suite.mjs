@@ -16,7 +16,7 @@ export const REVISIONS = ['2025-11-25', '2026-07-28'];
 export async function run(leg, args, env = {}) {
   const output = mkdtempSync(join(tmpdir(), 'conformance-'));
   try {
-    const { status, printed } = await execute([leg, ...args, '-o', output], env);
+    const { status, printed } = await execute(process.execPath, [program, leg, ...args, '-o', output], env);
     const scenarios = new Map();
     for (const path of readdirSync(output, { recursive: true }).filter(path => path.endsWith('checks.json')).sort()) {
       scenarios.set(nameOf(leg, path), JSON.parse(readFileSync(join(output, path), 'utf8')));
@@ -29,7 +29,7 @@ export async function run(leg, args, env = {}) {
 
 /** What a requirement set asks of one leg: the names of the scenarios that count, and of those that only run. */
 export async function requirements(leg, revision) {
-  const { status, printed } = await execute(['list', `--${leg}`, '--requirements', revision]);
+  const { status, printed } = await execute(process.execPath, [program, 'list', `--${leg}`, '--requirements', revision]);
   if (status !== 0) throw new Error(`the suite knows no requirements of ${revision}:\n${printed}`);
   const [scored, unscored = ''] = printed.split('Run and reported, but never scored:');
   const heading = leg === 'server' ? 'Server scenarios' : 'Client scenarios';
@@ -79,9 +79,10 @@ function nameOf(leg, path) {
   return leg === 'server' ? folder.replace(/^server-/, '') : folder;
 }
 
-function execute(args, env = {}) {
+/** Runs a program to its end; its status and what it printed. */
+export function execute(command, args, env = {}) {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
     let printed = '';
     for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', text => (printed += text));
     child.once('error', reject).once('close', status => resolve({ status: status ?? 1, printed }));

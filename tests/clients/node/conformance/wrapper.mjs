@@ -1,23 +1,27 @@
 // What the suite starts for each of its client scenarios: `node conformance/wrapper.mjs URL`, where URL is a server of the suite.
 //
-// It makes that server an upstream of the gateway at AMALGAM_CONFORMANCE_GATEWAY and does through the gateway what the scenario wants to
-// see: the suite judges what the gateway sends. Without that variable it goes to the suite's server straight, which judges this file.
-// AMALGAM_CONFORMANCE_CLIENT (`legacy` or `modern`) is the era in front of the gateway; without it, the one behind it.
+// It starts a gateway (AMALGAM_BIN) with that server as its upstream, and does through the gateway what the scenario wants to see: the suite
+// judges what the gateway sends. The gateway ends with it, because the suite waits until nobody is connected to its server any more.
+// AMALGAM_CONFORMANCE_DIRECT leaves the gateway out, which judges this file. AMALGAM_CONFORMANCE_CLIENT (`legacy` or `modern`) is the era in
+// front of the gateway; without it, the one behind it.
 
 import { randomBytes } from 'node:crypto';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { SkillsClient } from '@modelcontextprotocol/client/ext/skills';
-import { manage } from '../lib/amalgam.mjs';
+import { manage, start } from '../lib/amalgam.mjs';
 import { REVISIONS } from './suite.mjs';
 
 const [LEGACY, MODERN] = REVISIONS;
-const { AMALGAM_CONFORMANCE_GATEWAY: gateway, AMALGAM_CONFORMANCE_CLIENT: era, AMALGAM_CONFORMANCE_PUBLIC: publicly } = process.env;
+const { AMALGAM_CONFORMANCE_DIRECT: direct, AMALGAM_CONFORMANCE_CLIENT: era } = process.env;
 const { MCP_CONFORMANCE_SCENARIO: scenario, MCP_CONFORMANCE_PROTOCOL_VERSION: revision = LEGACY } = process.env;
 const context = JSON.parse(process.env.MCP_CONFORMANCE_CONTEXT ?? '{}');
 
 /** Has the user sign in to the upstream once more, where it wants that. */
 let signIn;
 const wantsToken = scenario?.startsWith('auth/');
+/** The address that the suite expects a client's metadata at, for the scenario that looks at it. */
+const publicly = scenario === 'auth/basic-cimd' ? 'https://conformance-test.local' : undefined;
+let base;
 
 /** What the gateway is told of a client that is known at the authorization server already. */
 function registration() {
@@ -31,7 +35,7 @@ function registration() {
 async function browse(address) {
   const cookies = new Map();
   for (let hop = 0; hop < 10; hop += 1) {
-    const place = publicly ? address.replace(publicly, gateway) : address;
+    const place = publicly ? address.replace(publicly, base) : address;
     const cookie = [...cookies].map(pair => pair.join('=')).join('; ');
     const answer = await fetch(place, { redirect: 'manual', headers: { cookie } });
     for (const kept of answer.headers.getSetCookie()) cookies.set(...kept.split(';')[0].split(/=(.*)/s));
@@ -47,7 +51,7 @@ async function browse(address) {
 }
 
 /** A server of the gateway that offers what the upstream has, under the upstream's own names. */
-async function throughGateway(upstream) {
+async function through(gateway, upstream) {
   const name = `Conformance ${randomBytes(6).toString('hex')}`;
   const auth = wantsToken ? { auth_type: 'oauth', auth_config: registration() } : { auth_type: 'none' };
   const registered = await manage(gateway, 'POST', '/api/v1/user-mcp-servers', { name, url: upstream, transport_type: 'streamable_http', ...auth });
@@ -63,7 +67,7 @@ async function throughGateway(upstream) {
   }
   const settings = { name, connectors: [connectorId], exposure: 'direct', toolPrefix: 'never', rateLimitPerMinute: 10_000 };
   const { accessUrl } = await manage(gateway, 'POST', '/api/servers', settings);
-  return publicly ? accessUrl.replace(publicly, gateway) : accessUrl;
+  return publicly ? accessUrl.replace(publicly, base) : accessUrl;
 }
 
 async function connected(url) {
@@ -156,15 +160,21 @@ const otherwise = async client => {
 };
 
 async function main(upstream) {
-  const client = await connected(gateway ? await throughGateway(upstream) : upstream);
+  const program = direct ? undefined : await start(publicly && ['--public-url', publicly]);
+  base = program?.base;
   try {
-    await (SCENARIOS[scenario] ?? otherwise)(client);
+    const client = await connected(program ? await through(base, upstream) : upstream);
+    try {
+      await (SCENARIOS[scenario] ?? otherwise)(client);
+    } finally {
+      await client.close();
+    }
+  } catch (error) {
+    console.error(`${error.message}\nThe end of the program's log:\n${program?.log()}`);
+    process.exitCode = 1;
   } finally {
-    await client.close();
+    await program?.stop();
   }
 }
 
-await main(process.argv[2]).catch(error => {
-  console.error(error.message);
-  process.exitCode = 1;
-});
+await main(process.argv[2]);

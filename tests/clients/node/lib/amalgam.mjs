@@ -50,7 +50,8 @@ export async function start(more = []) {
   return program;
 }
 
-function freePort() {
+/** A port that nobody listens on now. */
+export function freePort() {
   return new Promise((resolve, reject) => {
     const probe = createServer().once('error', reject);
     probe.listen(0, '127.0.0.1', () => {
@@ -60,15 +61,22 @@ function freePort() {
   });
 }
 
-async function waitReady(base, child) {
+/** Waits until `check` answers with something; fails with the name of what was waited for. */
+export async function until(what, check) {
   const deadline = Date.now() + 60_000;
   while (Date.now() < deadline) {
-    if (child.exitCode !== null) throw new Error(`the program ended with status ${child.exitCode} before it was ready`);
-    const ready = await fetch(`${base}/ready`).then(answer => answer.status === 200, () => false);
-    if (ready) return;
+    const found = await check();
+    if (found) return found;
     await delay(50);
   }
-  throw new Error('the program did not answer 200 on /ready within 60 s');
+  throw new Error(`waited 60 s in vain: ${what}`);
+}
+
+function waitReady(base, child) {
+  return until('the program answers 200 on /ready', () => {
+    if (child.exitCode !== null) throw new Error(`the program ended with status ${child.exitCode} before it was ready`);
+    return fetch(`${base}/ready`).then(answer => answer.status === 200, () => false);
+  });
 }
 
 async function stop(child) {

@@ -19,11 +19,13 @@ ADMIN_KEY = "client-suite-admin-key-0123456789"
 class Amalgam:
     """One running node and its administrator."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, config: str = "") -> None:
         self.url = f"http://127.0.0.1:{(port := free_port())}"
         self._database = Database.from_environment()
         command = [str(BINARY), "serve", "--listen", f"127.0.0.1:{port}"]
         command += ["--data-dir", str(directory / "data"), "--egress-allow", "127.0.0.0/8"]
+        if config:
+            (directory / "amalgam.toml").write_text(config)
         if self._database:
             command += ["--database-url", self._database.url]
         env = plain_env(AMALGAM_ADMIN_KEY=ADMIN_KEY)

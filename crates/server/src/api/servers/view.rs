@@ -2,15 +2,17 @@
 
 use amalgam_policy::Restrictions;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{
     app::App,
+    catalogue,
     clock::rfc3339,
-    error::{Error, Result},
+    error::{Error, Result, unknown_among},
     request::present,
     store::{
         Scope,
+        audit::shown,
         servers::{Exposure, Server, Settings, ToolPrefix, UserOverride},
         tokens::Revealed,
     },
@@ -108,8 +110,8 @@ impl ServerView {
     }
 }
 
-/// What may be sent to create or change a server. On a change, absent fields stay as they are. Other members are ignored, so that an
-/// answer may be sent back.
+/// What may be sent to create or change a server. On a change, absent fields stay as they are. What only answers have is ignored, so that
+/// an answer may be sent back.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ServerBody {
@@ -139,7 +141,29 @@ pub struct ServerBody {
     pub rate_limit_per_minute: Option<Option<u32>>,
     /// Other users of your account may use the server with their own keys.
     pub is_public: Option<bool>,
+    /// A misspelt `restrictions` must not make a server that restricts nothing.
+    #[serde(flatten)]
+    #[schema(ignore)]
+    rest: Map<String, Value>,
 }
+
+/// What only answers have.
+const ANSWERED: [&str; 9] =
+    ["serverId", "url", "accessUrl", "accessToken", "tokenExpiresAt", "hasRestrictions", "mode", "createdAt", "updatedAt"];
+/// What may be sent.
+const SENT: [&str; 11] = [
+    "name",
+    "description",
+    "customInstructions",
+    "tokenExpiresInDays",
+    "restrictions",
+    "exposure",
+    "connectors",
+    "toolPrefix",
+    "userOverride",
+    "rateLimitPerMinute",
+    "isPublic",
+];
 
 /// Allow or block lists; all parts optional, combined by AND.
 #[derive(utoipa::ToSchema)]
@@ -185,6 +209,9 @@ const MAX_TEXT: usize = 100_000;
 impl ServerBody {
     /// Puts the sent fields into a server.
     pub fn apply(self, server: &mut Server) -> Result<()> {
+        if let Some(unknown) = self.rest.keys().find(|name| !ANSWERED.contains(&name.as_str())) {
+            return Err(Error::invalid(unknown, format!("Invalid payload: `{}` {}.", shown(unknown), unknown_among(unknown, &SENT))));
+        }
         if let Some(name) = self.name {
             check_name(&name)?;
             server.name = name;
@@ -222,6 +249,38 @@ impl ServerBody {
         }
         Ok(())
     }
+}
+
+/// Refuses `slack*` among actions, where `slack` is a connector: it names actions that begin so, and whoever writes it means `slack/*`.
+pub async fn judge_prefixes(app: &App, scope: &Scope, server: &Server) -> Result<()> {
+    let prefixes = bare_prefixes(server);
+    if prefixes.is_empty() {
+        return Ok(());
+    }
+    let connectors = catalogue::visible(&app.store, scope, None).await?;
+    for (field, prefix) in prefixes {
+        if connectors.iter().any(|loaded| loaded.id() == prefix) {
+            let sentence = format!(
+                "{field} is \"{prefix}*\", which names actions that begin so: write \"{prefix}/*\" for all actions of the connector."
+            );
+            return Err(Error::invalid(&field, sentence));
+        }
+    }
+    Ok(())
+}
+
+/// Entries such as `list*` among actions: the field, and what stands before the star.
+fn bare_prefixes(server: &Server) -> Vec<(String, String)> {
+    let wire = server.restrictions.to_wire();
+    let mut prefixes = Vec::new();
+    for list in ["allowedActions", "blockedActions"] {
+        for (at, entry) in wire["actions"][list].as_array().into_iter().flatten().enumerate() {
+            if let Some(prefix) = entry.as_str().and_then(|entry| entry.strip_suffix('*')).filter(|prefix| !prefix.contains('/')) {
+                prefixes.push((format!("restrictions.actions.{list}[{at}]"), prefix.to_owned()));
+            }
+        }
+    }
+    prefixes
 }
 
 /// The rules for names; the sentence says which one was broken.

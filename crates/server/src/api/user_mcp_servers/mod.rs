@@ -15,7 +15,7 @@ use super::answers::Created;
 use crate::{
     app::App,
     auth::Caller,
-    catalogue::is_builtin,
+    catalogue::is_reserved,
     clock::{now_ms, random_slug, rfc3339, uuid7},
     error::{Error, Kind, Result},
     request::{Json, Management, Path},
@@ -117,7 +117,7 @@ async fn slug(app: &App, caller: &Caller, name: &str) -> Result<String> {
         slug => slug,
     };
     let (connectors, upstreams) = (app.store.connectors(&caller.scope.account).await?, app.store.upstreams(&caller.scope.account).await?);
-    let is_free = |slug: &str| !is_builtin(slug) && !connectors.contains_key(slug) && !upstreams.contains_key(slug);
+    let is_free = |slug: &str| !is_reserved(slug) && !connectors.contains_key(slug) && !upstreams.contains_key(slug);
     Ok(if is_free(slug) { slug.to_owned() } else { format!("{slug}-{}", random_slug(6)) })
 }
 

@@ -109,7 +109,8 @@ fn show(screen: &Screen, answer: &Answer, verb: &str) -> Result {
     }
     let omitted = list("omitted");
     if !omitted.is_empty() {
-        screen.line(&format!("\n{} operations did not become actions:\n", omitted.len()))?;
+        let operations = if omitted.len() == 1 { "1 operation".to_owned() } else { format!("{} operations", omitted.len()) };
+        screen.line(&format!("\nDid not become an action: {operations}\n"))?;
         screen.table(&["OPERATION", "REASON"], omitted.iter().map(|item| vec![cell(item, "operation"), cell(item, "reason")]).collect())?;
     }
     screen.line(&format!("\nNext: amalgam connectors actions {id}"))

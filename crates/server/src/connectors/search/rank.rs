@@ -34,14 +34,19 @@ const NAMED: f32 = 6.0;
 /// The least rarity of a platform's name: in a small set of connectors the name of one says no less.
 const RARE_ENOUGH: f32 = 1.5;
 /// For an action of a connector whose description or categories have a word of the goal.
-const ABOUT: f32 = 0.2;
+const ABOUT: f32 = 0.5;
 /// An action that does to the data what the goal's verb says is worth this much more.
 const INTENDED: f32 = 1.2;
+/// An action that takes something away is worth this much where the goal's verb does not.
+const UNASKED: f32 = 0.6;
+/// People say what they want first and the particulars afterwards: words before this one count in full, and each further one this much less.
+const CORE: usize = 3;
+const FADING: f32 = 0.12;
 /// For the action whose id the goal is: above all else.
 const EXACT: f32 = 1_000.0;
 /// A word one letter away from a word of the goal, and the shortest word of a goal for which that is tried.
 const TYPO: f32 = 0.5;
-const SHORTEST_TYPO: usize = 5;
+const SHORTEST_TYPO: usize = 4;
 /// Words of a goal for which typos are tried, and words taken for each from each field: walking dictionaries is slow.
 const MOST_TYPOS: usize = 4;
 const MOST_CORRECTIONS: usize = 8;
@@ -122,7 +127,7 @@ impl Plan {
         let mut plan = Self {
             postings: Vec::new(),
             idf: Vec::with_capacity(goal.words.len()),
-            named: indexes.iter().map(|index| naming(index, &goal.words)).collect(),
+            named: naming(indexes, &goal.words),
             absent: 0,
             weights: weights(indexes, total),
         };
@@ -140,7 +145,8 @@ impl Plan {
                 plan.absent |= bit(at);
             }
             let rarity = plan.frequency(indexes, at, word, found);
-            plan.idf.push(inverse(rarity, total));
+            let fading = 1.0 + FADING * at.saturating_sub(CORE) as f32;
+            plan.idf.push(inverse(rarity, total) / fading);
         }
         plan.postings.sort_by_key(|posting| (posting.index, posting.word));
         plan
@@ -313,6 +319,8 @@ impl Scratch {
         for (score, (_, effect)) in self.scores.iter_mut().zip(&index.actions) {
             if *effect == intent {
                 *score *= INTENDED;
+            } else if *effect == Effect::Destructive {
+                *score *= UNASKED;
             }
         }
     }
@@ -329,11 +337,23 @@ fn each(terms: &InvertedIndexReader, info: &TermInfo, mut call: impl FnMut(u32, 
     }
 }
 
-/// Which words of a goal name a connector, and what share of its id or name they are.
-fn naming(index: &ActionIndex, words: &[Word]) -> (Matched, f32) {
+/// By index: which words of a goal name it, and what share of its id or name they are. Where no platform is named, one may be misspelt.
+fn naming(indexes: &[&ActionIndex], words: &[Word]) -> Vec<(Matched, f32)> {
+    let exact: Vec<_> = indexes.iter().map(|index| named_by(index, words, &|said, name| said == name)).collect();
+    if exact.iter().any(|(said, share)| *said != 0 && *share >= 1.0) {
+        return exact;
+    }
+    let close: Vec<_> = indexes.iter().map(|index| named_by(index, words, &is_close)).collect();
+    if close.iter().any(|(_, share)| *share >= 1.0) { close } else { exact }
+}
+
+fn named_by(index: &ActionIndex, words: &[Word], same: &dyn Fn(&str, &str) -> bool) -> (Matched, f32) {
     let mut best = (0, 0.0);
     for name in &index.names {
-        let said = words.iter().enumerate().filter(|(_, word)| word.terms.first().is_some_and(|(stem, _)| name.contains(stem)));
+        let said = words
+            .iter()
+            .enumerate()
+            .filter(|(_, word)| word.terms.first().is_some_and(|(stem, _)| name.iter().any(|part| same(stem, part))));
         let said: Matched = said.fold(0, |bits, (nth, _)| bits | bit(nth));
         let share = said.count_ones() as f32 / name.len().max(1) as f32;
         if share > best.1 {
@@ -341,6 +361,23 @@ fn naming(index: &ActionIndex, words: &[Word]) -> (Matched, f32) {
         }
     }
     best
+}
+
+/// Whether two words differ by one letter too many, too few or wrong, or by two that changed places; their first letters are the same.
+fn is_close(said: &str, name: &str) -> bool {
+    let (said, name): (Vec<char>, Vec<char>) = (said.chars().collect(), name.chars().collect());
+    if said.first() != name.first() || said.len() < 3 || name.len() < 4 || said.len().abs_diff(name.len()) > 1 {
+        return false;
+    }
+    let start = said.iter().zip(&name).take_while(|(a, b)| a == b).count();
+    let (said, name) = (said.get(start..).unwrap_or_default(), name.get(start..).unwrap_or_default());
+    let end = said.iter().rev().zip(name.iter().rev()).take_while(|(a, b)| a == b).count();
+    let left = |rest: &[char]| rest.get(..rest.len().saturating_sub(end)).unwrap_or_default().to_vec();
+    let (said, name) = (left(said), left(name));
+    match (said.as_slice(), name.as_slice()) {
+        ([a, b], [c, d]) => a == d && b == c,
+        (said, name) => said.len() <= 1 && name.len() <= 1,
+    }
 }
 
 fn is_about(index: &ActionIndex, word: &Word) -> bool {

@@ -154,8 +154,9 @@ pub fn config() -> EgressConfig {
     EgressConfig { allow: vec!["127.0.0.0/8".parse().unwrap()], roots: Some(Arc::new(RootCertStore::empty())), ..EgressConfig::default() }
 }
 
+/// One owner's.
 pub fn egress() -> Egress {
-    Egress::new(config()).unwrap()
+    Egress::new(config()).unwrap().of(&"account".into(), &"user".into())
 }
 
 pub fn get(url: &str) -> OutgoingRequest<'_> {

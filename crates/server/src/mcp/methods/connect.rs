@@ -8,7 +8,7 @@ use serde_json::{Value, json, value::RawValue};
 use tokio::time::{Instant, sleep};
 
 use super::{Reply, client};
-use crate::{clock::random_slug, error::Error, mcp::Context, store::credentials::State};
+use crate::{clock::random_slug, connect::LEAD, error::Error, mcp::Context, store::credentials::State};
 
 /// `URL_ELICITATION_REQUIRED` of 2025-11-25; retired with the handshake.
 const URL_ELICITATION_REQUIRED: i64 = -32042;
@@ -59,7 +59,7 @@ pub fn ask(context: &Context<'_>, id: &RawValue, params: Option<&Params<'_>>, er
         return None;
     }
     // Without the link, which the client shows by itself.
-    let message = error.message.split(" The user can connect").next().unwrap_or_default();
+    let message = error.message.split(LEAD).next().unwrap_or_default();
     let wanted = json!({ "mode": "url", "elicitationId": random_slug(16), "url": url, "message": message });
     if !context.era.is_modern() {
         let data = json!({ "elicitations": [wanted] });

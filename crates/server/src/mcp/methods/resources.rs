@@ -34,12 +34,12 @@ pub async fn list(context: &Context<'_>, id: &RawValue) -> Result<Reply, Fault> 
 }
 
 fn connector_entry(loaded: &Loaded) -> Value {
-    let definition = loaded.connector.definition();
+    let about = &loaded.about;
     json!({
-        "uri": format!("{CONNECTORS}{}", definition.id),
-        "name": definition.id,
-        "title": definition.name,
-        "description": format!("What the connector {} can do.", definition.name),
+        "uri": format!("{CONNECTORS}{}", about.id),
+        "name": about.id,
+        "title": about.name,
+        "description": format!("What the connector {} can do.", about.name),
         "mimeType": "text/markdown",
     })
 }

@@ -34,12 +34,11 @@ pub async fn call(context: &Context<'_>, id: &RawValue, params: Option<&Params<'
         return Err(Fault::invalid_params("`params.name` is missing: the name of a tool, as tools/list shows it."));
     };
     let text = params.and_then(|params| params.arguments).map_or("{}", RawValue::get);
-    let arguments = object(text)?;
     let outcome = match context.server.settings.exposure {
         Exposure::Dynamic => {
-            let first = dynamic(context, name, arguments, text).await?;
+            let first = dynamic(context, name, read(text)?, text).await?;
             match &first {
-                Err(error) if connect::connects(context, params, error).await => dynamic(context, name, object(text)?, text).await?,
+                Err(error) if connect::connects(context, params, error).await => dynamic(context, name, read(text)?, text).await?,
                 _ => first,
             }
         }
@@ -52,13 +51,13 @@ pub async fn call(context: &Context<'_>, id: &RawValue, params: Option<&Params<'
             if tool.is_upstream
                 && let Some(params) = params
             {
-                return upstream::tool(context, id, params, tool, &Value::Object(arguments)).await;
+                return upstream::tool(context, id, params, tool, text).await;
             }
-            let mut outcome = tools::execute::direct(context, tool, arguments, text).await;
+            let mut outcome = tools::execute::direct(context, tool, read(text)?, text).await;
             if let Err(error) = &outcome
                 && connect::connects(context, params, error).await
             {
-                outcome = tools::execute::direct(context, tool, object(text)?, text).await;
+                outcome = tools::execute::direct(context, tool, read(text)?, text).await;
             }
             // Nothing but the actions is a tool here.
             outcome.map_err(|error| Error { message: over_rest(&error.message).into_owned().into(), ..error })
@@ -72,7 +71,8 @@ pub async fn call(context: &Context<'_>, id: &RawValue, params: Option<&Params<'
     Ok(reply(context, id, outcome))
 }
 
-fn object(text: &str) -> Result<Map<String, Value>, Fault> {
+/// The arguments of a call, taken apart strictly.
+pub fn read(text: &str) -> Result<Map<String, Value>, Fault> {
     match strict::parse(text, strict::MAX_DEPTH) {
         Ok(Value::Object(arguments)) => Ok(arguments),
         Ok(_) => Err(Fault::invalid_params("`params.arguments` must be an object.")),

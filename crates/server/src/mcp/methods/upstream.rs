@@ -61,8 +61,11 @@ pub async fn pass(context: &Context<'_>, method: &str, id: &RawValue, params: &P
     }
 }
 
-/// Calls a tool of an upstream.
-pub async fn tool(context: &Context<'_>, id: &RawValue, params: &Params<'_>, tool: &Tool, arguments: &Value) -> Result<Reply, Fault> {
+/// Calls a tool of an upstream. Its arguments are passed on as they came; they are looked at only where headers repeat them.
+pub async fn tool(context: &Context<'_>, id: &RawValue, params: &Params<'_>, tool: &Tool, arguments: &str) -> Result<Reply, Fault> {
+    if !arguments.starts_with('{') {
+        return Err(Fault::invalid_params("`params.arguments` must be an object."));
+    }
     if context.era.is_modern() {
         check_headers(context, tool, arguments).await?;
     }
@@ -72,10 +75,14 @@ pub async fn tool(context: &Context<'_>, id: &RawValue, params: &Params<'_>, too
 }
 
 /// The headers that a tool's schema asks for repeat its arguments (SEP-2243).
-async fn check_headers(context: &Context<'_>, tool: &Tool, arguments: &Value) -> Result<(), Fault> {
+async fn check_headers(context: &Context<'_>, tool: &Tool, arguments: &str) -> Result<(), Fault> {
     let all = upstreams(context).await?;
     let offered = all.iter().find(|loaded| loaded.id() == tool.connector_id).and_then(|loaded| loaded.upstream.as_ref());
     let Some(offered) = offered.and_then(|offering| offering.tools.get(&tool.action_id)) else { return Ok(()) };
+    if offered.headers.is_empty() {
+        return Ok(());
+    }
+    let arguments = Value::Object(super::tools::read(arguments)?);
     for declared in &offered.headers {
         let mut values = context.headers.get_all(declared.header.as_str()).iter();
         let value = values.next();
@@ -83,7 +90,7 @@ async fn check_headers(context: &Context<'_>, tool: &Tool, arguments: &Value) ->
             return Err(Fault::header_mismatch(format!("The {} header was sent more than once; send it once.", declared.header)));
         }
         let value = value.map(|value| std::str::from_utf8(value.as_bytes()).unwrap_or("\u{fffd}"));
-        declared.check(arguments, value)?;
+        declared.check(&arguments, value)?;
     }
     Ok(())
 }

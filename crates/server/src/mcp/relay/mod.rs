@@ -109,7 +109,8 @@ impl Relay {
     /// What the client is told instead.
     pub async fn begin(context: &Context<'_>, asked: Asked<'_>, route: Route) -> Result<Self, Error> {
         let owner = owner(context.caller, &asked.client.lane);
-        let running = (!context.era.is_modern()).then(|| context.app.upstreams.waiting().run(&owner, asked.id.get()));
+        // Ids of requests are told apart by their sessions; without one, a cancellation could be of anybody who uses the same token.
+        let running = context.session.is_some().then(|| context.app.upstreams.waiting().run(&owner, asked.id.get()));
         let mut this = unless_cancelled(running.as_ref(), Box::pin(Self::start(context, asked, route))).await?;
         this.running = running;
         Ok(this)
@@ -117,18 +118,15 @@ impl Relay {
 
     async fn start(context: &Context<'_>, asked: Asked<'_>, route: Route) -> Result<Self> {
         let params = asked.params.get().to_owned();
-        let binding = Binding::of(context, &route.connector_id, asked.method, &params)?;
-        let object = Object::parse(&params).map_err(|error| Error::new(Kind::InvalidRequest, error.to_string()))?;
-        let sealed = object.text("requestState").filter(|_| context.era.is_modern());
-        let state = sealed.map(|sealed| binding.open(context.app, &sealed)).transpose()?;
+        let state = if context.era.is_modern() { state::of(context, &route.connector_id, asked.method, &params)? } else { None };
         let call = match state {
             Some(State::Parked { name }) => {
                 let Some(parked) = context.app.upstreams.waiting().take(&name) else {
                     let sentence = "The call that this `requestState` belongs to waits no longer; send the request again without it.";
                     return Err(Error::invalid("requestState", sentence));
                 };
-                let mut this = Self::of(context, asked, route, parked.call, params.clone());
-                this.take_up(&object, &parked.questions).await?;
+                let mut this = Self::of(context, asked, route, parked.call, params);
+                this.take_up(&parked.questions).await?;
                 return Ok(this);
             }
             Some(State::Upstream { state }) => {
@@ -194,9 +192,11 @@ impl Relay {
     }
 
     /// Gives a legacy upstream the input that it waited for.
-    async fn take_up(&mut self, params: &Object<'_>, questions: &[String]) -> Result<()> {
+    async fn take_up(&mut self, questions: &[String]) -> Result<()> {
         let timeout = self.timeout;
         self.call()?.exchange.extend(timeout);
+        let params = self.params.clone();
+        let params = Object::parse(&params).map_err(|error| Error::invalid("params", error.to_string()))?;
         let answers = params.get("inputResponses").unwrap_or("{}");
         let answers = Object::parse(answers).map_err(|error| Error::invalid("inputResponses", error.to_string()))?;
         let given = questions.iter().enumerate().map(|(n, question)| {
@@ -399,7 +399,8 @@ impl Relay {
         let asked = if is_modern { bridge::input_required(&result).map_err(wrong)? } else { None };
         let result: Cow<'_, str> = match (self.era.is_modern(), asked) {
             (true, None) if is_modern => {
-                let known = Object::parse(&self.params).ok().and_then(|params| params.text("taskId").map(Cow::into_owned));
+                let of_task = self.method.starts_with("tasks/").then(|| Object::parse(&self.params).ok()).flatten();
+                let known = of_task.and_then(|params| params.text("taskId").map(Cow::into_owned));
                 let renamed = task::renamed(&self.app, &self.caller, &self.route.connector_id, known.as_deref(), &result)?;
                 renamed.map_or(Cow::Borrowed(&*result), Cow::Owned)
             }
@@ -414,7 +415,8 @@ impl Relay {
                 }
                 None => Cow::Borrowed(&result),
             },
-            (false, None) => bridge::legacy_result(&result).map_err(unreadable)?,
+            (false, None) if is_modern => bridge::legacy_result(&result).map_err(unreadable)?,
+            (false, None) => Cow::Borrowed(&*result),
             (false, Some(asked)) => {
                 self.rounds += 1;
                 if self.rounds > MAX_ROUNDS {

@@ -41,12 +41,18 @@ struct Sealed {
 /// What a state is bound to: caller, upstream, method, and what is asked.
 pub struct Binding(Vec<String>);
 
-impl Binding {
-    /// Of a request.
-    pub fn of(context: &Context<'_>, connector: &str, method: &str, params: &str) -> Result<Self> {
-        Self::new(context.caller, connector, method, params)
+/// What the state stands for that a modern request brings back, if it brings one.
+pub fn of(context: &Context<'_>, connector: &str, method: &str, params: &str) -> Result<Option<State>> {
+    // A look that spares the rest: most requests bring none. The name of the member may be written with escapes.
+    if !params.contains("requestState") && !params.contains("\\u") {
+        return Ok(None);
     }
+    let object = Object::parse(params).map_err(|error| Error::invalid("params", error.to_string()))?;
+    let Some(sealed) = object.text("requestState") else { return Ok(None) };
+    Binding::new(context.caller, connector, method, params)?.open(context.app, &sealed).map(Some)
+}
 
+impl Binding {
     /// Of a caller's request.
     pub fn new(caller: &Caller, connector: &str, method: &str, params: &str) -> Result<Self> {
         let object = Object::parse(params).map_err(|error| Error::invalid("params", error.to_string()))?;

@@ -2,7 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use amalgam_protocol::listen::{Change, Filter};
+use amalgam_protocol::{
+    bridge,
+    listen::{Change, Filter},
+    splice::quoted,
+};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
@@ -11,7 +15,7 @@ use crate::{
     error::Result,
     mcp::{Context, methods, relay},
     store::upstreams::Upstream,
-    upstream::{Client, News, Wanted},
+    upstream::{Client, News, Wanted, Word},
 };
 
 /// Messages that may wait for the stream.
@@ -25,6 +29,8 @@ pub enum Told {
     News(Change),
     /// A log message: the JSON of its parameters.
     Log(String),
+    /// A request to the client: JSON.
+    Question(Vec<u8>),
 }
 
 /// For the stream of a legacy session: all changes of lists, and of the resources that the session has subscribed to.
@@ -57,30 +63,47 @@ pub async fn modern(context: &Context<'_>, filter: &Filter, client: &Client) -> 
 
 async fn listen(context: &Context<'_>, client: &Client, wanted: Vec<(String, watch::Receiver<Wanted>)>) -> Result<mpsc::Receiver<Told>> {
     let (sender, told) = mpsc::channel(QUEUE);
+    let owner = relay::owner(context.caller, &client.lane);
     let mut ready: Vec<oneshot::Receiver<()>> = Vec::with_capacity(wanted.len());
     for (connector, wanted) in wanted {
         let found = catalogue::upstream(&context.app.store, &context.caller.scope, Some(context.server), &connector).await?;
         let Some(registered) = found else { continue };
         let upstream = registered.upstream.clone();
-        let (news, is_ready) = context.app.upstreams.watch(&upstream, client, wanted);
+        let (words, is_ready) = context.app.upstreams.watch(&upstream, client, wanted);
         ready.push(is_ready);
-        tokio::spawn(pass(context.app.clone(), upstream, news, sender.clone()));
+        tokio::spawn(pass(context.app.clone(), upstream, owner.clone(), words, sender.clone()));
     }
     drop(tokio::time::timeout(PATIENCE, futures_util::future::join_all(ready)).await);
     Ok(told)
 }
 
-async fn pass(app: App, upstream: Arc<Upstream>, mut news: mpsc::Receiver<News>, sender: mpsc::Sender<Told>) {
+async fn pass(app: App, upstream: Arc<Upstream>, owner: String, mut words: mpsc::Receiver<Word>, sender: mpsc::Sender<Told>) {
     loop {
         let next = tokio::select! {
-            next = news.recv() => next,
+            next = words.recv() => next,
             () = sender.closed() => return,
         };
-        let change = match next {
+        let told = match next {
             None => return,
-            Some(News::Log(params)) => Told::Log(params),
-            Some(News::Resource(uri)) => Told::News(Change::Resource(uri)),
-            Some(list) => {
+            Some(Word::Question(asked)) => {
+                let mut question = app.upstreams.waiting().ask(&owner);
+                let request = bridge::request(&quoted(&question.id), &asked.method, &asked.params);
+                let stream = sender.clone();
+                tokio::spawn(async move {
+                    let answer = tokio::select! {
+                        answer = question.answer() => answer,
+                        () = stream.closed() => None,
+                    };
+                    if let Some(answer) = answer {
+                        // An upstream that is gone needs no answer.
+                        let _ = asked.answer.send(answer);
+                    }
+                });
+                Told::Question(request.into_bytes())
+            }
+            Some(Word::News(News::Log(params))) => Told::Log(params),
+            Some(Word::News(News::Resource(uri))) => Told::News(Change::Resource(uri)),
+            Some(Word::News(list)) => {
                 // Who is told of a change must find it: the lists are asked for first.
                 Box::pin(relay::refreshed(&app, &upstream)).await;
                 Told::News(match list {
@@ -90,7 +113,7 @@ async fn pass(app: App, upstream: Arc<Upstream>, mut news: mpsc::Receiver<News>,
                 })
             }
         };
-        if sender.send(change).await.is_err() {
+        if sender.send(told).await.is_err() {
             return;
         }
     }

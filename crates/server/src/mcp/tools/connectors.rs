@@ -18,17 +18,17 @@ pub async fn list(context: &Context<'_>, arguments: &Map<String, Value>) -> Resu
         .iter()
         .filter(|loaded| category.is_none_or(|category| loaded.has_category(category)))
         .map(|loaded| {
-            let definition = loaded.connector.definition();
-            let mut item = json!({ "id": definition.id, "name": definition.name, "category": definition.categories });
-            if !definition.description.is_empty() {
-                item["description"] = definition.description.clone().into();
+            let about = &loaded.about;
+            let mut item = json!({ "id": about.id, "name": about.name, "category": about.categories });
+            if !about.description.is_empty() {
+                item["description"] = about.description.clone().into();
             }
             item
         })
         .collect();
     let message = match (connectors.len(), category) {
         (0, Some(category)) => {
-            let mut known: Vec<&String> = all.iter().flat_map(|loaded| &loaded.connector.definition().categories).collect();
+            let mut known: Vec<&String> = all.iter().flat_map(|loaded| &loaded.about.categories).collect();
             known.sort_unstable();
             known.dedup();
             format!("No connector has the category {category:?}; there are {known:?}. Leave `category` out to list all.")

@@ -17,8 +17,7 @@ const CONNECTOR: &str = "the id of a connector, as list_connectors_alloy shows i
 
 /// Keeps a credential of the effective user.
 pub async fn create(context: &Context<'_>, mut arguments: Map<String, Value>) -> Result<Outcome> {
-    // `data` is what the same is called over REST, and what models that know that door write.
-    let values = match arguments.shift_remove("fields").or_else(|| arguments.shift_remove("data")) {
+    let values = match arguments.shift_remove("fields") {
         None | Some(Value::Null) => Map::new(),
         Some(Value::Object(values)) => values,
         Some(_) => return Err(Error::invalid("fields", "The argument `fields` must be an object: {\"token\": \"…\"}.")),

@@ -19,6 +19,7 @@ const MAX_FIELDS: usize = 100;
 
 /// Runs an action that the arguments name.
 pub async fn dynamic(context: &Context<'_>, mut arguments: Map<String, Value>, text: &str) -> Result<Outcome> {
+    call::exact(text.as_bytes())?;
     let parameters = match arguments.shift_remove("parameters") {
         None | Some(Value::Null) => Map::new(),
         Some(Value::Object(parameters)) => parameters,
@@ -54,6 +55,7 @@ async fn run(context: &Context<'_>, call: Call<'_>, arguments: Map<String, Value
 
 /// Runs the action that a tool of direct exposure stands for.
 pub async fn direct(context: &Context<'_>, tool: &Tool, mut arguments: Map<String, Value>, text: &str) -> Result<Outcome> {
+    call::exact(text.as_bytes())?;
     let wanted = if tool.selects { wanted(&mut arguments)? } else { Wanted::default() };
     let call = Call {
         caller: context.caller,

@@ -2,13 +2,17 @@
 
 use std::sync::LazyLock;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+
+static TOOLS: LazyLock<Vec<Value>> = LazyLock::new(|| about_actions().into_iter().chain(about_credentials()).collect());
 
 /// The `tools` array of `tools/list`, as JSON text.
-pub static LIST: LazyLock<String> = LazyLock::new(|| {
-    let tools: Vec<Value> = about_actions().into_iter().chain(about_credentials()).collect();
-    Value::Array(tools).to_string()
-});
+pub static LIST: LazyLock<String> = LazyLock::new(|| Value::Array(TOOLS.clone()).to_string());
+
+/// The arguments of a tool by name, as its schema has them; `None` when there is no such tool.
+pub fn arguments(tool: &str) -> Option<&'static Map<String, Value>> {
+    TOOLS.iter().find(|known| known["name"] == tool).and_then(|known| known["inputSchema"]["properties"].as_object())
+}
 
 fn connector() -> Value {
     json!({ "type": "string", "description": "Connector id, as list_connectors_alloy shows it, for example \"slack\"." })
@@ -109,6 +113,7 @@ fn about_credentials() -> Vec<Value> {
                 "fields": { "type": "object", "additionalProperties": { "type": "string" }, "description": "The values by field name, for example {\"token\": \"…\"}; the connector's own variables (such as a subdomain) go here too." },
                 "name": { "type": "string", "description": "Optional: a name to tell several credentials apart." },
                 "redirectUri": { "type": "string", "description": "Optional, with oauth2: where the browser goes after consent; an address on the account's list." },
+                "authConfigId": { "type": "string", "description": "Optional, with oauth2: which of the account's OAuth clients to use. Without it the newest." },
                 "scopes": { "type": "array", "items": { "type": "string" }, "description": "Optional, with oauth2: what to ask consent for. Without it the connector's usual ones." },
             }),
             &["connectorId", "authenticationType"],

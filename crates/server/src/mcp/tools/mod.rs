@@ -12,7 +12,10 @@ use serde_json::{Map, Value};
 
 pub use self::list::LIST;
 use super::Context;
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result, unknown_among},
+    store::audit::shown,
+};
 
 /// What a tool says.
 pub struct Outcome {
@@ -43,6 +46,10 @@ const NAMES: [&str; 8] = [
 
 /// Calls a tool; `None` when there is none of this name.
 pub async fn call(context: &Context<'_>, name: &str, arguments: Map<String, Value>, text: &str) -> Option<Result<Outcome>> {
+    let known = list::arguments(name)?;
+    if let Some(unknown) = arguments.keys().find(|argument| !known.contains_key(*argument)) {
+        return Some(Err(unknown_argument(name, unknown, known)));
+    }
     if name != "execute_action_alloy"
         && let Err(error) = context.app.upstreams.freshen(&context.server.owner, None).await
     {
@@ -64,6 +71,13 @@ pub async fn call(context: &Context<'_>, name: &str, arguments: Map<String, Valu
 /// The tool that was probably meant.
 pub fn closest(name: &str) -> Option<&'static str> {
     closest_name(name, NAMES.iter().copied())
+}
+
+fn unknown_argument(tool: &str, argument: &str, known: &Map<String, Value>) -> Error {
+    let known: Vec<&str> = known.keys().map(String::as_str).collect();
+    let parameters = if tool == "execute_action_alloy" { " The parameters of the action go into `parameters`." } else { "" };
+    let sentence = format!("The argument `{}` {}.{parameters}", shown(argument), unknown_among(argument, &known));
+    Error::invalid(argument, sentence)
 }
 
 /// A required text argument.

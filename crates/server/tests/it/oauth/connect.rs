@@ -9,6 +9,7 @@ use crate::support::{
     Ask, Browser, Mood, Provider, TestNode, contains,
     mcp::{call as action, tool},
     provider::{call, connected, link},
+    until,
 };
 
 #[tokio::test]
@@ -354,5 +355,40 @@ async fn deleting_revokes() {
     let deleted = node.ask("DELETE", &format!("/connectors/board/credentials/{id}")).user("ann").send().await.expect(200);
     assert_eq!(deleted.body["revoked"], true);
     assert_eq!(provider.revoked(), 2, "refresh token and access token");
+    connected(&node, "board", "bob").await;
+    node.delete("/users/bob").await.expect(200);
+    until("what a deleted user had is revoked", async || (provider.revoked() == 4).then_some(())).await;
     call(&node, "board", "ann").await.refuses(400, "Credential not found");
+}
+
+/// Whoever chose the host of the token endpoint would be sent the account's client secret.
+#[tokio::test]
+async fn users_do_not_choose_where_the_client_is_known() {
+    let node = TestNode::start().await;
+    let client = |connector: &str| json!({ "connectorId": connector, "clientId": "c", "clientSecret": "client-secret-0123456789" });
+    for (connector, host, value) in [("gitlab", "instanceUrl", "https://gitlab.evil"), ("salesforce", "instance", "evil.my.salesforce.com")]
+    {
+        let config = node.post("/api/auth-configs", client(connector)).await.expect(201).body["id"].as_str().unwrap().to_owned();
+        let credentials = format!("/connectors/{connector}/credentials");
+        let wish = |data: Value| node.post(&credentials, json!({ "authenticationType": "oauth2", "data": data }));
+        if connector == "gitlab" {
+            wish(json!({ host: value })).await.refuses(400, "not yours to choose");
+            let made = wish(json!({})).await.expect(200);
+            let link = made.body["oauthUrl"].as_str().unwrap().to_owned();
+            let page = Ask::new("GET", &link).anonymous().send().await.expect(200);
+            assert!(!page.text.contains(host), "it is not asked for: {}", page.text);
+            let form = format!("authenticationType=oauth2&{host}=https%3A%2F%2Fgitlab.evil");
+            let answer = Ask::new("POST", &link).anonymous().body("application/x-www-form-urlencoded", form).send().await;
+            assert!(answer.text.contains("not yours to choose"), "{}", answer.text);
+        } else {
+            wish(json!({ host: value })).await.refuses(409, "Nobody has said yet");
+        }
+        let own = if connector == "gitlab" { "https://gitlab.example.com" } else { "acme.my.salesforce.com" };
+        let path = format!("/api/auth-configs/{config}");
+        node.put(&path, json!({ "variables": { "elsewhere": own } })).await.refuses(400, host);
+        node.put(&path, json!({ "variables": { host: own } })).await.expect(200);
+        wish(json!({ host: value })).await.refuses(400, "not yours to choose");
+        wish(json!({ host: own })).await.expect(200);
+        wish(json!({})).await.expect(200);
+    }
 }

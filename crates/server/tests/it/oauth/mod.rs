@@ -2,5 +2,6 @@
 
 mod connect;
 mod doctor;
+mod isolation;
 mod links;
 mod renewal;

@@ -100,6 +100,7 @@ async fn registration_keeps_nothing_and_refuses_what_leads_astray() {
         (json!({}), "invalid_redirect_uri"),
         (json!({ "redirect_uris": ["http://evil.example/"] }), "invalid_redirect_uri"),
         (json!({ "redirect_uris": ["javascript:alert(1)"] }), "invalid_redirect_uri"),
+        (json!({ "redirect_uris": ["ms-msdt:/id"] }), "invalid_redirect_uri"),
         (json!({ "redirect_uris": ["https://a.example/#x"] }), "invalid_redirect_uri"),
         (json!({ "redirect_uris": vec![REDIRECT; 21] }), "invalid_redirect_uri"),
         (json!({ "redirect_uris": [REDIRECT], "token_endpoint_auth_method": "private_key_jwt" }), "invalid_client_metadata"),

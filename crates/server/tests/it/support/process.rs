@@ -71,6 +71,11 @@ impl Process {
         Ask::new(method, format!("{}{path}", self.url)).key(ADMIN_KEY)
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// SIGKILL: nothing can be written down any more.
     pub fn kill(mut self) {
         self.child.kill().unwrap();

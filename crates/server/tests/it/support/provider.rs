@@ -20,7 +20,7 @@ use http::{HeaderMap, StatusCode, header::LOCATION};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::Notify, task::JoinHandle};
 
-use super::{Answer, Ask, TestNode};
+use super::{Answer, Ask, TestNode, node::ADMIN_KEY};
 
 /// The client that the provider knows.
 pub const CLIENT: (&str, &str) = ("client-1", "client-secret-0123456789");
@@ -168,10 +168,16 @@ impl Provider {
 
     /// The same, with what else `connector.toml` could say of its OAuth.
     pub async fn import_with(&self, node: &TestNode, id: &str, oauth2: Value) -> String {
+        self.import_as(node, ADMIN_KEY, id, oauth2).await
+    }
+
+    /// The same into the account of this admin key.
+    pub async fn import_as(&self, node: &TestNode, key: &str, id: &str, oauth2: Value) -> String {
         let body = json!({ "id": id, "baseUrl": format!("{}/api", self.url()), "spec": self.document(oauth2) });
-        node.post("/api/connectors", body).await.expect(201);
+        node.ask("POST", "/api/connectors").key(key).json(&body).send().await.expect(201);
         let client = json!({ "connectorId": id, "clientId": CLIENT.0, "clientSecret": CLIENT.1 });
-        node.post("/api/auth-configs", client).await.expect(201).body["id"].as_str().unwrap().to_owned()
+        let made = node.ask("POST", "/api/auth-configs").key(key).json(&client).send().await.expect(201);
+        made.body["id"].as_str().unwrap().to_owned()
     }
 
     /// Its document.

@@ -143,6 +143,11 @@ impl Upstream {
         self.shared.sessions.lock().unwrap().clear();
     }
 
+    /// How many sessions are open.
+    pub fn sessions(&self) -> usize {
+        self.shared.sessions.lock().unwrap().len()
+    }
+
     /// Tells all who listen something.
     pub fn tell(&self, message: Value) {
         let _ = self.shared.told.send(message);

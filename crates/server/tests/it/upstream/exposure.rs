@@ -6,6 +6,7 @@ use super::{ALL, direct, register};
 use crate::support::{
     Server, TestNode,
     mcp::{initialize, request},
+    until,
     upstream::{Eras, Upstream},
 };
 
@@ -148,6 +149,36 @@ async fn questions_reach_the_client_in_all_pairs() {
     }
 }
 
+/// A question outside of any call reaches a legacy client on its own stream; a modern client has none for it.
+#[tokio::test]
+async fn questions_outside_of_calls_reach_the_session() {
+    let node = TestNode::start().await;
+    let upstream = Upstream::start(Eras::Legacy).await;
+    register(&node, "one", &upstream).await;
+    let server = direct(&node, &["one"]).await;
+    let mut hello = initialize("2025-11-25");
+    hello["capabilities"] = json!({ "elicitation": {} });
+    let session = server.rpc("initialize", hello).await.expect(200).header("mcp-session-id").to_owned();
+    // The stream is there before the call that may need it.
+    ask(&server, Some(&session), "tools/call", json!({ "name": "echo", "arguments": {} })).await;
+    assert_eq!(upstream.listeners(), 1);
+    let question = json!({ "jsonrpc": "2.0", "id": "q7", "method": "elicitation/create", "params": { "message": "Still there?" } });
+    upstream.tell(question.clone());
+    let mut events = server.stream(&session).await;
+    let asked = events.next().await.unwrap();
+    assert_eq!(asked["params"]["message"], "Still there?", "it has waited for its client: {asked}");
+    assert_ne!(asked["id"], "q7", "the upstream's id is not the client's");
+    let answer = json!({ "jsonrpc": "2.0", "id": asked["id"], "result": { "action": "decline" } });
+    let others = server.session().await;
+    server.ask().header("mcp-session-id", &others).json(&answer).send().await.expect(202);
+    server.ask().header("mcp-session-id", &session).json(&answer).send().await.expect(202);
+    let heard = until("the upstream hears", || async { upstream.got().into_iter().find(|got| got.body["id"] == "q7") }).await;
+    assert_eq!(heard.body["result"]["action"], "decline", "{}", heard.text);
+    upstream.tell(json!({ "jsonrpc": "2.0", "id": "q8", "method": "sampling/createMessage", "params": {} }));
+    let heard = until("the upstream hears no", || async { upstream.got().into_iter().find(|got| got.body["id"] == "q8") }).await;
+    assert_eq!(heard.body["error"]["code"], -32601, "not declared: {}", heard.text);
+}
+
 #[tokio::test]
 async fn changes_reach_those_who_listen() {
     let node = TestNode::start().await;
@@ -161,7 +192,7 @@ async fn changes_reach_those_who_listen() {
         let mut modern = server.modern("subscriptions/listen", wanted).open().await;
         assert_eq!(modern.next().await.unwrap()["method"], "notifications/subscriptions/acknowledged");
         ask(&server, Some(&session), "resources/subscribe", json!({ "uri": "test://one" })).await;
-        crate::support::until("both listen", || async { (upstream.listeners() >= 2).then_some(()) }).await;
+        until("both listen", || async { (upstream.listeners() >= 2).then_some(()) }).await;
         ask(&server, None, "tools/call", json!({ "name": "grow", "arguments": {} })).await;
         for events in [&mut legacy, &mut modern] {
             let event = events.next().await.unwrap();

@@ -1,11 +1,12 @@
 //! Upstreams that die, hang, flood and lie: a clear error in time, and nobody else notices.
 
+use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 
 use super::{direct, register};
 use crate::support::{
-    Ask, Platform, TestNode,
-    mcp::request,
+    Ask, Platform, Process, Server, TestNode,
+    mcp::{ACCEPT, MODERN, envelope, request},
     until,
     upstream::{Eras, Upstream},
 };
@@ -119,29 +120,136 @@ async fn a_cancelled_call_is_cancelled_at_the_upstream() {
     until("it is cancelled too", || async { (upstream.of("notifications/cancelled").len() == 2).then_some(()) }).await;
 }
 
-/// Two users at once through one upstream: each has sessions of its own.
+/// Two users at once through one upstream: each has sessions of its own, and never a byte of the other's.
 #[tokio::test]
 async fn users_never_share_a_session() {
     let node = TestNode::start().await;
-    let upstream = Upstream::start(Eras::Legacy).await;
-    register(&node, "one", &upstream).await;
-    let server = direct(&node, &["one"]).await;
-    let call = |user: &'static str, n: usize| {
-        let body = request("tools/call", json!({ "name": "echo", "arguments": { "user": user, "n": n } }));
-        Ask::new("POST", &server.access_url).header("accept", crate::support::mcp::ACCEPT).user(user).json(&body).send()
-    };
-    let calls = (0..200).map(|n| async move {
-        let user = if n % 2 == 0 { "ada" } else { "bob" };
-        (user, n, call(user, n).await.expect(200))
+    for eras in [Eras::Legacy, Eras::Modern] {
+        let upstream = Upstream::start(eras).await;
+        let name = format!("{eras:?}").to_lowercase();
+        register(&node, &name, &upstream).await;
+        let server = direct(&node, &[&name]).await;
+        let call = |user: &'static str, n: usize| {
+            let body = request("tools/call", json!({ "name": "echo", "arguments": { "user": user, "n": n, "rest": user.repeat(n % 97) } }));
+            Ask::new("POST", &server.access_url).header("accept", ACCEPT).user(user).json(&body).send()
+        };
+        let calls = (0..1_000).map(|n| async move {
+            let (user, other) = if n % 2 == 0 { ("ada", "bob") } else { ("bob", "ada") };
+            (user, other, n, call(user, n).await.expect(200))
+        });
+        let mut calls = futures_util::stream::iter(calls).buffer_unordered(32);
+        while let Some((user, other, n, answer)) = calls.next().await {
+            let arguments = json!({ "user": user, "n": n, "rest": user.repeat(n % 97) });
+            assert_eq!(answer.body["result"]["structuredContent"], arguments, "{}", answer.text);
+            assert!(!answer.text.contains(other), "{}", answer.text);
+        }
+        if eras == Eras::Modern {
+            continue;
+        }
+        let mut by_session: std::collections::HashMap<String, Value> = std::collections::HashMap::new();
+        for got in upstream.of("tools/call") {
+            let user = got.body["params"]["arguments"]["user"].clone();
+            let known = by_session.entry(got.header("mcp-session-id").to_owned()).or_insert_with(|| user.clone());
+            assert_eq!(*known, user, "one session, one user");
+        }
+        assert_eq!(by_session.len(), 2);
+    }
+}
+
+/// What a process has open and holds.
+#[derive(Debug)]
+struct Held {
+    files: usize,
+    threads: usize,
+    children: usize,
+    kib: usize,
+}
+
+impl Held {
+    fn by(process: &Process) -> Self {
+        let folder = format!("/proc/{}", process.id());
+        let status = std::fs::read_to_string(format!("{folder}/status")).unwrap();
+        let number = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            line.trim_start_matches(':').split_whitespace().next().unwrap().parse().unwrap()
+        };
+        let children = std::fs::read_dir(format!("{folder}/task")).unwrap().flatten();
+        let children = children.map(|task| std::fs::read_to_string(task.path().join("children")).unwrap_or_default());
+        Self {
+            files: std::fs::read_dir(format!("{folder}/fd")).unwrap().count(),
+            threads: number("Threads"),
+            children: children.map(|pids| pids.split_whitespace().count()).sum(),
+            kib: number("VmRSS"),
+        }
+    }
+}
+
+/// An upstream that misbehaves, with a server in front of it.
+struct Lane {
+    upstream: Upstream,
+    access_url: String,
+    client: reqwest::Client,
+}
+
+impl Lane {
+    async fn new(process: &Process, eras: Eras, n: usize) -> Self {
+        let upstream = Upstream::start(eras).await;
+        let body = json!({ "name": format!("lane{n}"), "url": upstream.url(), "timeout_seconds": 3 });
+        process.ask("POST", "/api/v1/user-mcp-servers").json(&body).send().await.expect(201);
+        let body = json!({ "name": format!("lane{n}"), "exposure": "direct", "connectors": [format!("lane{n}")], "rateLimitPerMinute": 1_000_000 });
+        let made = process.ask("POST", "/api/servers").json(&body).send().await.expect(201);
+        // With a pool: so many calls would use up the ports.
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        Self { upstream, access_url: Server::of(&made).access_url, client }
+    }
+
+    async fn call(&self, tool: &str) -> Value {
+        let ask = self.client.post(&self.access_url).header("accept", ACCEPT).header("content-type", "application/json");
+        let ask = ask.header("mcp-protocol-version", MODERN).header("mcp-method", "tools/call").header("mcp-name", tool);
+        let body = request("tools/call", json!({ "name": tool, "arguments": {}, "_meta": envelope() }));
+        let answer = ask.body(body.to_string()).send().await.unwrap();
+        serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap()
+    }
+
+    /// Calls tools that misbehave, one after the other; so often one that does not that the circuit stays closed.
+    async fn hammer(&self, calls: usize) {
+        for n in 0..calls {
+            let tool = match n {
+                n if n % 300 == 299 => ["hang", "endless", "flood"][n / 300 % 3],
+                n if n % 50 == 0 => "big",
+                n => ["die", "garbage", "wrong-id", "both", "bad-utf8", "unanswered", "status"][n % 7],
+            };
+            let failed = self.call(tool).await;
+            assert_eq!(failed["result"]["isError"], true, "{tool}: {failed}");
+            if n % 3 == 2 || n + 1 == calls {
+                let fine = self.call("echo").await;
+                assert_eq!(fine["result"]["isError"], false, "after {tool}: {fine}");
+            }
+        }
+    }
+}
+
+/// Ten thousand calls that go wrong leave nothing behind: no memory, socket, thread or process here, no session there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_hostile_calls_leave_nothing() {
+    const LANES: usize = 16;
+    let directory = tempfile::TempDir::new().unwrap();
+    let process = Process::start(&directory.path().join("data"), &[]).await;
+    let mut lanes = Vec::new();
+    for n in 0..LANES {
+        lanes.push(Lane::new(&process, if n % 2 == 0 { Eras::Legacy } else { Eras::Modern }, n).await);
+    }
+    let hammer = |calls: usize| futures_util::future::join_all(lanes.iter().map(move |lane| lane.hammer(calls / LANES)));
+    let sessions = || lanes.iter().map(|lane| lane.upstream.sessions()).sum::<usize>();
+    hammer(2_000).await;
+    let (before, open) = (Held::by(&process), sessions());
+    hammer(10_000).await;
+    let settled = until("sockets are closed", || async {
+        let after = Held::by(&process);
+        (after.files <= before.files + LANES && after.threads <= before.threads + 8).then_some(after)
     });
-    for (user, n, answer) in futures_util::future::join_all(calls).await {
-        assert_eq!(answer.body["result"]["structuredContent"], json!({ "user": user, "n": n }), "{}", answer.text);
-    }
-    let mut by_session: std::collections::HashMap<String, Value> = std::collections::HashMap::new();
-    for got in upstream.of("tools/call") {
-        let user = got.body["params"]["arguments"]["user"].clone();
-        let known = by_session.entry(got.header("mcp-session-id").to_owned()).or_insert_with(|| user.clone());
-        assert_eq!(*known, user, "one session, one user");
-    }
-    assert!(by_session.len() >= 2);
+    let after = settled.await;
+    assert_eq!(after.children, 0);
+    assert_eq!(sessions(), open, "no session was lost or left");
+    assert!(after.kib < before.kib + 24 * 1024, "before {before:?}, after {after:?}");
 }

@@ -2,9 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::{ALL, register};
+use super::{ALL, direct, register};
 use crate::support::{
-    TestNode, contains, until,
+    TestNode, contains,
+    mcp::request,
+    until,
     upstream::{Eras, Upstream},
 };
 
@@ -92,6 +94,30 @@ async fn headers_are_sealed_and_go_to_the_upstream_alone() {
     node.ask("PATCH", &path).json(&json!({ "url": "http://127.0.0.1:9/" })).send().await.refuses(400, "auth_config");
 }
 
+/// The operator may let headers of clients through; those of the owner and of the protocol are not replaced by them.
+#[tokio::test]
+async fn the_operator_lets_headers_of_clients_through() {
+    let node = TestNode::with(|config| config.upstream_headers = ["x-tenant", "x-team"].map(|name| name.parse().unwrap()).into()).await;
+    let upstream = Upstream::start(Eras::Dual).await;
+    let auth = json!({ "headers": { "X-Team": "blue" } });
+    let body = json!({ "name": "One", "url": upstream.url(), "auth_type": "manual", "auth_config": auth });
+    let made = node.post("/api/v1/user-mcp-servers", body).await.expect(201);
+    let server = direct(&node, &["one"]).await;
+    let with =
+        |ask: crate::support::Ask| ask.header("x-tenant", "north").header("x-team", "red").header("x-other", "no").header("cookie", "no");
+    let call = json!({ "name": "echo", "arguments": {} });
+    with(server.modern("tools/call", call.clone())).send().await.expect(200);
+    with(server.ask()).json(&request("tools/call", call)).send().await.expect(200);
+    let call = json!({ "mcp_server_id": made.body["id"], "tool_slug": "echo" });
+    with(node.ask("POST", "/api/v1/mcp-tools/execute")).json(&call).send().await.expect(200);
+    with(node.ask("POST", "/connectors/one/actions/echo/execute")).json(&json!({ "parameters": {} })).send().await.expect(200);
+    let calls = upstream.of("tools/call");
+    assert_eq!(calls.len(), 4);
+    for got in calls {
+        assert_eq!((got.header("x-tenant"), got.header("x-team"), got.header("x-other"), got.header("cookie")), ("north", "blue", "", ""));
+    }
+}
+
 #[tokio::test]
 async fn no_body_makes_a_process() {
     let node = TestNode::start().await;
@@ -111,6 +137,20 @@ async fn no_body_makes_a_process() {
     let published = json!({ "name": "io.example/thing", "version": "1.0.0", "description": "A thing", "remotes": [{ "type": "streamable-http", "url": url }] });
     let imported = node.post("/api/v1/user-mcp-servers/import", published).await.expect(201);
     assert_eq!(imported.body["servers"][0]["name"], "io.example/thing");
+}
+
+/// The id of an upstream is nobody else's: not even a connector that is made later takes it.
+#[tokio::test]
+async fn a_connector_does_not_take_the_id_of_an_upstream() {
+    let node = TestNode::start().await;
+    let upstream = Upstream::start(Eras::Modern).await;
+    register(&node, "Shop", &upstream).await;
+    let spec = json!({ "openapi": "3.0.3", "info": { "title": "Shop", "version": "1" }, "servers": [{ "url": upstream.url() }],
+        "paths": { "/x": { "get": { "operationId": "x", "responses": { "200": { "description": "ok" } } } } } });
+    node.post("/api/connectors", json!({ "id": "shop", "spec": spec })).await.refuses(409, "shop");
+    node.post("/api/connectors", json!({ "id": "shop-api", "spec": spec })).await.expect(201);
+    let second = register(&node, "shop api", &upstream).await;
+    assert_ne!(second["connectorId"], "shop-api", "nor the other way round");
 }
 
 #[tokio::test]
@@ -181,4 +221,17 @@ async fn a_tool_is_an_action() {
     });
     let entries = entries.await;
     assert!(entries.text.contains("\"connectorId\":\"tools\""), "{}", entries.text);
+}
+
+/// Ids of users are free texts: whoever gets one again gets nothing of whoever had it.
+#[tokio::test]
+async fn a_deleted_users_upstreams_are_gone() {
+    let node = TestNode::start().await;
+    let upstream = Upstream::start(Eras::Legacy).await;
+    let body = json!({ "name": "Theirs", "url": upstream.url(), "auth_type": "manual", "auth_config": { "headers": { "x-key": "of-the-first-ann" } } });
+    node.ask("POST", "/api/v1/user-mcp-servers").user("ann").json(&body).send().await.expect(201);
+    let of_ann = || node.ask("GET", "/api/v1/user-mcp-servers").user("ann").send();
+    assert!(of_ann().await.expect(200).text.contains("Theirs"));
+    node.delete("/users/ann").await.expect(200);
+    assert!(!of_ann().await.expect(200).text.contains("Theirs"));
 }

@@ -1,5 +1,6 @@
 //! What the ranking promises, over four small platforms.
 
+mod curated;
 mod goals;
 mod platforms;
 
