@@ -250,12 +250,14 @@ create table connections (
 
 -- What an upstream's authorization server has granted one user, with the client that it was granted to. Sealed, for this address.
 create table upstream_grants (
+  id text primary key,
   upstream_id text not null references upstreams (id) on delete cascade,
   user_id text not null,
   url text not null,
   sealed text not null,
   expires_at bigint,
   lease_until bigint,
+  created_at bigint not null,
   updated_at bigint not null,
-  primary key (upstream_id, user_id)
+  unique (upstream_id, user_id)
 );

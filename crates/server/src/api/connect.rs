@@ -11,7 +11,7 @@ use axum::{
 };
 use http::{
     HeaderMap, HeaderValue, StatusCode,
-    header::{CONTENT_TYPE, COOKIE, LOCATION, SET_COOKIE},
+    header::{CONTENT_TYPE, LOCATION, SET_COOKIE},
 };
 use serde_json::{Map, Value};
 use url::{Url, form_urlencoded};
@@ -19,9 +19,10 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
     app::App,
-    connect::{self, Input, Opening, Returned},
+    connect::{self, Input, Opening, browser},
     error::{Error, Kind, Result},
-    oauth, page,
+    oauth::{self, Returned},
+    page,
     request::{Path, RequestId, read_body},
 };
 
@@ -139,10 +140,10 @@ async fn take(app: &App, opening: &Opening, headers: &HeaderMap, body: Body, req
     let kind = kind.as_ref().and_then(Value::as_str).unwrap_or_default();
     let name = &opening.loaded.connector.definition().name;
     if kind == AuthKind::OAuth2.as_str() {
-        let browser = browser(app, headers).unwrap_or_else(oauth::state);
+        let browser = browser::known(app, headers).unwrap_or_else(oauth::state);
         let url = connect::begin(app, opening, values, &browser).await?;
         let mut response = redirect(url.as_str())?;
-        response.headers_mut().insert(SET_COOKIE, cookie(app, &browser)?);
+        response.headers_mut().insert(SET_COOKIE, browser::cookie(app, &browser)?);
         return Ok(response);
     }
     let credential = connect::enter(app, opening, kind, values, request_id).await?;
@@ -177,9 +178,9 @@ async fn callback(
     headers: HeaderMap,
     uri: axum::http::Uri,
 ) -> Response {
-    let finished = match returned(uri.query().unwrap_or_default()) {
+    let finished = match Returned::read(uri.query().unwrap_or_default()) {
         Ok(returned) => {
-            let browser = browser(&app, &headers).unwrap_or_default();
+            let browser = browser::known(&app, &headers).unwrap_or_default();
             connect::finish(&app, &connector, &returned, &browser, &request_id).await
         }
         Err(error) => Err(error),
@@ -198,47 +199,4 @@ async fn callback(
         (None, Ok(_)) => connected(&finished.name),
         (None, Err(error)) => page::error(&error, &request_id),
     }
-}
-
-/// The parameters that count; each at most once, because platforms and we might disagree on which one does.
-fn returned(query: &str) -> Result<Returned> {
-    let twice = || Error::new(Kind::InvalidRequest, "The platform sent the browser back with a parameter twice. Nothing was connected.");
-    let mut returned = Returned::default();
-    let mut state = None;
-    for (name, value) in form_urlencoded::parse(query.as_bytes()).take(MAX_PAIRS) {
-        let place = match &*name {
-            "state" => &mut state,
-            "code" => &mut returned.code,
-            "error" => &mut returned.error,
-            "iss" => &mut returned.iss,
-            _ => continue,
-        };
-        if place.replace(value.into_owned()).is_some() {
-            return Err(twice());
-        }
-    }
-    returned.state = state.unwrap_or_default();
-    Ok(returned)
-}
-
-/// The cookie by which the browser that began a consent is known. Over https it is bound to this host alone.
-fn cookie_name(app: &App) -> &'static str {
-    if app.base_url.starts_with("https:") { "__Host-amalgam-connect" } else { "amalgam-connect" }
-}
-
-fn cookie(app: &App, browser: &str) -> Result<HeaderValue> {
-    let secure = if app.base_url.starts_with("https:") { "; Secure" } else { "" };
-    // Lax, because the browser comes back from another site; as long as a consent may take, and a little.
-    let text = format!("{}={browser}; Path=/; Max-Age=900; HttpOnly; SameSite=Lax{secure}", cookie_name(app));
-    HeaderValue::try_from(text).map_err(Error::internal)
-}
-
-fn browser(app: &App, headers: &HeaderMap) -> Option<String> {
-    let own = cookie_name(app);
-    let all = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = all.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let (_, value) = pairs.find(|(name, _)| *name == own)?;
-    // Ours has this form; another one is replaced.
-    let ours = value.len() == 43 && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
-    ours.then(|| value.to_owned())
 }

@@ -60,6 +60,12 @@ async fn list(State(app): State<App>, Management(caller): Management, Query(quer
         (status = 404, description = "No such connection")))]
 async fn delete(State(app): State<App>, Management(caller): Management, Path(id): Path<String>) -> Result<axum::Json<Value>> {
     caller.require_key()?;
+    if let Some(held) = app.store.upstream_grant_named(&caller.scope, &id).await? {
+        let ended = vec![held];
+        app.store.delete_upstream_grants(&ended).await?;
+        app.upstreams.end_grants(ended);
+        return Ok(axum::Json(json!({ "status": "deleted" })));
+    }
     if app.store.delete_connection(&caller.scope, &id).await? {
         return Ok(axum::Json(json!({ "status": "deleted" })));
     }

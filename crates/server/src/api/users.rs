@@ -145,11 +145,17 @@ pub struct Deleted {
 async fn delete(State(app): State<App>, twin: Twin, Path(id): Path<String>) -> Result<axum::Json<Deleted>> {
     twin.caller.require_admin()?;
     let scope = Scope { account: twin.caller.scope.account.clone(), user: id.as_str().into() };
-    let granted = app.grants.of_user(&scope).await?;
+    let (granted, signed_in) = (app.grants.of_user(&scope).await?, app.store.upstream_grants_of(&scope).await?);
+    let own: Vec<_> = app.store.upstreams(&scope.account).await?.values().filter(|own| own.upstream.owner == scope).cloned().collect();
     if !app.store.delete_user(&scope.account, &id).await? {
         return Err(Error::not_found("user"));
     }
     app.grants.revoke_later(scope, granted);
+    app.store.forget_upstream_grants(&signed_in);
+    for registered in own {
+        app.upstreams.forget(&registered.upstream);
+    }
+    app.upstreams.end_grants(signed_in);
     Ok(axum::Json(Deleted { message: "User deleted", user_id: id }))
 }
 

@@ -1,5 +1,7 @@
-//! Browsers on their way to an upstream's authorization server and back, and the document that describes us there.
+//! Browsers on their way to an upstream's authorization server and back, and the document that describes us there. The pages are for people:
+//! the link, and on the way back state and browser, are the right to be there.
 
+use askama::Template;
 use axum::{
     Json, Router,
     extract::{Path, RawQuery, State},
@@ -8,27 +10,26 @@ use axum::{
 };
 use http::{
     HeaderMap, HeaderValue, StatusCode,
-    header::{COOKIE, LOCATION, SET_COOKIE},
+    header::{LOCATION, SET_COOKIE},
 };
 use serde_json::Value;
-use url::form_urlencoded;
+use url::Url;
 
 use crate::{
     app::App,
+    connect::{self, SignIn, browser},
     error::{Error, Kind, Result},
+    oauth::{self, Returned},
     page,
     request::RequestId,
-    store::{Change, audit::Entry},
-    upstream::authorization::{Returned, metadata, nonce},
+    upstream::authorization::metadata,
 };
-
-const COOKIE_NAME: &str = "amalgam-upstream";
 
 /// The routes. The metadata's address is our client id at servers that take addresses.
 pub fn routes<S: Clone + Send + Sync + 'static>(app: App) -> Router<S> {
     Router::new()
         .route("/client-metadata.json", get(describe))
-        .route("/oauth/upstreams/{link}", get(leave))
+        .route("/oauth/upstreams/{link}", get(show).post(leave))
         .route("/oauth/callback", get(back))
         .with_state(app)
 }
@@ -37,53 +38,92 @@ async fn describe(State(app): State<App>) -> Json<Value> {
     Json(metadata(&app.base_url))
 }
 
-/// Send the browser to the authorization server.
-async fn leave(State(app): State<App>, id: RequestId, Path(link): Path<String>) -> Response {
-    left(&app, &link).await.unwrap_or_else(|error| page::error(&error, &id))
+/// The page of a link: before anybody is sent away, it says who is to be signed in, where, and who asked.
+#[derive(Template)]
+#[template(path = "sign_in_upstream.html")]
+struct SignInPage<'a> {
+    error: Option<&'a str>,
+    name: &'a str,
+    host: String,
+    url: &'a str,
+    user: &'a str,
+    asker: String,
 }
 
-async fn left(app: &App, link: &str) -> Result<Response> {
-    let nonce = nonce();
-    let to = app.upstreams.begin_sign_in(link, &nonce, &app.base_url, &app.config.egress_allow).await?;
-    let secure = if app.base_url.starts_with("https:") { "; Secure" } else { "" };
-    let cookie = format!("{COOKIE_NAME}={nonce}; Path=/oauth/callback; HttpOnly; SameSite=Lax; Max-Age=600{secure}");
+async fn show(State(app): State<App>, id: RequestId, Path(link): Path<String>) -> Response {
+    match connect::open_sign_in(&app, &link).await {
+        Ok(sign_in) => render(&app, &sign_in, None),
+        Err(error) => page::error(&error, &id),
+    }
+}
+
+fn render(app: &App, sign_in: &SignIn, error: Option<&Error>) -> Response {
+    let upstream = &sign_in.upstream;
+    let host = Url::parse(&upstream.url).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
+    let page = SignInPage {
+        error: error.map(|error| &*error.message),
+        name: &upstream.name,
+        host,
+        url: &upstream.url,
+        user: sign_in.user(),
+        asker: sign_in.asker(),
+    };
+    // The authorization server is found when the form is sent, and sends the browser on to wherever it likes.
+    let leads_to = if app.base_url.starts_with("https:") { "https:" } else { "https: http:" };
+    page::show(error.map_or(StatusCode::OK, |error| error.kind.status()), &page, Some(leads_to))
+}
+
+/// Sends the browser to the authorization server.
+async fn leave(State(app): State<App>, id: RequestId, Path(link): Path<String>, headers: HeaderMap) -> Response {
+    let sign_in = match connect::open_sign_in(&app, &link).await {
+        Ok(sign_in) => sign_in,
+        Err(error) => return page::error(&error, &id),
+    };
+    match left(&app, &sign_in, &headers).await {
+        Ok(response) => response,
+        Err(error) if error.kind == Kind::NotFound => page::error(&error, &id),
+        Err(error) => {
+            error.log(&id);
+            render(&app, &sign_in, Some(&error))
+        }
+    }
+}
+
+async fn left(app: &App, sign_in: &SignIn, headers: &HeaderMap) -> Result<Response> {
+    let browser = browser::known(app, headers).unwrap_or_else(oauth::state);
+    let mut response = redirect(&sign_in.begin(app, &browser).await?)?;
+    response.headers_mut().insert(SET_COOKIE, browser::cookie(app, &browser)?);
+    Ok(response)
+}
+
+fn redirect(to: &Url) -> Result<Response> {
     let mut response = StatusCode::SEE_OTHER.into_response();
     response.headers_mut().insert(LOCATION, HeaderValue::try_from(to.as_str()).map_err(Error::internal)?);
-    response.headers_mut().insert(SET_COOKIE, HeaderValue::try_from(cookie).map_err(Error::internal)?);
     Ok(response)
 }
 
 /// Take the browser back.
 async fn back(State(app): State<App>, id: RequestId, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
-    came_back(&app, &headers, query.as_deref().unwrap_or_default(), &id).await.unwrap_or_else(|error| page::error(&error, &id))
-}
-
-async fn came_back(app: &App, headers: &HeaderMap, query: &str, request_id: &str) -> Result<Response> {
-    let fields: Vec<_> = form_urlencoded::parse(query.as_bytes()).take(100).collect();
-    let one = |name: &str| {
-        let mut found = fields.iter().filter(|(known, _)| known == name).map(|(_, value)| &**value);
-        match (found.next(), found.next()) {
-            (value, None) => Ok(value.filter(|value| !value.is_empty())),
-            _ => Err(Error::new(Kind::InvalidRequest, format!("`{name}` is there more than once. Nothing was connected."))),
+    let finished = match Returned::read(query.as_deref().unwrap_or_default()) {
+        Ok(returned) => {
+            let browser = browser::known(&app, &headers).unwrap_or_default();
+            connect::finish_sign_in(&app, &returned, &browser, &id).await
         }
+        Err(error) => Err(error),
     };
-    let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(';'));
-    let mut nonces = cookies.filter_map(|cookie| cookie.trim().split_once('=')).filter(|(name, _)| *name == COOKIE_NAME);
-    let returned = Returned { code: one("code")?, iss: one("iss")?, error: one("error")? };
-    let state = one("state")?.unwrap_or_default();
-    let nonce = nonces.next().map(|(_, nonce)| nonce);
-    let (scope, upstream) = app.upstreams.finish_sign_in(state, nonce, &app.base_url, &returned).await?;
-    let mut entry = Entry::new(&scope, "web", "upstream.sign-in", request_id);
-    entry.caller = format!("user:{}", scope.user);
-    entry.target_id = Some(upstream.id.clone());
-    entry.end(StatusCode::CREATED);
-    app.audit.record(entry).await;
-    if upstream.offered_at.is_none() {
-        // It could not say what it offers before somebody signed in; it is asked again when it is called, if it does not answer now.
-        if let Err(error) = app.upstreams.refresh(&upstream).await {
-            tracing::info!(upstream = upstream.id, %error, "an MCP server does not say what it offers");
+    match finished {
+        Ok(finished) => {
+            if let (Some(_), Err(error)) = (&finished.next, &finished.outcome) {
+                error.log(&id);
+            }
+            match (finished.next, finished.outcome) {
+                (Some(next), _) => redirect(&next).unwrap_or_else(|error| page::error(&error, &id)),
+                (None, Ok(())) => {
+                    page::message("Connected", &format!("You can call {} now. Go back to where you came from.", finished.name))
+                }
+                (None, Err(error)) => page::error(&error, &id),
+            }
         }
+        Err(error) => page::error(&error, &id),
     }
-    app.announce(Change::Connectors(scope.account.clone()));
-    Ok(page::message("Connected", &format!("You can call {} now. Go back to where you came from.", upstream.name)))
 }

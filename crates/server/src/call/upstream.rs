@@ -11,13 +11,9 @@ use crate::{
     app::App,
     auth::Caller,
     catalogue,
-    clock::rfc3339,
     connectors::Loaded,
     error::{Error, Kind, Result},
-    store::{
-        Scope,
-        upstreams::{Auth, Registered, Upstream},
-    },
+    store::upstreams::Registered,
     telemetry::audit::Trail,
     upstream::{Client, Demand, Heard, Recorded},
 };
@@ -92,20 +88,7 @@ async fn begin(app: &App, forward: &Forward<'_>) -> Result<crate::upstream::Exch
         forwarded: Some(&forward.caller.forwarded),
         timeout: forward.timeout.unwrap_or_else(|| app.upstreams.timeout(&registered.upstream)),
     };
-    app.upstreams.begin(&demand).await.map_err(|error| led(app, &upstream, &forward.client.scope, error))
-}
-
-/// Adds to the error of an upstream that wants its user to sign in the link by which that is done.
-fn led(app: &App, upstream: &Upstream, scope: &Scope, error: Error) -> Error {
-    let details = error.details.as_deref().filter(|_| error.kind == Kind::CredentialNotFound && upstream.auth == Auth::Oauth);
-    let Some(details) = details else { return error };
-    let Ok((link, until)) = app.upstreams.sign_in_link(upstream, &scope.user, details["scope"].as_str()) else { return error };
-    let url = format!("{}/oauth/upstreams/{link}", app.base_url);
-    let mut details = details.clone();
-    details["connectUrl"] = url.as_str().into();
-    details["expiresAt"] = rfc3339(until).into();
-    let message = format!("{} The link is good for 10 minutes: {url} . Then call this again.", error.message);
-    Error { message: message.into(), ..error }.with_details(details)
+    app.upstreams.begin(&demand).await
 }
 
 /// The end of a call whose client hears nothing before it: the JSON of the result.
@@ -155,8 +138,7 @@ pub(super) async fn execute(app: &App, call: &Call<'_>, arguments: Arguments, lo
         forwarded: Some(&call.caller.forwarded),
         timeout: call.timeout.unwrap_or_else(|| app.upstreams.timeout(&registered.upstream)),
     };
-    let begun = app.upstreams.begin(&demand).await.map_err(|error| led(app, &upstream, &client.scope, error))?;
-    let result = { begun }.done().await?;
+    let result = app.upstreams.begin(&demand).await?.done().await?;
     let result = result.map_err(|error| refused(&registered.upstream.name, &error))?;
     if Object::parse(&result).is_ok_and(|result| result.get("isError") == Some("true")) {
         let value = amalgam_protocol::strict::parse_answer(result.as_bytes()).map_err(Error::internal)?;

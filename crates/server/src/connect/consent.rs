@@ -1,6 +1,9 @@
 //! Consent in a browser: on the way to the platform's page with state and proof key, and back with a code.
 
-use amalgam_connector::{definition::AuthKind, variables::address};
+use amalgam_connector::{
+    definition::{AuthKind, OAuth2},
+    variables::address,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::Url;
@@ -8,10 +11,11 @@ use url::Url;
 use super::link::{Opening, client_for, opening, scopes_of};
 use crate::{
     app::App,
+    connectors::Loaded,
     error::{Error, Kind, Result},
     grants::Code,
-    oauth::{Consent, Failure, Pkce, state},
-    store::credentials::Credential,
+    oauth::{Consent, Failure, Pkce, Returned, state},
+    store::{auth_configs::AuthConfig, credentials::Credential},
 };
 
 /// What is kept, sealed, while the browser is away.
@@ -28,6 +32,42 @@ pub fn callback(app: &App, connector: &str) -> String {
     format!("{}/connect/callback/{connector}", app.base_url)
 }
 
+/// What goes with the browser to a consent page.
+pub struct Sent<'a> {
+    /// The connector's, which its address may hold.
+    pub variables: &'a [(&'a str, &'a str)],
+    /// Those of this wish; none for the usual ones.
+    pub scopes: &'a [String],
+    /// From `oauth::state`.
+    pub state: &'a str,
+    /// From `Pkce`.
+    pub challenge: &'a str,
+}
+
+/// The address of a platform's consent page.
+///
+/// # Errors
+/// A variable is missing, or a browser must not be sent there.
+pub fn consent_url(app: &App, loaded: &Loaded, oauth2: &OAuth2, config: &AuthConfig, sent: &Sent<'_>) -> Result<Url> {
+    let definition = loaded.connector.definition();
+    let endpoint =
+        address(definition, &oauth2.authorize_url, sent.variables).map_err(|error| Error::invalid("fields", error.message.to_string()))?;
+    let further: Vec<(&str, &str)> = oauth2.authorize_params.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let consent = Consent {
+        endpoint: &endpoint,
+        client_id: &config.client_id,
+        redirect_uri: &callback(app, &definition.id),
+        state: sent.state,
+        challenge: sent.challenge,
+        scope: &scopes_of(oauth2, config, sent.scopes).join(oauth2.scope_separator.as_deref().unwrap_or(" ")),
+        scope_parameter: oauth2.scope_parameter.as_deref().unwrap_or("scope"),
+        further: &further,
+    };
+    consent
+        .url(&app.config.egress_allow)
+        .map_err(|why| Error::new(Kind::Conflict, format!("The consent page of {} cannot be opened. {why}", definition.name)))
+}
+
 /// Sends this browser to the platform's consent page.
 ///
 /// # Errors
@@ -36,44 +76,15 @@ pub async fn begin(app: &App, opening: &Opening, values: Map<String, Value>, bro
     let config = client_for(app, &opening.link.scope, &opening.loaded, opening.asked.auth_config.as_deref()).await?;
     let (scheme, opened) = opening.entered(AuthKind::OAuth2.as_str(), values, Some(&config))?;
     let oauth2 = scheme.oauth2.as_ref().ok_or_else(|| Error::internal("an OAuth scheme without its data"))?;
-    let (link, definition) = (&opening.link, opening.loaded.connector.definition());
-    let endpoint = address(definition, &oauth2.authorize_url, &opened.variables())
-        .map_err(|error| Error::invalid("fields", error.message.to_string()))?;
-    let (pkce, state, redirect_uri) = (Pkce::new(), state(), callback(app, &definition.id));
-    let further: Vec<(&str, &str)> = oauth2.authorize_params.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let scope = scopes_of(oauth2, &config, &opening.asked.scopes).join(oauth2.scope_separator.as_deref().unwrap_or(" "));
-    let consent = Consent {
-        endpoint: &endpoint,
-        client_id: &config.client_id,
-        redirect_uri: &redirect_uri,
-        state: &state,
-        challenge: &pkce.challenge,
-        scope: &scope,
-        scope_parameter: oauth2.scope_parameter.as_deref().unwrap_or("scope"),
-        further: &further,
-    };
-    let url = consent
-        .url(&app.config.egress_allow)
-        .map_err(|why| Error::new(Kind::Conflict, format!("The consent page of {} cannot be opened. {why}", definition.name)))?;
+    let (pkce, state) = (Pkce::new(), state());
+    let sent = Sent { variables: &opened.variables(), scopes: &opening.asked.scopes, state: &state, challenge: &pkce.challenge };
+    let url = consent_url(app, &opening.loaded, oauth2, &config, &sent)?;
     let attempt = Attempt { verifier: pkce.verifier.expose().to_owned(), auth_config: config.id, variables: opened.variables };
     let attempt = serde_json::to_string(&attempt).map_err(Error::internal)?;
-    if !app.store.begin_consent(link, &state, browser, &attempt).await? {
+    if !app.store.begin_consent(&opening.link, &state, browser, &attempt).await? {
         return Err(Error::new(Kind::NotFound, "This link has been used. Go back to where you came from and ask for a new one."));
     }
     Ok(url)
-}
-
-/// What came back with the browser.
-#[derive(Default)]
-pub struct Returned {
-    /// `state`.
-    pub state: String,
-    /// `code`.
-    pub code: Option<String>,
-    /// `error`.
-    pub error: Option<String>,
-    /// `iss` (RFC 9207).
-    pub iss: Option<String>,
 }
 
 /// How a consent ended.

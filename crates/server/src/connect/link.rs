@@ -115,9 +115,14 @@ impl Asked {
     }
 }
 
+/// The text of a new link: 256 random bits.
+pub(super) fn new_text() -> String {
+    url_safe(&random::<32>())
+}
+
 /// Makes a link.
 pub(super) async fn make(app: &App, scope: &Scope, connector: &str, asked: &Asked) -> Result<Link> {
-    let text = url_safe(&random::<32>());
+    let text = new_text();
     let asked = serde_json::to_string(asked).map_err(Error::internal)?;
     let expires_at = app.store.create_connect_link(scope, connector, &text, &asked).await?;
     Ok(Link { url: format!("{}/connect/{text}", app.base_url), expires_at })
@@ -198,7 +203,7 @@ pub struct Input<'a> {
     pub choices: &'a [String],
 }
 
-fn no_link() -> Error {
+pub(super) fn no_link() -> Error {
     Error::new(
         Kind::NotFound,
         "This link has been used, or is more than ten minutes old, or is not complete. Go back to where you came from and ask for a new one.",

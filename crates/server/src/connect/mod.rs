@@ -1,9 +1,11 @@
 //! Connecting a user to a platform: from what a person entered, or consented to, to a sealed credential. MCP, REST and the pages for
 //! browsers all come here.
 
+pub mod browser;
 mod consent;
 mod lead;
 mod link;
+mod upstream;
 
 use amalgam_connector::{
     Connector,
@@ -18,9 +20,10 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
 pub use self::{
-    consent::{Returned, begin, callback, finish, next},
-    lead::{LEAD, lead},
-    link::{Input, Link, Opening, check_place, enter, open, redirect_uri},
+    consent::{Sent, begin, callback, consent_url, finish, next},
+    lead::{LEAD, lead, lead_user},
+    link::{Asked, Input, Link, Opening, check_place, enter, open, redirect_uri},
+    upstream::{SignIn, finish_sign_in, open_sign_in, sign_in_link, signed_in},
 };
 use crate::{
     app::App,

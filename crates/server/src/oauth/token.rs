@@ -68,6 +68,8 @@ pub struct Tokens {
     pub scope: Option<String>,
     /// An OpenID Connect id token, unverified.
     pub id_token: Option<Secret>,
+    /// What a token exchange has issued (RFC 8693 section 2.2.1).
+    pub issued_type: Option<String>,
 }
 
 /// Why there are no tokens. `Display` is a sentence for people without any secret.
@@ -232,6 +234,7 @@ fn tokens(answer: &Value, pointers: &Pointers<'_>) -> Result<Tokens, Failure> {
         expires_in: at(pointers.expires_in, "/expires_in").and_then(seconds),
         scope: at(pointers.scope, "/scope").and_then(Value::as_str).map(str::to_owned),
         id_token: token(at(None, "/id_token")),
+        issued_type: at(None, "/issued_token_type").and_then(Value::as_str).map(str::to_owned),
     })
 }
 

@@ -18,7 +18,7 @@ pub struct ConnectLink {
     hash: String,
     /// Whose credential it makes.
     pub scope: Scope,
-    /// For which connector.
+    /// For which connector; an upstream by its own id, which no connector has.
     pub connector: String,
     /// What was asked for, sealed.
     sealed: String,

@@ -176,6 +176,14 @@ impl Store {
             id,
             &**account
         )?;
+        let grants = fetch_all_in!(
+            &mut tx,
+            (String,),
+            "delete from upstream_grants where user_id = $1 and upstream_id in (select id from upstreams where account_id = $2)
+             returning upstream_id",
+            id,
+            &**account
+        )?;
         // Processes are the operator's, whoever they are for.
         let upstreams =
             execute_in!(&mut tx, "delete from upstreams where account_id = $1 and user_id = $2 and transport <> 'stdio'", &**account, id)?;
@@ -195,13 +203,21 @@ impl Store {
         tx.commit().await?;
         forget_hashes(&self.access_tokens, &ended);
         let there_was = users + upstreams > 0
-            || !(connections.is_empty() && ended.is_empty() && credentials.is_empty() && servers.is_empty() && keys.is_empty());
+            || !(connections.is_empty()
+                && grants.is_empty()
+                && ended.is_empty()
+                && credentials.is_empty()
+                && servers.is_empty()
+                && keys.is_empty());
         let scope = Scope { account: account.clone(), user: id.into() };
         for (connector,) in credentials {
             self.credentials.forget(&(scope.clone(), connector));
         }
         for (upstream,) in connections {
             self.connections.forget(&(upstream, scope.user.clone()));
+        }
+        for (upstream,) in grants {
+            self.upstream_grants.forget(&(upstream, scope.user.clone()));
         }
         self.upstreams.forget(account);
         for (server,) in &servers {

@@ -134,6 +134,8 @@ pub struct Shared {
     freshening: Cache<String, Arc<tokio::sync::Mutex<Option<Instant>>>>,
     /// The scopes that calls have needed, by upstream and user.
     wanted: Cache<(String, Arc<str>), Arc<str>>,
+    /// Whose turn it is to renew a grant, by upstream and user.
+    renewing: Cache<(String, Arc<str>), Arc<tokio::sync::Mutex<()>>>,
     waiting: Arc<Waiting>,
     next: AtomicU64,
 }
@@ -170,6 +172,7 @@ impl Upstreams {
             stderr: Cache::new(1_000),
             freshening: Cache::new(10_000),
             wanted: Cache::builder().max_capacity(10_000).time_to_live(hour).build(),
+            renewing: Cache::builder().max_capacity(10_000).time_to_idle(hour).build(),
             waiting: Arc::new(Waiting::new()),
             next: AtomicU64::new(1),
         }))

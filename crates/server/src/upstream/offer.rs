@@ -10,7 +10,7 @@ use super::{Client, Demand, Key, Shared, Upstreams, era::NotSpoken};
 use crate::{
     clock::now_ms,
     connectors::offering::Lists,
-    error::{Error, Result},
+    error::{Error, Kind, Result},
     store::{
         Scope,
         upstreams::{Registered, Transport, Upstream},
@@ -92,7 +92,10 @@ impl Upstreams {
         match Box::pin(self.0.ask_lists(upstream, until)).await {
             Ok(lists) => self.0.store.put_offer(upstream, &lists).await,
             Err(error) => {
-                health.failed(&error.message);
+                match error.kind {
+                    Kind::CredentialNotFound => health.hindered(&error.message),
+                    _ => health.failed(&error.message),
+                }
                 Err(error)
             }
         }

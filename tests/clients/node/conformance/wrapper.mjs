@@ -25,27 +25,34 @@ let base;
 
 /** What the gateway is told of a client that is known at the authorization server already. */
 function registration() {
-  const { client_id, client_secret, private_key_pem, signing_algorithm } = context;
+  const { client_id, client_secret, private_key_pem, signing_algorithm, idp_client_id, idp_issuer } = context;
   if (!client_id) return undefined;
   const machine = /client-credentials/.test(scenario) && { grant_type: 'client_credentials' };
-  return { client_id, client_secret, private_key: signing_algorithm && private_key_pem, ...machine };
+  const enterprise = idp_issuer && { grant_type: 'id_jag', identity_provider: { issuer: idp_issuer, client_id: idp_client_id } };
+  return { client_id, client_secret, private_key: signing_algorithm && private_key_pem, ...machine, ...enterprise };
 }
 
-/** Follows redirects, as a browser does that says yes to everything: the suite's authorization servers ask nothing. */
+/** Follows redirects and sends our form, as a browser does that says yes to everything: the suite's authorization servers ask nothing. */
 async function browse(address) {
   const cookies = new Map();
+  let method = 'GET';
   for (let hop = 0; hop < 10; hop += 1) {
     const place = publicly ? address.replace(publicly, base) : address;
     const cookie = [...cookies].map(pair => pair.join('=')).join('; ');
-    const answer = await fetch(place, { redirect: 'manual', headers: { cookie } });
+    const answer = await fetch(place, { method, redirect: 'manual', headers: { cookie } });
     for (const kept of answer.headers.getSetCookie()) cookies.set(...kept.split(';')[0].split(/=(.*)/s));
     const next = answer.headers.get('location');
     if (!next) {
       const text = await answer.text();
+      if (method === 'GET' && answer.status === 200 && text.includes('<form method="post">')) {
+        method = 'POST';
+        continue;
+      }
       if (answer.status !== 200) throw new Error(`signing in ended with ${answer.status}: ${text.replaceAll(/<[^>]*>/g, ' ').replaceAll(/\s+/g, ' ')}`);
       return;
     }
     address = new URL(next, place).href;
+    method = 'GET';
   }
   throw new Error('signing in does not end');
 }
@@ -56,8 +63,9 @@ async function through(gateway, upstream) {
   const auth = wantsToken ? { auth_type: 'oauth', auth_config: registration() } : { auth_type: 'none' };
   const registered = await manage(gateway, 'POST', '/api/v1/user-mcp-servers', { name, url: upstream, transport_type: 'streamable_http', ...auth });
   const { connectorId } = registered;
+  const path = `/api/v1/user-mcp-servers/${registered.id}`;
+  if (auth.auth_config?.grant_type === 'id_jag') await manage(gateway, 'POST', `${path}/sign-in`, { idToken: context.idp_id_token });
   if (wantsToken && auth.auth_config?.grant_type === undefined) {
-    const path = `/api/v1/user-mcp-servers/${registered.id}`;
     const there = async () => browse((await manage(gateway, 'POST', `${path}/sign-in`, {})).url);
     signIn = async () => {
       const { problem } = await manage(gateway, 'GET', path);

@@ -37,7 +37,7 @@ pub struct UpstreamBody {
     #[schema(value_type = Option<String>)]
     pub auth_type: Option<Auth>,
     /// For `manual`: `{"headers": {"Authorization": "Bearer …"}}`. Sealed, and sent to `url` alone. For `oauth`, where we are registered
-    /// there: `{"client_id", "client_secret" or "private_key", "scope", "grant_type", "issuer"}`.
+    /// there: `{"client_id", "client_secret" or "private_key", "scope", "grant_type", "issuer", "identity_provider"}`.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<Object>)]
     pub auth_config: Option<Option<AuthConfig>>,
@@ -82,12 +82,7 @@ impl AuthConfig {
             return Err(wrong(format!("may have at most {MAX_HEADER_BYTES} bytes")));
         }
         let entered: Registration = serde_json::from_value(value).map_err(|e| wrong(format!("is not acceptable: {e}")))?;
-        if entered.grant_type.as_deref().is_some_and(|kind| !matches!(kind, "authorization_code" | "client_credentials")) {
-            return Err(wrong("has a `grant_type` that is neither `authorization_code` nor `client_credentials`".to_owned()));
-        }
-        if entered.is_machine() && entered.client_id.is_none() {
-            return Err(wrong("needs a `client_id` with `client_credentials`".to_owned()));
-        }
+        entered.check().map_err(wrong)?;
         Ok(Secret::new(text))
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, header::ACCEPT};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header::ACCEPT};
 use serde::{Deserialize, de::DeserializeOwned};
 use url::Url;
 
@@ -85,6 +85,9 @@ pub struct Server {
     /// Where clients register.
     #[serde(default)]
     pub registration_endpoint: Option<String>,
+    /// Where tokens are revoked.
+    #[serde(default)]
+    pub revocation_endpoint: Option<String>,
     #[serde(default)]
     scopes_supported: Vec<String>,
     /// How clients prove themselves.
@@ -111,6 +114,7 @@ impl Server {
             authorization_endpoint: None,
             token_endpoint: token_endpoint.to_owned(),
             registration_endpoint: None,
+            revocation_endpoint: None,
             scopes_supported: Vec::new(),
             token_endpoint_auth_methods_supported: Vec::new(),
             code_challenge_methods_supported: Vec::new(),
@@ -135,7 +139,7 @@ impl Found {
     /// Refuses servers that do not say that they know PKCE with S256, as MCP demands.
     pub fn require_pkce(&self) -> Result<(), String> {
         let known = self.server.is_assumed || self.server.code_challenge_methods_supported.iter().any(|method| method == "S256");
-        if known { Ok(()) } else { Err("its authorization server does not say that it supports PKCE (S256)".to_owned()) }
+        if known { Ok(()) } else { Err("has an authorization server that does not say that it supports PKCE (S256)".to_owned()) }
     }
 }
 
@@ -143,14 +147,14 @@ impl Found {
 ///
 /// # Errors
 /// What is wrong, without its subject.
-pub async fn discover(egress: &Egress, address: &str, challenge: &Challenge) -> Result<Found, String> {
-    let url = Url::parse(address).map_err(|_| "its address is not a URL".to_owned())?;
-    let Some(resource) = resource(egress, &url, challenge).await? else { return assumed(egress, &url, challenge).await };
+pub async fn discover(look: &mut Look<'_>, address: &str, challenge: &Challenge) -> Result<Found, String> {
+    let url = Url::parse(address).map_err(|_| "has an address that is no URL".to_owned())?;
+    let Some(resource) = resource(look, &url, challenge).await? else { return assumed(look, &url, challenge).await };
     if !covers(&resource.resource, &url) {
         return Err("describes another resource than its own address".to_owned());
     }
     let issuer = resource.authorization_servers.first().ok_or("names no authorization server")?;
-    let server = server(egress, issuer).await?.ok_or("its authorization server has no metadata that can be read")?;
+    let server = server(look, issuer).await?.ok_or("has an authorization server whose metadata cannot be read")?;
     let scope = challenge.scope.clone().unwrap_or_else(|| resource.scopes_supported.join(" "));
     Ok(Found { resource: Some(resource.resource), scope: with_refresh(scope, &server), server })
 }
@@ -164,13 +168,13 @@ fn with_refresh(scope: String, server: &Server) -> String {
     if scope.is_empty() { OFFLINE.to_owned() } else { format!("{scope} {OFFLINE}") }
 }
 
-async fn resource(egress: &Egress, url: &Url, challenge: &Challenge) -> Result<Option<Resource>, String> {
+async fn resource(look: &mut Look<'_>, url: &Url, challenge: &Challenge) -> Result<Option<Resource>, String> {
     if let Some(named) = &challenge.metadata {
-        return get(egress, named).await?.map(Some).ok_or_else(|| "its metadata is not at the address that it names".to_owned());
+        return look.get(named).await?.map(Some).ok_or_else(|| "names an address for its metadata where there is none".to_owned());
     }
     let path = url.path().trim_end_matches('/');
     for path in [path, ""] {
-        if let Some(found) = get(egress, &at(url, &format!("/.well-known/oauth-protected-resource{path}"))).await? {
+        if let Some(found) = look.get(&at(url, &format!("/.well-known/oauth-protected-resource{path}"))).await? {
             return Ok(Some(found));
         }
         if path.is_empty() {
@@ -188,7 +192,7 @@ fn covers(resource: &str, url: &Url) -> bool {
 }
 
 /// The server with this issuer: path behind the well-known one, then before it.
-async fn server(egress: &Egress, issuer: &str) -> Result<Option<Server>, String> {
+pub async fn server(look: &mut Look<'_>, issuer: &str) -> Result<Option<Server>, String> {
     let url = Url::parse(issuer).map_err(|_| "names an authorization server whose address is no URL".to_owned())?;
     let path = url.path().trim_end_matches('/');
     let mut places = vec![
@@ -198,21 +202,25 @@ async fn server(egress: &Egress, issuer: &str) -> Result<Option<Server>, String>
     ];
     places.dedup();
     for place in places {
-        if let Some(found) = get::<Server>(egress, &at(&url, &place)).await? {
+        if let Some(found) = look.get::<Server>(&at(&url, &place)).await? {
             // Exactly: otherwise one server could speak for another (RFC 8414 section 3.3).
-            return if found.issuer == issuer { Ok(Some(found)) } else { Err("its authorization server names another issuer".to_owned()) };
+            return if found.issuer == issuer {
+                Ok(Some(found))
+            } else {
+                Err("has an authorization server that names another issuer".to_owned())
+            };
         }
     }
     Ok(None)
 }
 
 /// Upstreams of 2025-03-26 have no metadata of their own: the authorization server is at the same host, with or without metadata.
-async fn assumed(egress: &Egress, url: &Url, challenge: &Challenge) -> Result<Found, String> {
+async fn assumed(look: &mut Look<'_>, url: &Url, challenge: &Challenge) -> Result<Found, String> {
     let issuer = url.origin().ascii_serialization();
-    let found = match server(egress, &issuer).await {
+    let found = match server(look, &issuer).await {
         Ok(Some(found)) => found,
         // Metadata at the root may spell the root with a slash.
-        Err(_) => server(egress, &format!("{issuer}/")).await?.ok_or("its authorization server has no metadata that can be read")?,
+        Err(_) => server(look, &format!("{issuer}/")).await?.ok_or("has an authorization server whose metadata cannot be read")?,
         Ok(None) => Server {
             authorization_endpoint: Some(format!("{issuer}/authorize")),
             registration_endpoint: Some(format!("{issuer}/register")),
@@ -228,26 +236,52 @@ fn at(url: &Url, path: &str) -> String {
     format!("{}{path}", url.origin().ascii_serialization())
 }
 
-/// The JSON at this address; `None` where there is none.
-pub async fn get<T: DeserializeOwned>(egress: &Egress, url: &str) -> Result<Option<T>, String> {
-    let mut headers = HeaderMap::new();
-    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-    let request = OutgoingRequest {
-        method: Method::GET,
-        url,
-        headers,
-        body: Bytes::new(),
-        timeout: TIMEOUT,
-        max_response_bytes: MAX_DOCUMENT,
-        // Metadata vouches for the address where it stands.
-        follow_redirects: false,
-        credential_bound: false,
-    };
-    let answer = egress.send(request).await.map_err(|error| format!("cannot be discovered: {error}"))?;
-    if answer.status != http::StatusCode::OK {
-        return Ok(None);
+/// A look around: where it is asked, and what each address came to.
+pub struct Look<'a> {
+    egress: &'a Egress,
+    /// In words, in order.
+    pub tried: Vec<String>,
+}
+
+impl<'a> Look<'a> {
+    /// Nothing was tried yet.
+    pub fn new(egress: &'a Egress) -> Self {
+        Self { egress, tried: Vec::new() }
     }
-    Ok(serde_json::from_slice(&answer.body).ok())
+
+    /// Notes what an address came to. What stands behind its `?` may be a secret.
+    pub fn note(&mut self, url: &str, what: impl std::fmt::Display) {
+        let place = url.split(['?', '#']).next().unwrap_or_default();
+        self.tried.push(format!("{place} {what}"));
+    }
+
+    /// The JSON at this address; `None` where there is none.
+    async fn get<T: DeserializeOwned>(&mut self, url: &str) -> Result<Option<T>, String> {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        let request = OutgoingRequest {
+            method: Method::GET,
+            url,
+            headers,
+            body: Bytes::new(),
+            timeout: TIMEOUT,
+            max_response_bytes: MAX_DOCUMENT,
+            // Metadata vouches for the address where it stands.
+            follow_redirects: false,
+            credential_bound: false,
+        };
+        let answer = match self.egress.send(request).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.note(url, &error);
+                return Err(format!("cannot be discovered: {error}"));
+            }
+        };
+        let found = if answer.status == StatusCode::OK { serde_json::from_slice(&answer.body).ok() } else { None };
+        let what = if answer.status == StatusCode::OK && found.is_none() { ", which is not the metadata that is looked for" } else { "" };
+        self.note(url, format_args!("answered {}{what}", answer.status));
+        Ok(found)
+    }
 }
 
 #[cfg(test)]

@@ -2,8 +2,10 @@
 
 mod authorization;
 mod connections;
+mod enterprise;
 mod exposure;
 mod hostile;
+mod leading;
 mod processes;
 mod registration;
 
