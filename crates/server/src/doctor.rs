@@ -92,7 +92,7 @@ pub async fn connect(app: &App, look: &Look<'_>) -> Result<Vec<Step>> {
         let config = app.store.auth_configs(&look.scope.account, Some(loaded.id())).await?.into_iter().next();
         match config {
             Some(config) => {
-                let redirect = connect::callback(app, loaded.id());
+                let redirect = connect::callback(app, &look.scope.account, loaded.id());
                 let found =
                     format!("{} (client id {}, {:?}); the platform must know {redirect}.", config.id, config.client_id, config.client_auth);
                 steps.push(Step::good("auth config", found));
