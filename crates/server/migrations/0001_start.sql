@@ -96,6 +96,8 @@ create table auth_configs (
   key_id text,
   scopes text not null,
   variables text not null,
+  -- Where the secret goes that was entered.
+  sent_to text not null,
   sealed text,
   created_at bigint not null,
   updated_at bigint not null
@@ -123,6 +125,7 @@ create table connect_links (
   expires_at bigint not null
 );
 create index connect_links_by_end on connect_links (expires_at);
+create index connect_links_by_account on connect_links (account_id, expires_at);
 
 create table users (
   account_id text not null references accounts (id) on delete cascade,

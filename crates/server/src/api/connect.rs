@@ -1,4 +1,4 @@
-//! `/connect/{link}` and `/connect/callback/{connectorId}`: the pages on which users connect themselves. They are for browsers, so that they
+//! `/connect/{link}` and `/connect/callback/{accountId}/{connectorId}`: the pages on which users connect themselves. They are for browsers, so that they
 //! answer in HTML and are not in the API's description; the link, and on the way back state and browser, are the right to be there.
 
 use amalgam_connector::definition::AuthKind;
@@ -23,7 +23,7 @@ use crate::{
     error::{Error, Kind, Result},
     oauth::{self, Returned},
     page,
-    request::{Path, RequestId, read_body},
+    request::{Path, RequestId, read_body, to_the_end},
 };
 
 /// A form's largest body in bytes: a few fields of 64 KB.
@@ -32,7 +32,9 @@ const MAX_FORM: usize = 512 * 1024;
 const MAX_PAIRS: usize = 100;
 
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().route("/connect/{link}", get(show).post(submit)).route("/connect/callback/{connectorId}", get(callback))
+    OpenApiRouter::new()
+        .route("/connect/{link}", get(show).post(submit))
+        .route("/connect/callback/{accountId}/{connectorId}", get(callback))
 }
 
 /// The page of a link.
@@ -43,6 +45,7 @@ struct ConnectPage<'a> {
     name: &'a str,
     user: &'a str,
     server: Option<&'a str>,
+    asker: &'a str,
     ways: Vec<WayView<'a>>,
 }
 
@@ -52,6 +55,8 @@ struct WayView<'a> {
     description: &'a str,
     inputs: Vec<Input<'a>>,
     scopes: Vec<(String, String)>,
+    host: String,
+    consent_host: Option<String>,
     button: String,
 }
 
@@ -66,6 +71,10 @@ async fn show(State(app): State<App>, request_id: RequestId, Path(link): Path<St
 async fn render(app: &App, opening: &Opening, error: Option<Error>, request_id: &str) -> Response {
     let ways = match opening.ways(app).await {
         Ok(ways) => ways,
+        Err(error) => return page::error(&error, request_id),
+    };
+    let asker = match opening.asker(app).await {
+        Ok(asker) => asker,
         Err(error) => return page::error(&error, request_id),
     };
     let name = &opening.loaded.connector.definition().name;
@@ -83,6 +92,8 @@ async fn render(app: &App, opening: &Opening, error: Option<Error>, request_id: 
             description: &way.scheme.description,
             inputs: way.inputs,
             scopes: way.scopes,
+            host: way.host,
+            consent_host: way.consent_host,
             button,
         }
     });
@@ -95,6 +106,7 @@ async fn render(app: &App, opening: &Opening, error: Option<Error>, request_id: 
         name,
         user: opening.user(),
         server: opening.server_name(),
+        asker: &asker,
         ways: ways.collect(),
     };
     let next = opening.asked.redirect_uri.as_deref().and_then(|uri| Url::parse(uri).ok());
@@ -174,14 +186,16 @@ fn redirect(to: &str) -> Result<Response> {
 async fn callback(
     State(app): State<App>,
     request_id: RequestId,
-    Path(connector): Path<String>,
+    Path((account, connector)): Path<(String, String)>,
     headers: HeaderMap,
     uri: axum::http::Uri,
 ) -> Response {
     let finished = match Returned::read(uri.query().unwrap_or_default()) {
         Ok(returned) => {
             let browser = browser::known(&app, &headers).unwrap_or_default();
-            connect::finish(&app, &connector, &returned, &browser, &request_id).await
+            let request_id = request_id.clone();
+            // What was granted is kept, also where the browser goes away meanwhile.
+            to_the_end(async move { connect::finish(&app, &account, &connector, &returned, &browser, &request_id).await }).await
         }
         Err(error) => Err(error),
     };

@@ -15,7 +15,10 @@ use crate::{
     error::{Error, Kind, Result},
     grants::Code,
     oauth::{Consent, Failure, Pkce, Returned, state},
-    store::{auth_configs::AuthConfig, credentials::Credential},
+    store::{
+        auth_configs::AuthConfig,
+        credentials::{Credential, New},
+    },
 };
 
 /// What is kept, sealed, while the browser is away.
@@ -26,14 +29,16 @@ struct Attempt {
     variables: Map<String, Value>,
 }
 
-/// Where platforms send the browser back to: one address for each connector, so that a code of one can never be taken for another's
-/// (RFC 9700 section 4.4.2.2).
-pub fn callback(app: &App, connector: &str) -> String {
-    format!("{}/connect/callback/{connector}", app.base_url)
+/// Where platforms send the browser back to: one address for each connector of each account, so that a code of one can never be taken for
+/// another's (RFC 9700 section 4.4.2.2).
+pub fn callback(app: &App, account: &str, connector: &str) -> String {
+    format!("{}/connect/callback/{account}/{connector}", app.base_url)
 }
 
 /// What goes with the browser to a consent page.
 pub struct Sent<'a> {
+    /// From `callback`.
+    pub redirect_uri: &'a str,
     /// The connector's, which its address may hold.
     pub variables: &'a [(&'a str, &'a str)],
     /// Those of this wish; none for the usual ones.
@@ -56,7 +61,7 @@ pub fn consent_url(app: &App, loaded: &Loaded, oauth2: &OAuth2, config: &AuthCon
     let consent = Consent {
         endpoint: &endpoint,
         client_id: &config.client_id,
-        redirect_uri: &callback(app, &definition.id),
+        redirect_uri: sent.redirect_uri,
         state: sent.state,
         challenge: sent.challenge,
         scope: &scopes_of(oauth2, config, sent.scopes).join(oauth2.scope_separator.as_deref().unwrap_or(" ")),
@@ -77,7 +82,14 @@ pub async fn begin(app: &App, opening: &Opening, values: Map<String, Value>, bro
     let (scheme, opened) = opening.entered(AuthKind::OAuth2.as_str(), values, Some(&config))?;
     let oauth2 = scheme.oauth2.as_ref().ok_or_else(|| Error::internal("an OAuth scheme without its data"))?;
     let (pkce, state) = (Pkce::new(), state());
-    let sent = Sent { variables: &opened.variables(), scopes: &opening.asked.scopes, state: &state, challenge: &pkce.challenge };
+    let redirect_uri = callback(app, &opening.link.scope.account, opening.loaded.id());
+    let sent = Sent {
+        redirect_uri: &redirect_uri,
+        variables: &opened.variables(),
+        scopes: &opening.asked.scopes,
+        state: &state,
+        challenge: &pkce.challenge,
+    };
     let url = consent_url(app, &opening.loaded, oauth2, &config, &sent)?;
     let attempt = Attempt { verifier: pkce.verifier.expose().to_owned(), auth_config: config.id, variables: opened.variables };
     let attempt = serde_json::to_string(&attempt).map_err(Error::internal)?;
@@ -100,8 +112,8 @@ pub struct Finished {
 /// Takes the browser back: the state is used up, the code becomes tokens, the tokens a credential.
 ///
 /// # Errors
-/// A state that is forged, used, too old, another browser's or another connector's.
-pub async fn finish(app: &App, connector: &str, returned: &Returned, browser: &str, request_id: &str) -> Result<Finished> {
+/// A state that is forged, used, too old, another browser's, another connector's or another account's.
+pub async fn finish(app: &App, account: &str, connector: &str, returned: &Returned, browser: &str, request_id: &str) -> Result<Finished> {
     let refused = || {
         Error::new(
             Kind::InvalidRequest,
@@ -110,12 +122,15 @@ pub async fn finish(app: &App, connector: &str, returned: &Returned, browser: &s
         )
     };
     let link = app.store.take_consent(&returned.state, browser).await?.ok_or_else(refused)?;
-    if link.connector != connector {
+    if link.connector != connector || *link.scope.account != *account {
+        app.store.use_connect_link(&link).await?;
         return Err(refused());
     }
     let opening = opening(app, link).await?;
     let mut entry = opening.asked.entry(&opening.link, request_id);
     let outcome = connect(app, &opening, returned).await;
+    // Whatever came of it, there is no second time.
+    app.store.use_connect_link(&opening.link).await?;
     entry.target_id = outcome.as_ref().ok().map(|credential| credential.id.clone());
     let outcome = super::record(app, entry, outcome).await;
     Ok(Finished { name: opening.loaded.connector.definition().name.clone(), next: next(app, &opening, &outcome).await, outcome })
@@ -144,18 +159,24 @@ async fn connect(app: &App, opening: &Opening, returned: &Returned) -> Result<Cr
     let attempt = app.store.open_attempt(link)?.ok_or_else(|| Error::internal("a consent without its attempt"))?;
     let attempt: Attempt = serde_json::from_str(attempt.expose()).map_err(Error::internal)?;
     let config = client_for(app, &link.scope, &opening.loaded, Some(&attempt.auth_config)).await?;
-    let redirect_uri = callback(app, &definition.id);
+    let redirect_uri = callback(app, &link.scope.account, &definition.id);
     let code = Code { code, verifier: &attempt.verifier, redirect_uri: &redirect_uri, variables: attempt.variables };
     let granted = app.grants.exchange(&link.scope, &opening.loaded, &config, code).await.map_err(|failure| not_granted(name, &failure))?;
     if let Some(id) = &opening.asked.replaces
         && let Some(before) = app.store.credential_now(&link.scope, &definition.id, id).await?
-        && let Some(credential) = app.store.replace_credential(&link.scope, &before, &granted.opened, &granted.grant(), None).await?
+        && let Some(credential) = app.store.replace_credential(&link.scope, &before, &granted.opened, &granted.grant(), false).await?
     {
         app.reads.invalidate(&link.scope, &definition.id);
         return Ok(credential);
     }
     let name = opening.credential_name()?;
-    super::store(app, &link.scope, &opening.loaded, AuthKind::OAuth2, &name, &granted.opened, Some(granted.grant())).await
+    let new = New { connector: &definition.id, kind: AuthKind::OAuth2, name: &name, opened: &granted.opened, grant: Some(granted.grant()) };
+    let kept = super::store(app, &link.scope, &new, Some(link)).await;
+    if kept.is_err() {
+        // Nobody will ever use it: the user was deleted meanwhile, for one.
+        app.grants.revoke(&link.scope, &definition.id, &granted).await;
+    }
+    kept
 }
 
 /// The browser's next address: judged again, with what came of it.

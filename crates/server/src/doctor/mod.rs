@@ -104,7 +104,7 @@ pub async fn connect(app: &App, look: &Look<'_>) -> Result<Vec<Step>> {
         let config = app.store.auth_configs(&look.scope.account, Some(loaded.id())).await?.into_iter().next();
         match config {
             Some(config) => {
-                let redirect = connect::callback(app, loaded.id());
+                let redirect = connect::callback(app, &look.scope.account, loaded.id());
                 let found =
                     format!("{} (client id {}, {:?}); the platform must know {redirect}.", config.id, config.client_id, config.client_auth);
                 steps.push(Step::good("auth config", found));
@@ -132,7 +132,7 @@ pub async fn connect(app: &App, look: &Look<'_>) -> Result<Vec<Step>> {
 async fn consent_page(app: &App, loaded: &Loaded, config: &AuthConfig, redirect_uri: &str) -> Step {
     let Some((_, oauth2)) = scheme(loaded) else { return Step::nothing(PAGE, "The connector has no OAuth.") };
     let variables: Vec<(&str, &str)> = config.variables.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_str()?))).collect();
-    let sent = Sent { variables: &variables, scopes: &[], state: &state(), challenge: &Pkce::new().challenge };
+    let sent = Sent { redirect_uri, variables: &variables, scopes: &[], state: &state(), challenge: &Pkce::new().challenge };
     match connect::consent_url(app, loaded, oauth2, config, &sent) {
         Ok(url) => page(app, &url, redirect_uri).await,
         Err(error) if error.details.as_ref().is_some_and(|details| details["field"] == "fields") => {

@@ -58,6 +58,7 @@ fn operation(method: &Method, path: &str) -> Option<&'static str> {
         ("PATCH", "/api/v1/user-mcp-servers/{mcpServerId}") => "upstream.update",
         ("POST", "/api/v1/user-mcp-servers/{mcpServerId}/sign-in") => "upstream.sign-in-link",
         ("DELETE", "/api/v1/user-mcp-servers/{mcpServerId}" | "/api/v1/mcp-connections/{connectionId}") => "upstream.delete",
+        ("DELETE", "/api/grants/{grantId}") => "grant.revoke",
         ("POST", "/users") => "user.create",
         ("DELETE", "/users/{userId}") => "user.delete",
         ("PUT", "/users/{userId}/password") => "password.set",

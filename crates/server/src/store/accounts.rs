@@ -75,6 +75,7 @@ impl Store {
         self.upstreams.forget_all();
         self.connections.forget_all();
         self.upstream_grants.forget_all();
+        self.compiled.invalidate_all();
         Ok(gone > 0)
     }
 }

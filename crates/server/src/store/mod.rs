@@ -162,6 +162,8 @@ pub enum Change {
     Connectors(Arc<str>),
     /// A server's workflows.
     Workflows(String),
+    /// Somebody of an account was deleted, or the whole account: who listens may have no right to do so any more.
+    People(Arc<str>),
 }
 
 /// A page of a list: `limit` 1-1,000 (default 100), `offset` from 0.

@@ -239,6 +239,18 @@ impl Upstreams {
         self.sweep();
     }
 
+    /// Ends what is open for one user of an account, or for all of its users.
+    pub fn end_scope(&self, account: &str, user: Option<&str>) {
+        let is_theirs = |key: &Key| *key.client.scope.account == *account && user.is_none_or(|user| *key.client.scope.user == *user);
+        for (key, _) in self.0.sessions.iter().filter(|(key, _)| is_theirs(key)) {
+            self.0.sessions.invalidate(&*key);
+        }
+        for (key, _) in self.0.pipes.iter().filter(|(key, _)| is_theirs(key)) {
+            self.0.pipes.invalidate(&*key);
+        }
+        self.sweep();
+    }
+
     /// Ends what was not used for a while. The caches let go of nothing by themselves while nobody uses them.
     pub fn sweep(&self) {
         self.0.sessions.run_pending_tasks();
