@@ -60,7 +60,7 @@ async fn create(
     Json(body, ..): Json<UpstreamBody>,
 ) -> Result<Created<UpstreamView>> {
     let registered = register(&app, &caller, body).await?;
-    Ok(Created(registered.upstream.id.clone(), UpstreamView::of(&app, &registered)))
+    Ok(Created(registered.upstream.id.clone(), UpstreamView::of(&app, &registered).await?))
 }
 
 /// Keeps a new upstream, and asks it what it offers.
@@ -136,7 +136,7 @@ async fn slug(app: &App, caller: &Caller, name: &str) -> Result<String> {
 #[utoipa::path(get, path = "/api/v1/user-mcp-servers", tag = "MCP Servers", operation_id = "list-user-mcp-servers",
     responses((status = 200, description = "MCP servers", body = UpstreamList), (status = 401, description = "Not authenticated")))]
 async fn list(State(app): State<App>, Management(caller): Management) -> Result<axum::Json<UpstreamList>> {
-    let servers: Vec<UpstreamView> = own(&app, &caller).await?.iter().map(|registered| UpstreamView::of(&app, registered)).collect();
+    let servers = UpstreamView::all(&app, &own(&app, &caller).await?).await?;
     Ok(axum::Json(UpstreamList { total: servers.len(), servers }))
 }
 
@@ -153,7 +153,7 @@ pub async fn own(app: &App, caller: &Caller) -> Result<Vec<std::sync::Arc<Regist
         (status = 404, description = "No such MCP server")))]
 async fn get(State(app): State<App>, Management(caller): Management, Path(id): Path<String>) -> Result<axum::Json<UpstreamView>> {
     let registered = app.store.upstream(&caller.scope, &id).await?;
-    Ok(axum::Json(UpstreamView::of(&app, &registered)))
+    Ok(axum::Json(UpstreamView::of(&app, &registered).await?))
 }
 
 /// Change one of your MCP servers. Fields that are not sent stay as they are.
@@ -195,7 +195,7 @@ async fn update(
     app.upstreams.forget(&upstream);
     app.upstreams.end_grants(ended);
     let registered = ask(&app, &caller, &id).await?;
-    Ok(axum::Json(UpstreamView::of(&app, &registered)))
+    Ok(axum::Json(UpstreamView::of(&app, &registered).await?))
 }
 
 /// Delete one of your MCP servers.

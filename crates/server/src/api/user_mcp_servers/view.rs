@@ -1,11 +1,14 @@
 //! How an upstream looks from outside.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::{
     app::App,
     clock::rfc3339,
+    error::Result,
     store::{
         connections::Connection,
         upstreams::{Auth, Registered, Transport},
@@ -29,6 +32,7 @@ pub struct UpstreamView {
     image_url: Option<String>,
     description: Option<String>,
     end_user_id: Option<String>,
+    /// Headers were entered, or its owner has signed in.
     has_credential: bool,
     created_at: String,
     updated_at: String,
@@ -58,9 +62,22 @@ pub struct UpstreamView {
 }
 
 impl UpstreamView {
+    /// Of several.
+    pub async fn all(app: &App, all: &[Arc<Registered>]) -> Result<Vec<Self>> {
+        let mut views = Vec::with_capacity(all.len());
+        for registered in all {
+            views.push(Self::of(app, registered).await?);
+        }
+        Ok(views)
+    }
+
     /// Of a registered upstream.
-    pub fn of(app: &App, registered: &Registered) -> Self {
+    pub async fn of(app: &App, registered: &Registered) -> Result<Self> {
         let upstream = &registered.upstream;
+        let has_credential = match upstream.auth {
+            Auth::Oauth => app.store.upstream_grant(upstream, &upstream.owner.user).await?.is_some(),
+            Auth::Manual | Auth::None => upstream.sealed.is_some(),
+        };
         let report = app.upstreams.report(upstream);
         let entered = app.store.open_headers(upstream).ok().flatten();
         let auth_config = entered.and_then(|entered| match upstream.auth {
@@ -73,7 +90,7 @@ impl UpstreamView {
         });
         let offering = registered.loaded.upstream.as_deref();
         let count = |of: fn(&crate::connectors::offering::Offering) -> usize| offering.map_or(0, of);
-        Self {
+        Ok(Self {
             id: upstream.id.clone(),
             user_id: upstream.owner.user.to_string(),
             name: upstream.name.clone(),
@@ -84,7 +101,7 @@ impl UpstreamView {
             image_url: upstream.settings.image_url.clone(),
             description: upstream.settings.description.clone(),
             end_user_id: None,
-            has_credential: upstream.sealed.is_some(),
+            has_credential,
             created_at: rfc3339(upstream.created_at),
             updated_at: rfc3339(upstream.updated_at),
             connector_id: upstream.slug.clone(),
@@ -103,7 +120,7 @@ impl UpstreamView {
             timeout_seconds: upstream.settings.timeout_seconds,
             max_concurrency: upstream.settings.max_concurrency,
             in_catalog: upstream.settings.in_catalog,
-        }
+        })
     }
 
     /// The same as an end user reaches it, with headers of their own, or signed in.

@@ -35,7 +35,7 @@ use crate::{
     store::{Store, upstream_grants::UpstreamGrant, upstreams::Upstream},
 };
 
-/// Tokens are renewed this long before they end, in milliseconds.
+/// Tokens are renewed this long before they end, or a fifth of their life, whichever is shorter, in milliseconds.
 const AHEAD_MS: i64 = 60 * 1000;
 /// A renewal is over within this time, or another node may try, in milliseconds.
 const LEASE_MS: i64 = 60 * 1000;
@@ -62,6 +62,9 @@ struct Kept {
     /// What the identity provider is shown for another token, with `id_jag`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     identity: Option<String>,
+    /// When the access token is to be renewed, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    renew_at: Option<i64>,
 }
 
 impl Kept {
@@ -83,6 +86,7 @@ impl Kept {
             access: String::new(),
             refresh: None,
             identity: None,
+            renew_at: None,
         }
     }
 }
@@ -120,8 +124,8 @@ impl Shared {
         let user = user(upstream);
         let Some(grant) = self.store.upstream_grant(upstream, user).await? else { return Ok(None) };
         let kept = self.open(upstream, &grant)?;
-        let ahead = if kept.is_renewable() { AHEAD_MS } else { 0 };
-        if grant.expires_at.is_some_and(|at| at < now_ms() + ahead) {
+        let due = kept.renew_at.filter(|_| kept.is_renewable()).or(grant.expires_at);
+        if [due, grant.expires_at].into_iter().flatten().any(|at| at <= now_ms()) {
             match self.renewed(upstream, &grant).await {
                 Ok(Some(header)) => return Ok(Some(header)),
                 // What it has may still be good for this call.
@@ -327,16 +331,18 @@ struct Taken {
 
 impl Taken {
     fn of(kept: Kept, tokens: Tokens) -> Result<Self> {
+        let life = tokens.expires_in.and_then(|seconds| i64::try_from(seconds).ok()).map(|seconds| seconds.saturating_mul(1_000));
+        let expires_at = life.map(|life| now_ms().saturating_add(life));
         let kept = Kept {
+            renew_at: life.zip(expires_at).map(|(life, at)| at - AHEAD_MS.min(life / 5)),
             access: tokens.access.expose().to_owned(),
             // An answer without one means that the old one stays good (RFC 6749 section 6).
             refresh: tokens.refresh.map(|refresh| refresh.expose().to_owned()).or(kept.refresh),
             scope: tokens.scope.unwrap_or(kept.scope),
             ..kept
         };
-        let life = tokens.expires_in.and_then(|seconds| i64::try_from(seconds).ok()).map(|seconds| seconds.saturating_mul(1_000));
         let text = Secret::new(serde_json::to_string(&kept).map_err(Error::internal)?);
-        Ok(Self { kept, text, expires_at: life.map(|life| now_ms().saturating_add(life)) })
+        Ok(Self { kept, text, expires_at })
     }
 }
 

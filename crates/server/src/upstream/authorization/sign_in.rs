@@ -159,7 +159,11 @@ impl Shared {
     ) -> Result<(Url, Attempt)> {
         let (pkce, Found { resource, server, scope }) = (Pkce::new(), found);
         let endpoint = server.authorization_endpoint.as_deref().ok_or_else(|| wrong(upstream, "has no authorization endpoint"))?;
-        let further: Vec<(&str, &str)> = resource.iter().map(|resource| ("resource", resource.as_str())).collect();
+        let mut further: Vec<(&str, &str)> = resource.iter().map(|resource| ("resource", resource.as_str())).collect();
+        if scope.split(' ').any(|scope| scope == "offline_access") {
+            // Without it, servers of OpenID Connect ignore this scope (OpenID Connect Core section 11).
+            further.push(("prompt", "consent"));
+        }
         let consent = Consent {
             endpoint,
             client_id: registration.client_id.as_deref().unwrap_or_default(),

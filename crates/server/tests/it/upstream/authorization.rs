@@ -250,6 +250,7 @@ async fn what_is_deleted_takes_its_grants_along() {
         let called = scene.call(user).await;
         assert_eq!(called["result"]["isError"], Value::Null, "{called}");
     }
+    assert_eq!(scene.node.get(&scene.path()).await.expect(200).body["has_credential"], true);
     // A connection.
     let connections = scene.connections().await;
     assert_eq!(connections.len(), 4);

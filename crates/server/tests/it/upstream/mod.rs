@@ -8,6 +8,7 @@ mod hostile;
 mod leading;
 mod processes;
 mod registration;
+mod step_up;
 
 use serde_json::{Value, json};
 
