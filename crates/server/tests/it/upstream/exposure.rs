@@ -246,3 +246,18 @@ async fn mirrored_arguments_are_checked_and_sent() {
     let legacy = ask(&server, Some(&session), "tools/call", params).await;
     assert_eq!(legacy["result"]["content"][0]["text"], "=?base64?WsO8cmljaA==?=", "{legacy}");
 }
+
+/// A server that would expose less than was meant says so when it is made; what went away since then does not stand in the way of a change.
+#[tokio::test]
+async fn unknown_connectors_are_named() {
+    let node = TestNode::start().await;
+    let upstream = Upstream::start(Eras::Modern).await;
+    let made = register(&node, "weather", &upstream).await;
+    let body = |connectors: Value| json!({ "name": "Desk", "exposure": "direct", "connectors": connectors });
+    node.post("/api/servers", body(json!(["weather", "wether"]))).await.refuses(400, "`connectors[1]` is \"wether\"");
+    let server = node.server(body(json!(["weather"]))).await;
+    let path = format!("/api/servers/{}", server.id);
+    node.put(&path, json!({ "connectors": ["wether"] })).await.refuses(400, "Did you mean \"weather\"?");
+    node.delete(&format!("/api/v1/user-mcp-servers/{}", made["id"].as_str().unwrap())).await.expect(200);
+    node.put(&path, json!({ "connectors": ["weather"], "description": "still" })).await.expect(200);
+}
