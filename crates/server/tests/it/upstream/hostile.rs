@@ -82,6 +82,23 @@ async fn a_failing_upstream_is_left_alone_and_hides_nothing() {
     assert!(tools.text.contains("\"bad_echo\""), "what it offered last is kept");
 }
 
+/// Incident 17: what an upstream promises and does not give hides nothing else, neither of its own nor of others.
+#[tokio::test]
+async fn a_list_that_is_promised_and_not_given_hides_nothing() {
+    let node = TestNode::start().await;
+    let (bad, good) = (Upstream::start(Eras::Legacy).await, Upstream::start(Eras::Modern).await);
+    bad.withhold("resources/list");
+    let body = json!({ "name": "bad", "url": bad.url(), "timeout_seconds": 1 });
+    let made = node.post("/api/v1/user-mcp-servers", body).await.expect(201);
+    assert_eq!((&made.body["status"], &made.body["offers"]["tools"]), (&json!("ok"), &json!(20)), "{}", made.text);
+    register(&node, "good", &good).await;
+    let server = direct(&node, &["bad", "good"]).await;
+    let tools = server.modern("tools/list", json!({})).send().await.expect(200);
+    assert!(tools.text.contains("\"bad_echo\"") && tools.text.contains("\"good_echo\""), "{}", tools.text);
+    let resources = server.modern("resources/list", json!({})).send().await.expect(200);
+    assert!(resources.text.contains("\"test://one\""), "{}", resources.text);
+}
+
 #[tokio::test]
 async fn a_lost_session_is_opened_again() {
     let node = TestNode::start().await;

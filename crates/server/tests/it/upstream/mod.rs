@@ -2,9 +2,11 @@
 
 mod connections;
 mod exposure;
+mod fairness;
 mod hostile;
 mod processes;
 mod registration;
+mod tasks;
 
 use serde_json::{Value, json};
 
