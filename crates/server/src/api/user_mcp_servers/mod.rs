@@ -148,7 +148,8 @@ async fn get(State(app): State<App>, Management(caller): Management, Path(id): P
 #[utoipa::path(patch, path = "/api/v1/user-mcp-servers/{mcpServerId}", tag = "MCP Servers", operation_id = "update-user-mcp-server",
     params(("mcpServerId" = String, Path, description = "MCP server ID")), request_body = UpstreamBody,
     responses((status = 200, description = "Changed", body = UpstreamView), (status = 400, description = "A field is wrong"),
-        (status = 401, description = "Not authenticated"), (status = 404, description = "No such MCP server")))]
+        (status = 401, description = "Not authenticated"), (status = 404, description = "No such MCP server"),
+        (status = 409, description = "It was changed by somebody else at the same time")))]
 async fn update(
     State(app): State<App>,
     Management(caller): Management,
@@ -163,7 +164,8 @@ async fn update(
         let seal = |headers| app.store.seal_headers(&upstream.owner, &upstream.id, headers);
         upstream.sealed = headers.as_ref().map(seal).transpose()?;
     }
-    let is_elsewhere = headers.is_some() || upstream.url != before.upstream.url || upstream.transport != before.upstream.transport;
+    // With another credential it offers what it offered last until it says something else.
+    let is_elsewhere = upstream.url != before.upstream.url || upstream.transport != before.upstream.transport;
     if upstream.url != before.upstream.url && headers.is_none() && upstream.sealed.is_some() {
         // Secrets were entered for the old address and are sent nowhere else.
         return Err(Error::invalid(
@@ -172,7 +174,12 @@ async fn update(
         ));
     }
     upstream.updated_at = now_ms().max(upstream.updated_at + 1);
-    app.store.update_upstream(&upstream, is_elsewhere).await?;
+    if !app.store.update_upstream(&upstream, is_elsewhere, before.upstream.updated_at).await? {
+        return Err(Error::new(
+            Kind::Conflict,
+            "The MCP server was changed by somebody else at the same time; read it and send your change again.",
+        ));
+    }
     app.upstreams.forget(&upstream);
     let registered = ask(&app, &caller, &id).await?;
     Ok(axum::Json(UpstreamView::of(&app, &registered)))

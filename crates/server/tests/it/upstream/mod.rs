@@ -4,6 +4,7 @@ mod connections;
 mod exposure;
 mod fairness;
 mod hostile;
+mod imports;
 mod processes;
 mod registration;
 mod tasks;
