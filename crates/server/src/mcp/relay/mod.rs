@@ -84,6 +84,8 @@ pub struct Relay {
     pending: Pending,
     rounds: usize,
     running: Option<Cancellable>,
+    /// Shared with those who ask for lists again because of this call.
+    changing: Arc<()>,
 }
 
 /// A request as the relay needs it.
@@ -184,6 +186,7 @@ impl Relay {
             pending: Pending::Nothing,
             rounds: 0,
             running: None,
+            changing: Arc::default(),
         }
     }
 
@@ -270,8 +273,14 @@ impl Relay {
                 // Changes belong on the stream of those who listen. Everybody's list is asked for again.
                 Some(News::Tools | News::Prompts | News::Resources) => {
                     let Some(call) = &self.call else { return };
-                    let (app, upstream) = (self.app.clone(), call.exchange.upstream().clone());
-                    tokio::spawn(async move { changed(&app, &upstream).await });
+                    let (app, upstream, changing) = (self.app.clone(), call.exchange.upstream().clone(), self.changing.clone());
+                    // Of two that ask one has not begun, and will see this change too.
+                    if Arc::strong_count(&changing) <= 3 {
+                        tokio::spawn(async move {
+                            changed(&app, &upstream).await;
+                            drop(changing);
+                        });
+                    }
                     return;
                 }
                 _ => params,

@@ -142,6 +142,11 @@ impl Upstream {
         self.got().into_iter().filter(|got| got.body["method"] == method).collect()
     }
 
+    /// Offers one more tool.
+    pub fn add_tool(&self, name: &str) {
+        self.shared.tools.lock().unwrap().push(tool(name));
+    }
+
     /// Does not answer this method any more.
     pub fn withhold(&self, method: &'static str) {
         *self.shared.withholds.lock().unwrap() = Some(method);
