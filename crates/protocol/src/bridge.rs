@@ -95,7 +95,7 @@ pub fn outgoing_members<'a>(params: &'a str, change: &Outgoing<'_>) -> Result<Ob
 
 /// Whether a modern result of this method must say how long it may be kept (SEP-2549).
 fn is_cacheable(method: &str) -> bool {
-    method.ends_with("/list") || matches!(method, "resources/read" | "server/discover")
+    method.ends_with("/list") || matches!(method, "resources/read" | "resources/directory/read" | "skills/get" | "server/discover")
 }
 
 /// A legacy result as a modern client gets it. `server_info` is the JSON of our own name.
@@ -207,6 +207,19 @@ pub struct InputRequired {
     pub state: Option<String>,
 }
 
+/// Under this key of `params._meta`, a legacy upstream may say which name its question has for a modern client.
+pub const INPUT_NAME_KEY: &str = "amalgam/input";
+
+/// The name that a legacy upstream gave its question, where it gave one that can be used: 1 to 64 of `[A-Za-z0-9_.-]`.
+#[must_use]
+pub fn input_name(params: &str) -> Option<String> {
+    let params = Object::parse(params).ok()?;
+    let meta = Object::parse(params.get("_meta")?).ok()?;
+    let name = meta.text(INPUT_NAME_KEY)?;
+    let is_usable = (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
+    is_usable.then(|| name.into_owned())
+}
+
 /// How many inputs one result may ask for.
 pub const MAX_INPUTS: usize = 32;
 
@@ -281,6 +294,20 @@ pub fn with_inputs(params: &str, answers: &[(String, String)], state: Option<&st
         None => drop(params.remove("requestState")),
     }
     Ok(params.to_string())
+}
+
+/// An object without this member.
+#[must_use]
+pub fn without<'a>(member: &str, json: &'a str) -> Cow<'a, str> {
+    let Ok(mut object) = Object::parse(json) else { return Cow::Borrowed(json) };
+    if object.remove(member).is_some() { Cow::Owned(object.to_string()) } else { Cow::Borrowed(json) }
+}
+
+/// Whether a server that presented itself like this, by `initialize`, takes tool calls as tasks (2025-11-25).
+#[must_use]
+pub fn takes_tasks(greeting: &str) -> bool {
+    let greeting: Value = serde_json::from_str(greeting).unwrap_or_default();
+    greeting.pointer("/capabilities/tasks/requests/tools/call").is_some_and(Value::is_object)
 }
 
 /// Whether a client that declares these capabilities can be sent this request.

@@ -23,8 +23,8 @@ pub struct HeaderView<'a> {
     pub duplicates: bool,
 }
 
-/// The methods of the modern era: the core's, and the tasks extension's.
-const MODERN_METHODS: [&str; 13] = [
+/// The methods of the modern era: the core's, and those of the extensions for tasks and skills.
+const MODERN_METHODS: [&str; 16] = [
     "server/discover",
     "tools/list",
     "tools/call",
@@ -38,6 +38,9 @@ const MODERN_METHODS: [&str; 13] = [
     "tasks/get",
     "tasks/update",
     "tasks/cancel",
+    "skills/list",
+    "skills/get",
+    "resources/directory/read",
 ];
 
 /// The methods that a client may call in one of the revisions with a handshake.

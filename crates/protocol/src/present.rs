@@ -37,6 +37,8 @@ pub struct Offer {
     pub list_changed: bool,
     /// It announces changes of single resources.
     pub subscribe: bool,
+    /// Its tools can be called as tasks of 2025-11-25; the modern era has an extension for that.
+    pub tasks: bool,
     /// Extensions by identifier, with their settings; only the modern era has a place for them.
     pub extensions: Map<String, Value>,
 }
@@ -68,10 +70,15 @@ pub fn capabilities(era: Era, offer: &Offer) -> Value {
         ("prompts", offer.prompts, json!({ "listChanged": list_changed })),
         ("completions", offer.completions, json!({})),
         ("logging", offer.logging, json!({})),
+        ("tasks", offer.tasks && has_tasks(era), json!({ "list": {}, "cancel": {}, "requests": { "tools": { "call": {} } } })),
         ("extensions", era.is_modern() && !offer.extensions.is_empty(), Value::Object(offer.extensions.clone())),
     ];
     let offered = entries.into_iter().filter(|(_, is_offered, _)| *is_offered);
     Value::Object(offered.map(|(name, _, settings)| (name.to_owned(), settings)).collect())
+}
+
+fn has_tasks(era: Era) -> bool {
+    matches!(era, Era::Legacy { header_version: Some(Revision::V2025_11_25) })
 }
 
 /// The response to `initialize`. `requested` is the client's `protocolVersion`; absent, as in calls by hand, the newest is agreed on.

@@ -27,8 +27,10 @@ pub enum Kind {
     RateLimited,
     /// The platform answered 4xx: the call reached it and was refused there.
     PlatformRefused,
-    /// The platform is not reachable, or answered garbage or 5xx.
+    /// The platform answered garbage or 5xx.
     PlatformFailed,
+    /// The platform cannot be reached, by nobody.
+    PlatformUnreachable,
     PlatformTimeout,
     Internal,
     Unavailable,
@@ -51,7 +53,7 @@ impl Kind {
             Self::UnsupportedMedia => "UNSUPPORTED_MEDIA_TYPE",
             Self::RateLimited => "RATE_LIMITED",
             Self::PlatformRefused => "PLATFORM_ERROR",
-            Self::PlatformFailed => "PLATFORM_UNAVAILABLE",
+            Self::PlatformFailed | Self::PlatformUnreachable => "PLATFORM_UNAVAILABLE",
             Self::PlatformTimeout => "PLATFORM_TIMEOUT",
             Self::Internal => "INTERNAL_ERROR",
             Self::Unavailable => "UNAVAILABLE",
@@ -70,7 +72,7 @@ impl Kind {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMedia => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
-            Self::PlatformFailed => StatusCode::BAD_GATEWAY,
+            Self::PlatformFailed | Self::PlatformUnreachable => StatusCode::BAD_GATEWAY,
             Self::PlatformTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -196,7 +198,7 @@ impl Error {
         match self.kind {
             Kind::Internal => tracing::error!(request_id, cause, "{}", self.message),
             Kind::Unavailable => tracing::warn!(request_id, cause, "{}", self.message),
-            Kind::PlatformFailed | Kind::PlatformTimeout => {
+            Kind::PlatformFailed | Kind::PlatformUnreachable | Kind::PlatformTimeout => {
                 tracing::info!(request_id, platform = self.platform.as_deref(), cause, code, "a platform failed");
             }
             // Whoever calls too often must not fill the log as well.

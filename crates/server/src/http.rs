@@ -80,9 +80,10 @@ impl Front {
     async fn answer(mut self, mut request: Request) -> Response {
         let id = RequestId::new(request.headers());
         let family = Family::of(request.uri().path());
-        let mut response = match foreign(&self.app, request.headers()) {
-            Some(error) => error.into_response(),
-            None => {
+        let mut response = match (too_long(&request), foreign(&self.app, request.headers())) {
+            (Some(refusal), _) => refusal,
+            (None, Some(error)) => error.into_response(),
+            (None, None) => {
                 request.extensions_mut().insert(id.clone());
                 request.extensions_mut().insert(self.peer);
                 request.headers_mut().insert(REQUEST_ID, id.header().clone());
@@ -147,6 +148,33 @@ fn cors(app: App) -> CorsLayer {
         .allow_headers(AllowHeaders::mirror_request())
         .expose_headers(exposed.into_iter().chain([RETRY_AFTER, WWW_AUTHENTICATE, HeaderName::from_static(REQUEST_ID)]).collect::<Vec<_>>())
         .max_age(Duration::from_secs(600))
+}
+
+/// Longest path and query, in bytes.
+const MAX_ADDRESS: usize = 32 * 1024;
+/// All headers of a request together, in bytes: a user id of 10,000 characters in UTF-8 has room.
+const MAX_HEADERS: usize = 64 * 1024;
+
+/// Refuses an address or headers beyond our bounds in our own words; what is beyond the reader's own, it refuses without a body.
+fn too_long(request: &Request) -> Option<Response> {
+    let address = request.uri().path_and_query().map_or(0, |address| address.as_str().len());
+    let headers: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    let (status, sentence) = if address > MAX_ADDRESS {
+        (
+            StatusCode::URI_TOO_LONG,
+            format!("The address of this request has {address} bytes; at most {MAX_ADDRESS} are read. Send less in the query."),
+        )
+    } else if headers > MAX_HEADERS {
+        let sentence = format!(
+            "The headers of this request have {headers} bytes together; at most {MAX_HEADERS} are read. Send fewer or shorter ones."
+        );
+        (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, sentence)
+    } else {
+        return None;
+    };
+    let mut response = Error::new(Kind::TooLarge, sentence).into_response();
+    *response.status_mut() = status;
+    Some(response)
 }
 
 async fn method_not_allowed(method: Method) -> Response {

@@ -41,6 +41,8 @@ use crate::{
 const GRACE: Duration = Duration::from_secs(10);
 /// A connection must have sent its request's headers within this time.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
+/// The head of a request is read into so many bytes: more than `http` takes, so that it can say so.
+const READ_BUFFER: usize = 112 * 1024;
 /// Connections at once; further ones wait to be accepted.
 const MAX_CONNECTIONS: usize = 10_000;
 
@@ -196,7 +198,7 @@ async fn serve(listener: TcpListener, app: App) {
     let mut stopping = app.stopping.subscribe();
     let front = http::Front::new(app);
     let mut builder = hyper::server::conn::http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(64 * 1024).keep_alive(true);
+    builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(READ_BUFFER).keep_alive(true);
     let graceful = GracefulShutdown::new();
     let room = Arc::new(Semaphore::new(connections()));
     loop {

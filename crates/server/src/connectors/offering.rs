@@ -36,6 +36,8 @@ pub struct Lists {
     pub templates: Vec<Box<RawValue>>,
     /// `prompts/list`.
     pub prompts: Vec<Box<RawValue>>,
+    /// `skills/list` (SEP-2640).
+    pub skills: Vec<Box<RawValue>>,
 }
 
 /// A tool as the upstream describes it.
@@ -69,6 +71,8 @@ pub struct Offering {
     pub templates: Vec<Item>,
     /// By `name`.
     pub prompts: Vec<Item>,
+    /// By `uri`.
+    pub skills: Vec<Item>,
 }
 
 /// How a connector of an upstream is called and described.
@@ -109,6 +113,7 @@ impl Offering {
             resources: items(&lists.resources, "uri"),
             templates: items(&lists.templates, "uriTemplate"),
             prompts: items(&lists.prompts, "name"),
+            skills: items(&lists.skills, "uri"),
         };
         let description = lists.instructions.as_deref().map(|text| text.chars().take(500).collect()).unwrap_or_default();
         let definition = Definition {

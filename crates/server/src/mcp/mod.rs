@@ -71,15 +71,21 @@ impl Context<'_> {
 }
 
 /// Extensions that are passed on between a client and an upstream of the modern era, and where an upstream declares them.
-const EXTENSIONS: [(&str, &str); 2] = [
+const EXTENSIONS: [(&str, &str); 3] = [
     ("io.modelcontextprotocol/tasks", "extensions/io.modelcontextprotocol~1tasks"),
     ("io.modelcontextprotocol/ui", "extensions/io.modelcontextprotocol~1ui"),
+    (SKILLS, "extensions/io.modelcontextprotocol~1skills"),
 ];
+const SKILLS: &str = "io.modelcontextprotocol/skills";
 
 /// What a server offers: the same for all, and what the upstreams have that it exposes directly.
 pub async fn offer(app: &App, server: &Server) -> crate::error::Result<Offer> {
     let upstreams = crate::direct::upstreams(&app.store, server).await?;
     let any = |pointer: &str| upstreams.iter().any(|loaded| loaded.upstream.as_ref().is_some_and(|offering| offering.has(pointer)));
+    let settings = |name: &str| match name {
+        SKILLS if any(methods::skills::DIRECTORIES) => serde_json::json!({ "directoryRead": true }),
+        _ => serde_json::json!({}),
+    };
     Ok(Offer {
         tools: true,
         resources: true,
@@ -88,11 +94,8 @@ pub async fn offer(app: &App, server: &Server) -> crate::error::Result<Offer> {
         list_changed: true,
         logging: any("logging"),
         subscribe: any("resources/subscribe"),
-        extensions: EXTENSIONS
-            .iter()
-            .filter(|(_, pointer)| any(pointer))
-            .map(|(name, _)| ((*name).to_owned(), serde_json::json!({})))
-            .collect(),
+        tasks: any("tasks/requests/tools/call"),
+        extensions: EXTENSIONS.iter().filter(|(_, pointer)| any(pointer)).map(|(name, _)| ((*name).to_owned(), settings(name))).collect(),
     })
 }
 

@@ -3,7 +3,7 @@
 //! An id is bound to its principal, effective user and server; with another token it is unknown (404), which makes a client start
 //! again in the protocol's own way.
 
-use amalgam_protocol::{Revision, splice::Object};
+use amalgam_protocol::{Revision, bridge, splice::Object};
 use amalgam_vault::hex;
 use aws_lc_rs::digest::{Context as Digest, SHA256};
 
@@ -87,14 +87,15 @@ fn said(params: &str) -> String {
         let mut known = Object::default();
         if all.len() > MAX_SAID / 2 {
             let all = Object::parse(all).unwrap_or_default();
-            for name in ["sampling", "elicitation", "roots", "tasks"] {
+            for name in ["sampling", "elicitation", "roots"] {
                 if let Some(json) = all.get(name).filter(|json| json.len() <= MAX_SAID / 16) {
                     known.set(name, json.to_owned());
                 }
             }
             said.set("capabilities", known.to_string());
         } else {
-            said.set("capabilities", all);
+            // A client's own tasks stay here: upstreams could ask about each other's.
+            said.set("capabilities", bridge::without("tasks", all).into_owned());
         }
     }
     let alone = said.to_string();

@@ -232,13 +232,14 @@ impl Store {
         Ok(())
     }
 
-    /// Writes a changed upstream. With another address or other headers its lists are no longer known to be right, and go.
-    pub async fn update_upstream(&self, upstream: &Upstream, forget_offer: bool) -> Result<()> {
-        execute!(
+    /// Writes an upstream that was changed since `known`, its time of change then. With another address its lists go. False when somebody
+    /// else has changed it meanwhile.
+    pub async fn update_upstream(&self, upstream: &Upstream, forget_offer: bool, known: i64) -> Result<bool> {
+        let done = execute!(
             &self.db,
             "update upstreams set name = $1, url = $2, transport = $3, auth = $4, sealed = $5, settings = $6, updated_at = $7,
                     offer = case when $8 = 1 then null else offer end, offered_at = case when $8 = 1 then null else offered_at end
-             where id = $9 and account_id = $10 and user_id = $11",
+             where id = $9 and account_id = $10 and user_id = $11 and updated_at = $12",
             &upstream.name,
             &upstream.url,
             upstream.transport.as_str(),
@@ -249,10 +250,11 @@ impl Store {
             i64::from(forget_offer),
             &upstream.id,
             &*upstream.owner.account,
-            &*upstream.owner.user
+            &*upstream.owner.user,
+            known
         )?;
         self.upstreams.forget(&upstream.owner.account);
-        Ok(())
+        Ok(done > 0)
     }
 
     /// Keeps what an upstream offers, unless its configuration has changed since it was asked.

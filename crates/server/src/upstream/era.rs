@@ -1,13 +1,13 @@
 //! Which eras an upstream speaks: found out once, remembered, and found out again when what is remembered fails.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use ::http::{HeaderMap, HeaderValue};
 use amalgam_protocol::{
     bridge::{self, Envelope, Outgoing},
     fault::UNSUPPORTED_VERSION,
-    revision::LATEST,
-    splice::Object,
+    revision::{LATEST, Revision},
+    splice::{Object, elements, quoted, string},
 };
 use tokio::time::Instant;
 
@@ -23,6 +23,9 @@ use crate::{
     error::{Error, Kind, Result},
     store::upstreams::{Transport, Upstream},
 };
+
+/// How long an answer to `server/discover` is waited for before the handshake is tried.
+const PROBE: Duration = Duration::from_secs(10);
 
 /// What is known of an upstream's eras.
 #[derive(Debug, Clone, Copy, Default)]
@@ -92,22 +95,17 @@ impl Shared {
         if upstream.transport != Transport::StreamableHttp {
             return self.pipe(upstream, &demand.client.clone(), until).await.map(Chosen::Pipe);
         }
-        if demand.client.is_legacy {
-            let legacy = self.legacy(upstream, key, until).await?;
-            return match legacy {
-                Ok(session) => Ok(Chosen::Legacy(session)),
-                Err(NotSpoken(old)) => match self.modern(upstream, until).await? {
-                    Ok(()) => Ok(Chosen::Modern),
-                    Err(NotSpoken(new)) => Err(neither(upstream, &old, &new)),
-                },
-            };
+        let modern = self.modern(upstream, until).await?;
+        if modern.is_ok() && (!demand.client.is_legacy || self.eras_of(upstream).legacy == Some(false)) {
+            return Ok(Chosen::Modern);
         }
-        match self.modern(upstream, until).await? {
+        let NotSpoken(old) = match self.legacy(upstream, key, until).await? {
+            Ok(session) => return Ok(Chosen::Legacy(session)),
+            Err(not_spoken) => not_spoken,
+        };
+        match modern {
             Ok(()) => Ok(Chosen::Modern),
-            Err(NotSpoken(new)) => match self.legacy(upstream, key, until).await? {
-                Ok(session) => Ok(Chosen::Legacy(session)),
-                Err(NotSpoken(old)) => Err(neither(upstream, &old, &new)),
-            },
+            Err(NotSpoken(new)) => Err(neither(upstream, &old, &new)),
         }
     }
 
@@ -133,17 +131,29 @@ impl Shared {
     }
 
     /// Asks `server/discover`; its result, or that the upstream does not know it. One that refuses our revision and names it among those
-    /// that it has is asked once more.
+    /// that it has is asked once more. One that names modern revisions alone is asked for no handshake.
     pub async fn discover(self: &Arc<Self>, upstream: &Arc<Upstream>, until: Instant) -> Result<Result<String, NotSpoken>> {
         let mut outcome = self.discover_once(upstream, until).await?;
         if outcome.as_ref().is_err_and(|NotSpoken(words)| words == SAME_REVISION) {
             outcome = self.discover_once(upstream, until).await?;
         }
-        self.remember(upstream, |eras| eras.modern = Some(outcome.is_ok()));
+        let has_legacy = outcome.as_ref().ok().map(|result| names_legacy(result));
+        self.remember(upstream, |eras| {
+            eras.modern = Some(outcome.is_ok());
+            eras.legacy = if has_legacy == Some(false) { Some(false) } else { eras.legacy };
+        });
         Ok(outcome)
     }
 
+    /// A legacy upstream may say nothing at all to a method that it does not know.
     async fn discover_once(self: &Arc<Self>, upstream: &Arc<Upstream>, until: Instant) -> Result<Result<String, NotSpoken>> {
+        match self.ask_discover(upstream, until.min(Instant::now() + PROBE)).await {
+            Err(error) if error.kind == Kind::PlatformTimeout && Instant::now() < until => Ok(Err(NotSpoken("no answer".to_owned()))),
+            asked => asked,
+        }
+    }
+
+    async fn ask_discover(self: &Arc<Self>, upstream: &Arc<Upstream>, until: Instant) -> Result<Result<String, NotSpoken>> {
         let envelope = Envelope { version: LATEST.as_str(), capabilities: "{}", info: super::OUR_INFO, log_level: None };
         let params = bridge::outgoing("{}", &Outgoing { envelope: Some(envelope), ..Outgoing::default() }).map_err(Error::internal)?;
         let id = self.next_id();
@@ -171,14 +181,25 @@ const SAME_REVISION: &str = "it refuses the revision that it names";
 fn names_our_revision(body: &[u8]) -> bool {
     let error = std::str::from_utf8(body).ok().and_then(|text| message::read(text).ok()).and_then(|mut all| all.pop());
     let Some(Heard::Done(Err(error))) = error.map(|message| message.heard) else { return false };
-    is_version_refused(&error) && error.contains(&amalgam_protocol::splice::quoted(LATEST.as_str()))
+    is_version_refused(&error) && error.contains(&quoted(LATEST.as_str()))
 }
 
 fn speaks_modern(result: &str) -> Result<(), NotSpoken> {
     let object = Object::parse(result).map_err(|error| NotSpoken(error.to_string()))?;
-    let versions = object.get("supportedVersions").and_then(amalgam_protocol::splice::elements).unwrap_or_default();
-    let wanted = amalgam_protocol::splice::quoted(LATEST.as_str());
+    let versions = object.get("supportedVersions").and_then(elements).unwrap_or_default();
+    let wanted = quoted(LATEST.as_str());
     if versions.contains(&wanted.as_str()) { Ok(()) } else { Err(NotSpoken(format!("it does not list {LATEST}"))) }
+}
+
+/// Whether the result of `server/discover` names a revision with a handshake.
+fn names_legacy(result: &str) -> bool {
+    let named = Object::parse(result).ok().and_then(|object| {
+        object
+            .get("supportedVersions")
+            .and_then(elements)
+            .map(|all| all.into_iter().filter_map(string).filter_map(|name| Revision::parse(&name)).any(|revision| !revision.is_modern()))
+    });
+    named.unwrap_or_default()
 }
 
 /// The headers of a modern request.

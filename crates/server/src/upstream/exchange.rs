@@ -44,6 +44,8 @@ pub struct Exchange {
     ready: VecDeque<Addressed>,
     events: Option<Box<Events>>,
     heard: Option<mpsc::Receiver<Heard>>,
+    /// Questions of a legacy upstream that come on the stream of its session instead of the call's own.
+    aside: Option<mpsc::Receiver<Heard>>,
     resumes: usize,
     until: Instant,
     place: Option<Place>,
@@ -71,6 +73,9 @@ enum Link {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        if let Link::Session(session) = &self.link {
+            session.over(&self.id);
+        }
         let params = || format!("{{\"requestId\":{},\"reason\":\"the client is gone\"}}", self.id);
         match &self.link {
             Link::Session(session) if !self.ended => {
@@ -95,23 +100,24 @@ impl Drop for Running {
 impl Shared {
     /// Begins a call; see [`super::Upstreams::begin`].
     pub async fn begin(self: &Arc<Self>, demand: &Demand<'_>) -> Result<Exchange> {
-        let mut place = self.health(demand.upstream).enter(&demand.upstream.name).await?;
-        let until = Instant::now() + demand.timeout;
-        let begun = match timeout_at(until, Box::pin(self.attempt(demand, until))).await {
-            Ok(begun) => begun,
-            Err(_) => Err(late(demand.upstream)),
-        };
-        match begun {
+        let mut place = self.health(demand.upstream).enter(&demand.client.scope.user, &demand.upstream.name).await?;
+        match self.begin_within(demand, Instant::now() + demand.timeout).await {
             Ok(mut exchange) => {
                 exchange.place = Some(place);
                 Ok(exchange)
             }
             Err(error) => {
-                if matches!(error.kind, Kind::PlatformFailed | Kind::PlatformTimeout) {
-                    place.failed(&error.message);
-                }
+                place.failed_to_begin(&error);
                 Err(error)
             }
+        }
+    }
+
+    /// The same without a place, for what has one already.
+    pub async fn begin_within(self: &Arc<Self>, demand: &Demand<'_>, until: Instant) -> Result<Exchange> {
+        match timeout_at(until, Box::pin(self.attempt(demand, until))).await {
+            Ok(begun) => begun,
+            Err(_) => Err(late(demand.upstream)),
         }
     }
 
@@ -119,6 +125,7 @@ impl Shared {
     async fn attempt(self: &Arc<Self>, demand: &Demand<'_>, until: Instant) -> Result<Exchange> {
         let key = Key::of(demand);
         for is_last in [false, true] {
+            let mut aside = None;
             let chosen = self.choose(demand, &key, until).await?;
             let (session, answer, call) = match chosen {
                 Chosen::Pipe(pipe) => return self.through(demand, pipe, until).await,
@@ -132,7 +139,11 @@ impl Shared {
                         self.set_log_level(&session, level, until).await?;
                     }
                     let call = self.running(demand.upstream, Link::Session(session.clone()), session.next_id());
-                    let message = bridge::request(&call.id, demand.method, &params(demand, None, &call.id)?);
+                    if can_ask_aside(demand) {
+                        session.stream.open(self, &session, demand.client).await;
+                        aside = Some(session.asked_during(&call.id));
+                    }
+                    let message = bridge::request(&call.id, demand.method, &params(demand, &session.greeting, &call.id)?);
                     let answer = self.call(demand, session.headers(), message, until).await?;
                     (Some(session), answer, call)
                 }
@@ -148,7 +159,7 @@ impl Shared {
                 }
                 continue;
             }
-            return Exchange::of_call(call, answer, until);
+            return Ok(Exchange { aside, ..Exchange::of_call(call, answer, until)? });
         }
         Err(failed(demand.upstream, "has no session any more"))
     }
@@ -178,7 +189,8 @@ impl Shared {
         let message = if is_modern {
             modern_request(demand, &call.id)?.1
         } else {
-            bridge::request(&call.id, demand.method, &params(demand, None, &call.id)?)
+            let greeting = pipe.greeting().unwrap_or_default();
+            bridge::request(&call.id, demand.method, &params(demand, &greeting.result, &call.id)?)
         };
         let heard = pipe.request(&call.id, message).await?;
         Ok(Exchange { heard: Some(heard), is_modern, ..Exchange::new(call, until) })
@@ -187,6 +199,13 @@ impl Shared {
     fn running(self: &Arc<Self>, upstream: &Arc<Upstream>, link: Link, id: String) -> Running {
         Running { shared: self.clone(), upstream: upstream.clone(), link, id, ended: false }
     }
+}
+
+/// Whether a legacy upstream may ask during this call, on a stream that is not the call's, what a modern client answers in it.
+fn can_ask_aside(demand: &Demand<'_>) -> bool {
+    !demand.client.is_legacy
+        && matches!(demand.method, "tools/call" | "prompts/get" | "resources/read")
+        && bridge::can_be_asked(&demand.client.capabilities)
 }
 
 /// A status by which an upstream that was modern says that it no longer is.
@@ -202,8 +221,14 @@ fn is_foreign(answer: &Answer) -> bool {
     }
 }
 
-fn params(demand: &Demand<'_>, envelope: Option<Envelope<'_>>, id: &str) -> Result<String> {
-    members(demand, envelope, id).map(|params| params.to_string())
+/// The parameters for a legacy upstream, which has greeted us like this.
+fn params(demand: &Demand<'_>, greeting: &str, id: &str) -> Result<String> {
+    let mut params = members(demand, None, id)?;
+    // Whoever does not take tasks gets a plain call (2025-11-25, tasks); a modern client would not understand one.
+    if params.get("task").is_some() && !(demand.client.is_legacy && bridge::takes_tasks(greeting)) {
+        params.remove("task");
+    }
+    Ok(params.to_string())
 }
 
 fn members<'a>(demand: &Demand<'a>, envelope: Option<Envelope<'_>>, id: &str) -> Result<Object<'a>> {
@@ -215,7 +240,11 @@ fn modern_request(demand: &Demand<'_>, id: &str) -> Result<(HeaderMap, String)> 
     let client = demand.client;
     let envelope =
         Envelope { version: LATEST.as_str(), capabilities: &client.capabilities, info: &client.info, log_level: demand.log_level };
-    let object = members(demand, Some(envelope), id)?;
+    let mut object = members(demand, Some(envelope), id)?;
+    if client.is_legacy {
+        // A task of 2025-11-25 cannot be had here; its receiver takes the call as a plain one.
+        object.remove("task");
+    }
     let member = match demand.method {
         "tools/call" | "prompts/get" => Some("name"),
         "resources/read" => Some("uri"),
@@ -246,6 +275,8 @@ pub fn refused(upstream: &Arc<Upstream>, status: u16, body: &Body) -> Error {
             format_args!("answered {status}{words}: it does not accept the credential; change `auth_config` of the MCP server"),
         ),
         429 => failed(upstream, format_args!("answered 429{words}: it asks to wait before the next call")),
+        // What stands in front of it says that it is not there.
+        502..=504 => Error { kind: Kind::PlatformUnreachable, ..failed(upstream, format_args!("answered HTTP {status}{words}")) },
         status => failed(upstream, format_args!("answered HTTP {status}{words}")),
     }
 }
@@ -259,7 +290,7 @@ impl Exchange {
 
     fn new(call: Running, until: Instant) -> Self {
         let is_modern = matches!(call.link, Link::Own);
-        Self { call, ready: VecDeque::new(), events: None, heard: None, resumes: 0, until, place: None, is_modern }
+        Self { call, ready: VecDeque::new(), events: None, heard: None, aside: None, resumes: 0, until, place: None, is_modern }
     }
 
     fn of_call(call: Running, answer: Answer, until: Instant) -> Result<Self> {
@@ -301,7 +332,7 @@ impl Exchange {
             Ok(_) => {}
             Err(error) => {
                 if let Some(place) = &mut self.place {
-                    place.failed(&error.message);
+                    place.failed(error);
                 }
             }
         }
@@ -329,7 +360,14 @@ impl Exchange {
             let Some(events) = &mut self.events else {
                 return Err(failed(&self.call.upstream, "ended its answer without a result"));
             };
-            match events.next().await {
+            let event = match &mut self.aside {
+                None => events.next().await,
+                Some(aside) => tokio::select! {
+                    event = events.next() => event,
+                    Some(question) = aside.recv() => return Ok(question),
+                },
+            };
+            match event {
                 // An event without data only says where the stream can be taken up again.
                 Ok(Some(event)) if event.data.is_empty() || event.name != "message" => {}
                 Ok(Some(event)) => {

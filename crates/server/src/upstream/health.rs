@@ -1,26 +1,24 @@
-//! How an upstream is doing: a circuit that opens after repeated failures, and a bound on calls at once with a short queue.
+//! How an upstream is doing: circuits that open after repeated failures, and places for calls at once, with a short queue.
+//!
+//! Users notice nothing of each other. A failure that depends on who calls, such as a call that takes too long or a credential that is
+//! refused, opens the circuit of that user alone; and a user never takes all places.
 
 use std::{
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::Instant,
-};
+use tokio::{sync::oneshot, time::Instant};
 
 use crate::{
     clock::now_ms,
     error::{Error, Kind, Result},
 };
 
-/// Failures in a row that open the circuit.
+/// Failures in a row that open a circuit.
 const FAILURES: u32 = 5;
-/// How long the circuit stays open at first; doubled while probes fail.
+/// How long a circuit stays open at first; doubled while probes fail.
 const PAUSE: Duration = Duration::from_secs(5);
 /// How long at most.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -28,12 +26,34 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 const QUEUE: usize = 1_024;
 /// How long a call waits for a place.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Users whose failures are remembered; beyond that they are forgotten together.
+const MAX_USERS: usize = 10_000;
 
 /// What is known of one upstream on this node.
 pub struct Health {
-    circuit: Mutex<Circuit>,
-    places: Arc<Semaphore>,
-    waiting: AtomicUsize,
+    places: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Of failures that are the same for everybody.
+    circuit: Circuit,
+    /// Of failures that depend on the user.
+    failing: HashMap<Arc<str>, Circuit>,
+    /// Users who have a place or wait for one.
+    present: HashMap<Arc<str>, Present>,
+    taken: usize,
+    queue: VecDeque<Waiter>,
+    next: u64,
+    problem: Option<(i64, String)>,
+    answered_at: Option<i64>,
+}
+
+#[derive(Default)]
+struct Present {
+    taken: usize,
+    waiting: usize,
 }
 
 #[derive(Default)]
@@ -42,8 +62,13 @@ struct Circuit {
     open_until: Option<Instant>,
     pause: Duration,
     probing: bool,
-    problem: Option<(i64, String)>,
-    answered_at: Option<i64>,
+    problem: String,
+}
+
+struct Waiter {
+    id: u64,
+    user: Arc<str>,
+    turn: oneshot::Sender<()>,
 }
 
 /// What there is to say about an upstream.
@@ -59,116 +84,184 @@ pub struct Report {
 /// The place of one call. What became of the call is told to it; a call that was given up says nothing of the upstream.
 pub struct Place {
     health: Arc<Health>,
-    is_probe: bool,
+    user: Arc<str>,
+    probes: Probes,
     told: bool,
-    _permit: OwnedSemaphorePermit,
+    stand: Stand,
+}
+
+/// Which circuits a call tries out.
+#[derive(Clone, Copy)]
+struct Probes {
+    everybody: bool,
+    user: bool,
+}
+
+/// How far a call has come.
+enum Stand {
+    Waits(u64),
+    Inside,
+}
+
+impl Circuit {
+    /// Whether a call would be the one that tries it out; the seconds to wait where none is sent.
+    fn admit(&self, now: Instant) -> Result<bool, u64> {
+        match self.open_until {
+            None => Ok(false),
+            Some(until) if now < until || self.probing => Err(until.saturating_duration_since(now).as_secs() + 1),
+            Some(_) => Ok(true),
+        }
+    }
+
+    fn failed(&mut self, problem: &str) {
+        self.failures += 1;
+        problem.clone_into(&mut self.problem);
+        // Calls that were on their way when it opened say nothing new.
+        if self.failures >= FAILURES && self.open_until.is_none_or(|until| Instant::now() >= until) {
+            self.pause = if self.pause.is_zero() { PAUSE } else { (self.pause * 2).min(LONGEST_PAUSE) };
+            self.open_until = Some(Instant::now() + self.pause);
+        }
+    }
+}
+
+/// What one of so many users may have of so many places: as much as leaves the same for one more user.
+fn share(places: usize, users: usize) -> usize {
+    (places / (users + 1)).max(1)
+}
+
+impl State {
+    fn admit(&self, user: &Arc<str>, name: &str) -> Result<Probes> {
+        let now = Instant::now();
+        let refused = |seconds: u64, circuit: &Circuit, whose: &str| {
+            let problem = &circuit.problem;
+            let sentence = format!(
+                "{name} has failed {FAILURES} times in a row{whose} and is not called for {seconds} more seconds. The last one: {problem}"
+            );
+            Error::new(Kind::PlatformFailed, sentence)
+        };
+        let everybody = self.circuit.admit(now).map_err(|seconds| refused(seconds, &self.circuit, ""))?;
+        let user = match self.failing.get(user) {
+            Some(circuit) => circuit.admit(now).map_err(|seconds| refused(seconds, circuit, " for you"))?,
+            None => false,
+        };
+        Ok(Probes { everybody, user })
+    }
+
+    /// Sets which circuits are tried out by a call, or no longer are.
+    fn probing(&mut self, user: &Arc<str>, probes: Probes, is_probing: bool) {
+        if probes.everybody {
+            self.circuit.probing = is_probing;
+        }
+        if let Some(circuit) = self.failing.get_mut(user).filter(|_| probes.user) {
+            circuit.probing = is_probing;
+        }
+    }
+
+    fn can_take(&self, user: &Arc<str>, places: usize) -> bool {
+        self.taken < places && self.present.get(user).is_some_and(|user| user.taken < share(places, self.present.len()))
+    }
+
+    /// Gives free places to those who wait: the first whose user may have one more.
+    fn serve(&mut self, places: usize) {
+        while let Some(at) = self.queue.iter().position(|waiter| self.can_take(&waiter.user, places)) {
+            let Some(Waiter { user, turn, .. }) = self.queue.remove(at) else { return };
+            self.taken += 1;
+            if let Some(user) = self.present.get_mut(&user) {
+                user.taken += 1;
+                user.waiting = user.waiting.saturating_sub(1);
+            }
+            // Whoever has just gone away gives the place back when it is dropped.
+            let _ = turn.send(());
+        }
+    }
+
+    /// A call is over, or waits no longer.
+    fn leave(&mut self, user: &Arc<str>, stand: &Stand) {
+        let waits = match stand {
+            Stand::Waits(id) => self.queue.iter().position(|waiter| waiter.id == *id),
+            Stand::Inside => None,
+        };
+        let Some(present) = self.present.get_mut(user) else { return };
+        match waits {
+            Some(at) => {
+                self.queue.remove(at);
+                present.waiting = present.waiting.saturating_sub(1);
+            }
+            // Also one whose turn came while it went away.
+            None => {
+                self.taken = self.taken.saturating_sub(1);
+                present.taken = present.taken.saturating_sub(1);
+            }
+        }
+        if present.taken == 0 && present.waiting == 0 {
+            self.present.remove(user);
+        }
+    }
 }
 
 impl Health {
     /// For so many calls at once.
     pub fn new(places: usize) -> Self {
-        Self { circuit: Mutex::default(), places: Arc::new(Semaphore::new(places)), waiting: AtomicUsize::new(0) }
+        Self { places, state: Mutex::default() }
     }
 
-    fn circuit(&self) -> MutexGuard<'_, Circuit> {
+    fn state(&self) -> MutexGuard<'_, State> {
         // A panic while holding this lock cannot leave it half-written; go on with it.
-        self.circuit.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is known.
-    pub fn report(&self) -> Report {
-        let circuit = self.circuit();
-        let state = match (circuit.open_until, &circuit.problem, circuit.answered_at) {
-            (Some(_), ..) => "paused",
-            (None, Some(_), _) => "failing",
-            (None, None, Some(_)) => "ok",
-            (None, None, None) => "unknown",
+    /// What is known, for this user.
+    pub fn report(&self, user: &str) -> Report {
+        let state = self.state();
+        let is_open = |circuit: &Circuit| circuit.open_until.is_some();
+        let is_paused = is_open(&state.circuit) || state.failing.get(user).is_some_and(is_open);
+        let name = match (is_paused, &state.problem, state.answered_at) {
+            (true, ..) => "paused",
+            (false, Some(_), _) => "failing",
+            (false, None, Some(_)) => "ok",
+            (false, None, None) => "unknown",
         };
-        Report { state, problem: circuit.problem.clone(), answered_at: circuit.answered_at }
+        Report { state: name, problem: state.problem.clone(), answered_at: state.answered_at }
     }
 
-    /// A place for one call.
+    /// A place for one call of this user.
     ///
     /// # Errors
-    /// While the circuit is open, and when too many calls wait already.
-    pub async fn enter(self: &Arc<Self>, name: &str) -> Result<Place> {
-        let is_probe = self.admit(name)?;
-        let guard = Probe { health: self, armed: is_probe };
-        if self.waiting.fetch_add(1, Ordering::Relaxed) >= QUEUE + self.places.available_permits() {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
+    /// While a circuit is open, and when too many calls wait already.
+    pub async fn enter(self: &Arc<Self>, user: &Arc<str>, name: &str) -> Result<Place> {
+        let (mut place, turn) = self.ask_for_place(user, name)?;
+        if let Some(turn) = turn {
+            // The sender is dropped with the queue only.
+            tokio::time::timeout(PATIENCE, turn).await.map_err(|_| busy(name))?.map_err(Error::internal)?;
+            place.stand = Stand::Inside;
+        }
+        Ok(place)
+    }
+
+    fn ask_for_place(self: &Arc<Self>, user: &Arc<str>, name: &str) -> Result<(Place, Option<oneshot::Receiver<()>>)> {
+        let mut state = self.state();
+        let probes = state.admit(user, name)?;
+        let known = state.present.get(user);
+        let users = state.present.len() + usize::from(known.is_none());
+        let (taken, waiting) = known.map_or((0, 0), |known| (known.taken, known.waiting));
+        let is_free = state.taken < self.places && taken < share(self.places, users);
+        if !is_free && (state.queue.len() >= QUEUE || waiting >= share(QUEUE, users)) {
             return Err(busy(name));
         }
-        let waiting = Waiting(&self.waiting);
-        let permit = tokio::time::timeout(PATIENCE, self.places.clone().acquire_owned()).await;
-        drop(waiting);
-        let permit = permit.map_err(|_| busy(name))?.map_err(Error::internal)?;
-        guard.disarm();
-        Ok(Place { health: self.clone(), is_probe, told: false, _permit: permit })
-    }
-
-    /// The upstream failed outside of any call.
-    pub fn failed(&self, problem: &str) {
-        self.note(problem, false);
-    }
-
-    /// Something stands in the way that is no failure of the upstream, such as nobody having signed in to it.
-    pub fn hindered(&self, problem: &str) {
-        self.circuit().problem = Some((now_ms(), problem.to_owned()));
-    }
-
-    fn note(&self, problem: &str, is_probe: bool) {
-        let mut circuit = self.circuit();
-        circuit.failures += 1;
-        circuit.problem = Some((now_ms(), problem.to_owned()));
-        if is_probe || circuit.failures >= FAILURES {
-            circuit.pause = if circuit.pause.is_zero() { PAUSE } else { (circuit.pause * 2).min(LONGEST_PAUSE) };
-            circuit.open_until = Some(Instant::now() + circuit.pause);
+        state.probing(user, probes, true);
+        let mut place = Place { health: self.clone(), user: user.clone(), probes, told: false, stand: Stand::Inside };
+        if is_free {
+            state.taken += 1;
+            state.present.entry(user.clone()).or_default().taken += 1;
+            return Ok((place, None));
         }
-        if is_probe {
-            circuit.probing = false;
-        }
-    }
-
-    fn admit(&self, name: &str) -> Result<bool> {
-        let mut circuit = self.circuit();
-        let Some(until) = circuit.open_until else { return Ok(false) };
-        let now = Instant::now();
-        if now < until || circuit.probing {
-            let seconds = until.saturating_duration_since(now).as_secs() + 1;
-            let problem = circuit.problem.as_ref().map(|(_, text)| format!(" The last one: {text}")).unwrap_or_default();
-            let sentence = format!("{name} has failed {FAILURES} times in a row and is not called for {seconds} more seconds.{problem}");
-            return Err(Error::new(Kind::PlatformFailed, sentence));
-        }
-        circuit.probing = true;
-        Ok(true)
-    }
-}
-
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Lets the next call probe when this one never began.
-struct Probe<'a> {
-    health: &'a Health,
-    armed: bool,
-}
-
-impl Probe<'_> {
-    fn disarm(mut self) {
-        self.armed = false;
-    }
-}
-
-impl Drop for Probe<'_> {
-    fn drop(&mut self) {
-        if self.armed {
-            self.health.circuit().probing = false;
-        }
+        let id = state.next;
+        state.next += 1;
+        state.present.entry(user.clone()).or_default().waiting += 1;
+        let (turn, receiver) = oneshot::channel();
+        state.queue.push_back(Waiter { id, user: user.clone(), turn });
+        place.stand = Stand::Waits(id);
+        Ok((place, Some(receiver)))
     }
 }
 
@@ -180,23 +273,51 @@ impl Place {
     /// The upstream answered, whatever it said.
     pub fn answered(&mut self) {
         self.told = true;
-        let mut circuit = self.health.circuit();
-        *circuit = Circuit { answered_at: Some(now_ms()), ..Circuit::default() };
+        let mut state = self.health.state();
+        state.circuit = Circuit::default();
+        state.failing.remove(&self.user);
+        state.problem = None;
+        state.answered_at = Some(now_ms());
+    }
+
+    /// The call did not begin: the upstream failed, or we had a reason to send nothing.
+    pub fn failed_to_begin(&mut self, error: &Error) {
+        if matches!(error.kind, Kind::PlatformFailed | Kind::PlatformUnreachable | Kind::PlatformTimeout) {
+            self.failed(error);
+        }
+    }
+
+    /// Something stands in the way that is no failure of the upstream, such as nobody having signed in to it.
+    pub fn hindered(&self, error: &Error) {
+        self.health.state().problem = Some((now_ms(), error.message.to_string()));
     }
 
     /// The upstream failed.
-    pub fn failed(&mut self, problem: &str) {
+    pub fn failed(&mut self, error: &Error) {
         if std::mem::replace(&mut self.told, true) {
             return;
         }
-        self.health.note(problem, self.is_probe);
+        let mut state = self.health.state();
+        state.problem = Some((now_ms(), error.message.to_string()));
+        state.probing(&self.user, self.probes, false);
+        if error.kind == Kind::PlatformUnreachable {
+            state.circuit.failed(&error.message);
+            return;
+        }
+        if state.failing.len() >= MAX_USERS {
+            state.failing.clear();
+        }
+        state.failing.entry(self.user.clone()).or_default().failed(&error.message);
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if self.is_probe && !self.told {
-            self.health.circuit().probing = false;
+        let mut state = self.health.state();
+        if !self.told {
+            state.probing(&self.user, self.probes, false);
         }
+        state.leave(&self.user, &self.stand);
+        state.serve(self.health.places);
     }
 }

@@ -145,6 +145,7 @@ impl Shared {
                     let kind = match error.kind() {
                         EgressErrorKind::Timeout(_) => return Err(late(upstream)),
                         EgressErrorKind::Invalid(_) | EgressErrorKind::Forbidden => Kind::PlatformRefused,
+                        EgressErrorKind::Resolve | EgressErrorKind::Connect | EgressErrorKind::Tls(_) => Kind::PlatformUnreachable,
                         _ => Kind::PlatformFailed,
                     };
                     let sentence = format!("{} cannot be reached: {error}.", upstream.name);

@@ -62,8 +62,8 @@ const MAX_LINKS: u64 = 10_000;
 const MAX_PROCESSES: usize = 128;
 /// An unused session is ended after this time.
 const LINK_IDLE: Duration = Duration::from_secs(10 * 60);
-/// Calls to one upstream at once, unless it says otherwise.
-const CONCURRENCY: usize = 64;
+/// Calls to one upstream at once, unless its owner says otherwise.
+const CONCURRENCY: usize = 128;
 
 /// For whom a call is made and what that client can do; the upstream sees nothing else of it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -131,7 +131,7 @@ pub struct Shared {
     processes: BTreeMap<String, Process>,
     process_places: Arc<Semaphore>,
     stderr: Cache<String, Arc<Stderr>>,
-    freshening: Cache<String, Arc<tokio::sync::Mutex<Option<Instant>>>>,
+    freshening: Cache<String, Arc<tokio::sync::Mutex<offer::Turn>>>,
     /// The scopes that calls have needed, by upstream and user.
     wanted: Cache<(String, Arc<str>), Arc<str>>,
     /// Whose turn it is to renew a grant, by upstream and user.
@@ -210,9 +210,9 @@ impl Upstreams {
         &self.0.waiting
     }
 
-    /// How an upstream is doing.
+    /// How an upstream is doing, for its owner.
     pub fn report(&self, upstream: &Upstream) -> Report {
-        self.0.health(upstream).report()
+        self.0.health(upstream).report(&upstream.owner.user)
     }
 
     /// The last words of an upstream's processes.

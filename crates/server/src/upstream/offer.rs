@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use amalgam_protocol::{bridge, splice::Object};
+use amalgam_protocol::{bridge, splice::Object, strict};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
@@ -28,16 +28,29 @@ const MAX_BYTES: usize = 16 * 1024 * 1024;
 /// Lists that nobody has yet are waited for this long.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Lists that are asked for again within this time are asked for in a row.
+const CALM: Duration = Duration::from_secs(2);
+/// So many times in a row; then they are waited with.
+const IN_A_ROW: u32 = 8;
+
+/// When an upstream was asked what it offers.
+#[derive(Default)]
+pub struct Turn {
+    last: Option<Instant>,
+    in_a_row: u32,
+}
+
 /// Some offer a tool only to clients that can do what it needs. Whoever asks for everything says that it can do everything; a client that
 /// calls such a tool then shows its own capabilities.
 const EVERYTHING: &str = r#"{"elicitation":{"form":{},"url":{}},"roots":{"listChanged":true},"sampling":{}}"#;
 
 /// The lists, by the capability that says there is one.
-const LISTS: [(&str, &str, &str); 4] = [
+const LISTS: [(&str, &str, &str); 5] = [
     ("tools", "tools/list", "tools"),
     ("resources", "resources/list", "resources"),
     ("resources", "resources/templates/list", "resourceTemplates"),
     ("prompts", "prompts/list", "prompts"),
+    ("extensions/io.modelcontextprotocol~1skills", "skills/list", "skills"),
 ];
 
 impl Upstreams {
@@ -79,22 +92,29 @@ impl Upstreams {
     pub async fn refresh(&self, upstream: &Arc<Upstream>) -> Result<()> {
         let turn = self.0.freshening.get_with_by_ref(&upstream.id, Arc::default);
         let wanted = Instant::now();
-        let mut last = turn.lock().await;
-        if last.is_some_and(|asked| asked >= wanted) {
+        let mut asked = turn.lock().await;
+        if asked.last.is_some_and(|last| last >= wanted) {
             // Somebody has asked while we waited for our turn.
             return Ok(());
         }
-        *last = Some(Instant::now());
-        let health = self.0.health(upstream);
-        // One that is not called at the moment is not asked either; the calls below take places of their own.
-        drop(health.enter(&upstream.name).await?);
+        // One that says at every list that it has changed would be asked for ever.
+        asked.in_a_row = if asked.last.is_some_and(|last| last.elapsed() < CALM) { asked.in_a_row + 1 } else { 0 };
+        if asked.in_a_row > IN_A_ROW {
+            tokio::time::sleep(CALM).await;
+        }
+        asked.last = Some(Instant::now());
+        // All lists together are one call: one that is not called at the moment is not asked either, and a slow one fails once.
+        let mut place = self.0.health(upstream).enter(&upstream.owner.user, &upstream.name).await?;
         let until = Instant::now() + self.timeout(upstream);
         match Box::pin(self.0.ask_lists(upstream, until)).await {
-            Ok(lists) => self.0.store.put_offer(upstream, &lists).await,
+            Ok(lists) => {
+                place.answered();
+                self.0.store.put_offer(upstream, &lists).await
+            }
             Err(error) => {
                 match error.kind {
-                    Kind::CredentialNotFound => health.hindered(&error.message),
-                    _ => health.failed(&error.message),
+                    Kind::CredentialNotFound => place.hindered(&error),
+                    _ => place.failed_to_begin(&error),
                 }
                 Err(error)
             }
@@ -126,13 +146,16 @@ impl Shared {
         let in_meta = || Object::parse(object.get("_meta")?).ok()?.get(amalgam_protocol::respond::SERVER_INFO_KEY).and_then(raw);
         lists.server_info = object.get("serverInfo").and_then(raw).or_else(in_meta);
         lists.instructions = object.text("instructions").map(|text| text.into_owned());
-        let capabilities = lists.capabilities.as_ref().and_then(|json| Object::parse(json.get()).ok()).unwrap_or_default();
+        let capabilities =
+            lists.capabilities.as_ref().and_then(|json| strict::parse(json.get(), strict::MAX_DEPTH).ok()).unwrap_or_default();
         let mut left = MAX_BYTES;
         for (capability, method, member) in LISTS {
-            if capabilities.get(capability).is_none() {
+            if capabilities.pointer(&format!("/{capability}")).is_none() {
                 continue;
             }
-            // A list that the upstream promises and does not give must not hide the others (incident 17).
+            // A list that the upstream promises and does not give must not hide the others (incident 17), nor take all their time.
+            let now = Instant::now();
+            let until = if method == "tools/list" { until } else { now + until.saturating_duration_since(now) / 2 };
             let items = match self.list(upstream, client, method, member, until, &mut left).await {
                 Ok(items) => items,
                 Err(error) if method == "tools/list" => return Err(error),
@@ -145,6 +168,7 @@ impl Shared {
                 "tools/list" => lists.tools = items,
                 "resources/list" => lists.resources = items,
                 "prompts/list" => lists.prompts = items,
+                "skills/list" => lists.skills = items,
                 _ => lists.templates = items,
             }
         }
@@ -206,7 +230,7 @@ impl Shared {
                 forwarded: None,
                 timeout: until.saturating_duration_since(Instant::now()),
             };
-            let result = match self.begin(&demand).await?.done().await? {
+            let result = match self.begin_within(&demand, until).await?.done().await? {
                 Ok(result) => result,
                 Err(error) => {
                     let NotSpoken(words) = NotSpoken::by_error(&error);

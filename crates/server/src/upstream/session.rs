@@ -11,7 +11,7 @@ use std::{
 use ::http::{HeaderMap, HeaderValue, Method};
 use amalgam_protocol::{bridge, revision::LATEST_LEGACY, revision::Revision, splice::Object};
 use bytes::Bytes;
-use tokio::time::Instant;
+use tokio::{sync::mpsc, time::Instant};
 
 use super::{
     Client, Key, Shared,
@@ -44,6 +44,8 @@ pub struct Session {
     pub stream: Stream,
     next: AtomicU64,
     log_level: Mutex<Option<String>>,
+    /// Calls of a modern client, oldest first: it can be asked within a call alone, wherever the upstream asks.
+    calls: Mutex<Vec<(String, mpsc::Sender<Heard>)>>,
 }
 
 impl Session {
@@ -62,6 +64,24 @@ impl Session {
             headers.insert("mcp-protocol-version", HeaderValue::from_static(self.revision.as_str()));
         }
         headers
+    }
+
+    /// What is asked outside of calls during the call of this id, unless another one began later.
+    pub fn asked_during(&self, id: &str) -> mpsc::Receiver<Heard> {
+        let (sender, receiver) = mpsc::channel(bridge::MAX_INPUTS);
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).push((id.to_owned(), sender));
+        receiver
+    }
+
+    /// The call of this id is over.
+    pub fn over(&self, id: &str) {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).retain(|(known, _)| known != id);
+    }
+
+    /// Gives a question to the newest call; false where there is none, or it does not keep up.
+    pub fn ask_within_call(&self, question: Heard) -> bool {
+        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        calls.last().is_some_and(|(_, call)| call.try_send(question).is_ok())
     }
 
     /// Whether it can be lost: an upstream without sessions keeps nothing.
@@ -162,6 +182,7 @@ impl Shared {
             stream: Stream::default(),
             next: AtomicU64::new(1),
             log_level: Mutex::default(),
+            calls: Mutex::default(),
         };
         self.tell(&session, "notifications/initialized", "{}", until).await?;
         Ok(Ok(session))

@@ -13,6 +13,7 @@ use super::{
     http::{Ask, Body},
     message::failed,
     pipe::{Ends, Pipe},
+    stream::MAX_STREAM,
 };
 use crate::{error::Result, store::upstreams::Upstream};
 
@@ -28,7 +29,8 @@ impl Shared {
             headers,
             body: Bytes::new(),
             until,
-            max_bytes: usize::MAX,
+            // With the answers to all calls.
+            max_bytes: 4 * MAX_STREAM,
         };
         let answer = self.http(upstream, ask).await?;
         let Body::Events(mut events) = answer.body else {

@@ -27,6 +27,8 @@ use super::{
 };
 use crate::error::Result;
 
+/// What one stream may bring, in bytes; then it is opened again, after a pause. One that never stops would keep a core busy.
+pub const MAX_STREAM: usize = 256 * 1024 * 1024;
 /// Messages that may wait for the one who listens.
 const QUEUE: usize = 64;
 /// Pauses before a stream that ended is opened again: the first and the longest.
@@ -38,6 +40,8 @@ const SILENCE: Duration = Duration::from_secs(10 * 60);
 /// Whoever is about to ask something waits this long for the stream. Some upstreams say nothing at all, not even headers, before they
 /// have something to tell.
 const OPENING: Duration = Duration::from_millis(500);
+/// The same within a call whose client waits already.
+const SHORT_OPENING: Duration = Duration::from_millis(150);
 
 /// A question outside of any call.
 pub struct Asked {
@@ -114,25 +118,27 @@ impl Stream {
         self.needed().state.subscribe()
     }
 
-    /// Reads it, unless it is read already; returns when it is open, or cannot be, or after a short time.
+    /// Reads it, unless it is read already. The first to need it waits until it is open, or cannot be, or for a short time.
     pub async fn open(&self, shared: &Arc<Shared>, session: &Arc<Session>, client: &Client) {
-        if !self.needed().is_read.swap(true, Ordering::Relaxed) {
-            let reader = Reader {
-                shared: shared.clone(),
-                session: Arc::downgrade(session),
-                capabilities: client.capabilities.clone(),
-                is_legacy: client.is_legacy,
-            };
-            let unused = self.needed().unused.clone();
-            tokio::spawn(async move {
-                tokio::select! {
-                    () = reader.run() => {}
-                    () = unused.cancelled() => {}
-                }
-            });
+        if self.needed().is_read.swap(true, Ordering::Relaxed) {
+            return;
         }
+        let reader = Reader {
+            shared: shared.clone(),
+            session: Arc::downgrade(session),
+            capabilities: client.capabilities.clone(),
+            is_legacy: client.is_legacy,
+        };
+        let unused = self.needed().unused.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = reader.run() => {}
+                () = unused.cancelled() => {}
+            }
+        });
+        let opening = if client.is_legacy { OPENING } else { SHORT_OPENING };
         let mut state = self.state();
-        drop(tokio::time::timeout(OPENING, state.wait_for(|state| *state != State::Closed)).await);
+        drop(tokio::time::timeout(opening, state.wait_for(|state| *state != State::Closed)).await);
     }
 }
 
@@ -179,7 +185,7 @@ impl Reader {
             headers,
             body: Bytes::new(),
             until,
-            max_bytes: usize::MAX,
+            max_bytes: MAX_STREAM,
         };
         let answer = self.shared.http(&upstream, ask).await?;
         match answer.body {
@@ -218,8 +224,15 @@ impl Reader {
         if method == "ping" {
             return self.answer(session, &id, "\"result\":{}").await;
         }
-        let can = self.is_legacy && bridge::can(&self.capabilities, &method, &params);
+        let can = bridge::can(&self.capabilities, &method, &params);
         let sentence = quoted(&format!("The client does not offer {method} outside of a call."));
+        if !self.is_legacy {
+            let question = Heard::Request { id: id.clone(), method, params };
+            if can && session.ask_within_call(question) {
+                return Ok(());
+            }
+            return self.answer(session, &id, &format!("\"error\":{{\"code\":-32601,\"message\":{sentence}}}")).await;
+        }
         let (answer, answered) = oneshot::channel();
         if !can || session.stream.needed().ask.try_send(Asked { method, params, answer }).is_err() {
             return self.answer(session, &id, &format!("\"error\":{{\"code\":-32601,\"message\":{sentence}}}")).await;

@@ -2,7 +2,7 @@
 //! questions to legacy clients. Bounded in number and time.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -23,6 +23,8 @@ pub const PATIENCE: Duration = Duration::from_secs(5 * 60);
 const MAX_PARKED: u64 = 10_000;
 /// Calls of one principal that wait at once.
 const MAX_EACH: usize = 64;
+/// Tasks that are remembered of one session.
+const MAX_TASKS: usize = 64;
 /// Legacy sessions whose wishes are remembered.
 const MAX_LANES: u64 = 100_000;
 
@@ -30,8 +32,8 @@ const MAX_LANES: u64 = 100_000;
 pub struct Parked {
     /// The call.
     pub call: Recorded,
-    /// The ids of its questions at the upstream: JSON.
-    pub questions: Vec<String>,
+    /// Its questions: the name that the client was told, and the id at the upstream as JSON.
+    pub questions: Vec<(String, String)>,
     principal: String,
 }
 
@@ -51,6 +53,7 @@ pub struct Waiting {
 pub struct Lane {
     log_level: Mutex<Option<String>>,
     wanted: Mutex<HashMap<String, watch::Sender<Wanted>>>,
+    tasks: Mutex<VecDeque<String>>,
 }
 
 fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -84,7 +87,7 @@ impl Waiting {
     }
 
     /// Keeps a call until its client comes back; under this name.
-    pub fn park(&self, principal: &str, call: Recorded, questions: Vec<String>) -> Result<String> {
+    pub fn park(&self, principal: &str, call: Recorded, questions: Vec<(String, String)>) -> Result<String> {
         let of_principal = self.parked.iter().filter(|(_, slot)| hold(slot).as_ref().is_some_and(|parked| parked.principal == principal));
         if of_principal.count() >= MAX_EACH {
             let sentence = format!("Too many calls wait for an answer: {MAX_EACH} at once for one token or key. Answer some, or wait.");
@@ -169,6 +172,18 @@ impl Lane {
     /// Remembers it.
     pub fn set_log_level(&self, level: &str) {
         *hold(&self.log_level) = Some(level.to_owned());
+    }
+
+    /// Remembers a task that was begun in the session, by the client's id.
+    pub fn keep_task(&self, handle: String) {
+        let mut tasks = hold(&self.tasks);
+        tasks.push_front(handle);
+        tasks.truncate(MAX_TASKS);
+    }
+
+    /// The tasks that were begun in the session, newest first.
+    pub fn tasks(&self) -> Vec<String> {
+        hold(&self.tasks).iter().cloned().collect()
     }
 
     /// What the session wants to hear of an upstream, as it changes.

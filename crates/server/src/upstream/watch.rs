@@ -21,7 +21,7 @@ use super::{
     message::{Heard, read},
     pipe::Pipe,
     session::Session,
-    stream::{Asked, State},
+    stream::{Asked, MAX_STREAM, State},
 };
 use crate::{error::Result, store::upstreams::Upstream};
 
@@ -243,7 +243,7 @@ impl Watcher {
             headers,
             body: Bytes::from(message),
             until,
-            max_bytes: usize::MAX,
+            max_bytes: MAX_STREAM,
         };
         let answer = self.shared.http(&self.upstream, ask).await?;
         match answer.body {

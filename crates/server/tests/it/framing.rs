@@ -161,3 +161,18 @@ async fn unknown_methods_and_tools_are_named() {
         assert_eq!(Ask::new(method, &server.access_url).send().await.status, 405, "{method}");
     }
 }
+
+/// An address or headers that are too long are refused in the shape of their family, as everything else.
+#[tokio::test]
+async fn long_addresses_and_headers_are_refused_in_words() {
+    let node = TestNode::start().await;
+    let server = node.server(json!({ "name": "S" })).await;
+    let query = "x".repeat(33 * 1024);
+    let long = node.get(&format!("/api/servers?x={query}")).await.expect(414);
+    assert!(long.sentence().contains("address") && !long.header("x-request-id").is_empty(), "{}", long.text);
+    let twin = node.get(&format!("/connectors?x={query}")).await.expect(414);
+    assert_eq!(twin.body["error"]["code"], "PAYLOAD_TOO_LARGE", "{}", twin.text);
+    let much = server.ask().header("x-much", "x".repeat(65 * 1024)).json(&request("ping", json!({}))).send().await.expect(431);
+    assert_eq!((code(&much), &much.body["id"]), (-32000, &Value::Null), "{}", much.text);
+    node.ask("GET", "/api/servers").header("x-alloy-userid", "ü".repeat(10_000)).send().await.expect(200);
+}

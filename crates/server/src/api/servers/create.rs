@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 
-use super::view::{ServerBody, ServerView, judge_prefixes};
+use super::view::{ServerBody, ServerView, judge_connectors, judge_prefixes};
 use crate::{
     api::{answers::Created, token},
     app::App,
@@ -42,6 +42,7 @@ pub async fn create(
         updated_at: now,
     };
     body.apply(&mut server)?;
+    judge_connectors(&app, &caller.scope, &[], &server).await?;
     judge_prefixes(&app, &caller.scope, &server).await?;
     let token = token::Made::new(&app, &server.id)?;
     app.store.create_server(&server, &token.as_new(expires_at)).await?;

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 
-use super::view::{ServerBody, ServerView, judge_prefixes};
+use super::view::{ServerBody, ServerView, judge_connectors, judge_prefixes};
 use crate::{
     app::App,
     error::{Error, Kind, Result},
@@ -29,6 +29,7 @@ pub async fn update(
     let known = app.store.server(&caller.scope, &id).await?;
     let mut server = (*known).clone();
     body.apply(&mut server)?;
+    judge_connectors(&app, &caller.scope, &known.settings.connectors, &server).await?;
     judge_prefixes(&app, &caller.scope, &server).await?;
     server.touch();
     if !app.store.update_server(&caller.scope, &server, known.updated_at).await? {

@@ -1,5 +1,6 @@
 //! How a server looks from outside, and what may be sent about one.
 
+use amalgam_connector::closest;
 use amalgam_policy::Restrictions;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -249,6 +250,28 @@ impl ServerBody {
         }
         Ok(())
     }
+}
+
+/// Refuses ids in `connectors` that are new there and name no connector: a server that exposes less than was meant says nothing of it.
+pub async fn judge_connectors(app: &App, scope: &Scope, known: &[String], server: &Server) -> Result<()> {
+    let named = &server.settings.connectors;
+    if named.iter().all(|id| known.contains(id)) {
+        return Ok(());
+    }
+    let connectors = catalogue::visible(&app.store, scope, None).await?;
+    for (at, id) in named.iter().enumerate().filter(|(_, id)| !known.contains(id)) {
+        if !connectors.iter().any(|loaded| loaded.id() == id) {
+            let meant = closest(id, connectors.iter().map(|loaded| loaded.id())).map(|id| format!(" Did you mean \"{id}\"?"));
+            let field = format!("connectors[{at}]");
+            let sentence = format!(
+                "`{field}` is \"{}\", which names no connector of yours; GET /connectors lists them.{}",
+                shown(id),
+                meant.unwrap_or_default()
+            );
+            return Err(Error::invalid(&field, sentence));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses `slack*` among actions, where `slack` is a connector: it names actions that begin so, and whoever writes it means `slack/*`.

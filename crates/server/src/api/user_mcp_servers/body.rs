@@ -22,29 +22,41 @@ const MAX_HEADER_BYTES: usize = 16 * 1024;
 const OWN: [&str; 9] =
     ["host", "content-length", "transfer-encoding", "connection", "accept", "accept-encoding", "content-type", "last-event-id", "expect"];
 
-/// What may be sent to register or change an MCP server. On a change, absent fields stay as they are.
+/// What may be sent to register or change an MCP server. On a change, absent fields stay as they are; null takes a field away or back to
+/// its default, which those that are required do not have.
 #[derive(Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(as = UserMcpServerBody)]
 pub struct UpstreamBody {
     /// 1 to 100 characters. Required on registration.
-    pub name: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    pub name: Option<Option<String>>,
     /// An http or https address. Required on registration.
-    pub url: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    pub url: Option<Option<String>>,
     /// `streamable_http` (the default) or `sse`. Processes (`stdio`) come from the operator's configuration alone.
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>)]
-    pub transport_type: Option<Transport>,
+    pub transport_type: Option<Option<Transport>>,
     /// `none` (the default), `manual`, or `oauth`: each user signs in.
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>)]
-    pub auth_type: Option<Auth>,
+    pub auth_type: Option<Option<Auth>>,
     /// For `manual`: `{"headers": {"Authorization": "Bearer …"}}`. Sealed, and sent to `url` alone. For `oauth`, where we are registered
     /// there: `{"client_id", "client_secret" or "private_key", "scope", "grant_type", "issuer", "identity_provider"}`.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<Object>)]
     pub auth_config: Option<Option<AuthConfig>>,
     /// For people.
-    pub description: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    pub description: Option<Option<String>>,
     /// A picture's address.
-    pub image_url: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    pub image_url: Option<Option<String>>,
     /// How long one call may take: 1 to 300; null takes the default again.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<u64>, minimum = 1, maximum = 300)]
@@ -58,7 +70,9 @@ pub struct UpstreamBody {
     /// The catalogue shows it first. For admins.
     pub is_featured: Option<bool>,
     /// For the catalogue.
-    pub category: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    pub category: Option<Option<String>>,
 }
 
 /// How the MCP server knows its caller.
@@ -91,13 +105,14 @@ impl UpstreamBody {
     /// Puts the sent fields into an upstream. What is returned are new headers, where some were sent: `Some(None)` takes them away.
     pub fn apply(self, caller: &Caller, upstream: &mut Upstream, is_new: bool) -> Result<Option<Option<Secret>>> {
         match self.transport_type {
-            Some(Transport::Stdio) => return Err(no_processes()),
+            Some(Some(Transport::Stdio)) => return Err(no_processes()),
             Some(_) if upstream.transport == Transport::Stdio => return Err(no_processes()),
-            Some(transport) => upstream.transport = transport,
+            Some(transport) => upstream.transport = transport.unwrap_or(Transport::StreamableHttp),
             None => {}
         }
         match self.name {
-            Some(name) => upstream.name = checked_name(name)?,
+            Some(Some(name)) => upstream.name = checked_name(name)?,
+            Some(None) => return Err(Error::invalid("name", "`name` must not be null: every MCP server has one.")),
             None if is_new => {
                 return Err(Error::invalid("name", "`name` is missing: what people call this MCP server, 1 to 100 characters."));
             }
@@ -105,7 +120,8 @@ impl UpstreamBody {
         }
         match self.url {
             Some(_) if upstream.transport == Transport::Stdio => return Err(no_processes()),
-            Some(url) => upstream.url = checked_url(&url)?,
+            Some(Some(url)) => upstream.url = checked_url(&url)?,
+            Some(None) => return Err(Error::invalid("url", "`url` must not be null: every MCP server has one.")),
             None if is_new => return Err(Error::invalid("url", "`url` is missing: the http or https address of the MCP server.")),
             None => {}
         }
@@ -116,10 +132,10 @@ impl UpstreamBody {
             ("category", self.category, &mut settings.category),
         ] {
             if let Some(text) = text {
-                if text.len() > 2_000 {
+                if text.as_ref().is_some_and(|text| text.len() > 2_000) {
                     return Err(Error::invalid(field, format!("`{field}` may have at most 2,000 bytes.")));
                 }
-                *place = Some(text).filter(|text| !text.is_empty());
+                *place = text.filter(|text| !text.is_empty());
             }
         }
         if let Some(seconds) = self.timeout_seconds {
@@ -139,18 +155,19 @@ impl UpstreamBody {
             settings.in_catalog = self.in_catalog.unwrap_or(settings.in_catalog);
             settings.is_featured = self.is_featured.unwrap_or(settings.is_featured);
         }
-        let auth = self.auth_type.unwrap_or(upstream.auth);
+        let auth = self.auth_type.map_or(upstream.auth, |auth| auth.unwrap_or(Auth::None));
+        let is_taken_away = matches!(self.auth_config, Some(None));
         let config = self.auth_config.flatten();
         let sent = config.as_ref().and_then(|config| config.headers.clone());
         let headers = match (auth, sent) {
             (Auth::Oauth, _) => match config {
                 Some(config) => Some(Some(config.registration()?)),
-                None => (upstream.auth != Auth::Oauth).then_some(None),
+                None => (upstream.auth != Auth::Oauth || is_taken_away).then_some(None),
             },
             (Auth::None, None) => (upstream.auth != Auth::None).then_some(None),
             (Auth::None, Some(_)) => return Err(Error::invalid("auth_config", "`auth_config.headers` needs `auth_type` \"manual\".")),
             (Auth::Manual, Some(headers)) => Some(Some(checked_headers(&headers)?)),
-            (Auth::Manual, None) if upstream.sealed.is_some() => None,
+            (Auth::Manual, None) if upstream.sealed.is_some() && !is_taken_away => None,
             (Auth::Manual, None) => {
                 let sentence = "`auth_type` \"manual\" needs `auth_config`: {\"headers\": {\"Authorization\": \"Bearer …\"}}.";
                 return Err(Error::invalid("auth_config", sentence));

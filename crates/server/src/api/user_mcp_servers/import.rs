@@ -5,7 +5,7 @@ use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{UpstreamView, body::UpstreamBody, register};
+use super::{UpstreamView, body::UpstreamBody, own, register};
 use crate::{
     app::App,
     error::{Error, Kind, Result},
@@ -25,9 +25,11 @@ pub struct Imported {
     omitted: Vec<Value>,
 }
 
-/// Register the MCP servers of a document: `{"mcpServers": {…}}` of desktop clients, or a `server.json` of the MCP registry (2025-12-11).
+/// Register the MCP servers of a document: what Claude, Cursor, VS Code, Windsurf, Gemini CLI and Zed keep (`mcpServers`, `servers`,
+/// `mcp.servers`, `context_servers`), or a `server.json` of the MCP registry (2025-12-11).
 ///
-/// Processes are left out and listed in `omitted`: they come from the operator's configuration alone.
+/// What cannot be registered is listed in `omitted` with the reason: processes come from the operator's configuration alone, and values
+/// that only that program knows, such as `${TOKEN}`, have to be written out first. What you have registered already stays as it is.
 #[utoipa::path(post, path = "/api/v1/user-mcp-servers/import", tag = "MCP Servers", operation_id = "import-user-mcp-servers", request_body = Object,
     responses((status = 201, description = "What was registered, and what not", body = Imported), (status = 400, description = "The document is of neither kind"),
         (status = 401, description = "Not authenticated")))]
@@ -41,10 +43,16 @@ pub async fn import(
     if entries.len() > MAX {
         return Err(Error::new(Kind::InvalidRequest, format!("One document may hold at most {MAX} MCP servers.")));
     }
+    let known = own(&app, &caller).await?;
     let (mut servers, mut omitted) = (Vec::new(), Vec::new());
     for (name, entry) in entries {
-        let registered = match entry.and_then(|body| from_value::<UpstreamBody>(body).map_err(|error| error.message.into_owned())) {
-            Ok(body) => register(&app, &caller, body).await.map_err(|error| error.message.into_owned()),
+        let is_known = |found: &Found| known.iter().any(|known| known.upstream.name == found.name && known.upstream.url == found.url);
+        let registered = match entry {
+            Ok(found) if is_known(&found) => Err("you have registered it already".to_owned()),
+            Ok(found) => match from_value::<UpstreamBody>(found.body()) {
+                Ok(body) => register(&app, &caller, body).await.map_err(|error| error.message.into_owned()),
+                Err(error) => Err(error.message.into_owned()),
+            },
             Err(reason) => Err(reason),
         };
         match registered {
@@ -55,10 +63,41 @@ pub async fn import(
     Ok((StatusCode::CREATED, axum::Json(Imported { servers, omitted })))
 }
 
-type Entry = (String, Result<Value, String>);
+/// What one entry says.
+#[derive(Debug)]
+struct Found {
+    name: String,
+    url: String,
+    is_sse: bool,
+    headers: Map<String, Value>,
+    description: Option<String>,
+}
+
+impl Found {
+    fn body(self) -> Value {
+        let transport = if self.is_sse { "sse" } else { "streamable_http" };
+        let mut body = json!({ "name": self.name, "url": self.url, "transport_type": transport });
+        if !self.headers.is_empty() {
+            body["auth_type"] = "manual".into();
+            body["auth_config"] = json!({ "headers": self.headers });
+        }
+        if let Some(description) = self.description {
+            body["description"] = description.into();
+        }
+        body
+    }
+}
+
+type Entry = (String, Result<Found, String>);
+
+const PROCESS: &str = "it is a process (stdio), which comes from the operator's configuration alone: have it written there as `[stdio.NAME]` with its `command` and `args`";
 
 fn entries(document: &Value) -> Result<Vec<Entry>> {
-    if let Some(named) = document.get("mcpServers").and_then(Value::as_object) {
+    // The registry's own answers hold the document in a member.
+    let document = document.get("server").filter(|inner| inner.is_object()).unwrap_or(document);
+    let named =
+        ["/mcpServers", "/servers", "/mcp/servers", "/context_servers"].iter().find_map(|place| document.pointer(place)?.as_object());
+    if let Some(named) = named {
         return Ok(named.iter().map(|(name, entry)| (name.clone(), desktop(name, entry))).collect());
     }
     if let Some(name) = document.get("name").and_then(Value::as_str)
@@ -66,59 +105,120 @@ fn entries(document: &Value) -> Result<Vec<Entry>> {
     {
         return Ok(vec![(name.to_owned(), registry(document, name))]);
     }
-    let sentence = "The body must be `{\"mcpServers\": {…}}`, as desktop clients keep it, or a `server.json` of the MCP registry with `name` and `remotes`.";
+    let sentence = "The body must be what a desktop client keeps, such as `{\"mcpServers\": {…}}` or `{\"servers\": {…}}`, or a `server.json` of the MCP registry with `name` and `remotes`.";
     Err(Error::new(Kind::InvalidRequest, sentence))
 }
 
-/// One entry of `mcpServers`.
-fn desktop(name: &str, entry: &Value) -> Result<Value, String> {
+/// One entry of what a desktop client keeps.
+fn desktop(name: &str, entry: &Value) -> Result<Found, String> {
+    let text = |member: &str| entry.get(member).and_then(Value::as_str);
+    if entry.get("disabled") == Some(&Value::Bool(true)) || entry.get("enabled") == Some(&Value::Bool(false)) {
+        return Err("it is switched off in this document".to_owned());
+    }
     if entry.get("command").is_some() {
-        return Err(PROCESS.to_owned());
+        return bridged(name, entry).unwrap_or_else(|| Err(PROCESS.to_owned()));
     }
-    let Some(url) = entry.get("url").or(entry.get("serverUrl")) else { return Err("it has no `url`".to_owned()) };
-    let kind = entry.get("type").or(entry.get("transport")).and_then(Value::as_str).unwrap_or_default();
-    let transport = if kind.eq_ignore_ascii_case("sse") { "sse" } else { "streamable_http" };
-    let headers = entry.get("headers").and_then(Value::as_object).filter(|headers| !headers.is_empty());
-    Ok(body(name, url, transport, headers))
-}
-
-/// A `server.json`: its first remote that needs nothing to be filled in.
-fn registry(document: &Value, name: &str) -> Result<Value, String> {
-    let remotes = document.get("remotes").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    if remotes.is_empty() {
-        return Err(PROCESS.to_owned());
-    }
-    let ready = remotes.iter().find(|remote| {
-        let is_filled = |header: &Value| {
-            header["isRequired"] != Value::Bool(true) || header["value"].as_str().is_some_and(|value| !value.contains('{'))
-        };
-        let url = remote["url"].as_str().unwrap_or("{");
-        !url.contains('{') && remote["headers"].as_array().into_iter().flatten().all(is_filled)
-    });
-    let Some(remote) = ready else {
-        return Err(
-            "every remote of it has variables or headers to be filled in; register it with POST /api/v1/user-mcp-servers".to_owned()
-        );
+    let kind = text("type").or(text("transport")).unwrap_or_default().to_ascii_lowercase().replace(['-', '_'], "");
+    // Gemini CLI: `httpUrl` is the newer transport, and `url` beside no type the older one; Windsurf: `serverUrl`.
+    let Some(url) = text("httpUrl").or(text("url")).or(text("serverUrl")) else {
+        return Err("it has no `url`".to_owned());
     };
-    let transport = if remote["type"] == "sse" { "sse" } else { "streamable_http" };
-    let pairs = remote["headers"].as_array().into_iter().flatten();
-    let headers: Map<String, Value> =
-        pairs.filter_map(|header| Some((header["name"].as_str()?.to_owned(), header.get("value")?.clone()))).collect();
-    let title = document["title"].as_str().unwrap_or(name);
-    let mut body = body(title, &remote["url"], transport, Some(&headers).filter(|headers| !headers.is_empty()));
-    if let Some(description) = document["description"].as_str() {
-        body["description"] = description.into();
+    let is_sse = match kind.as_str() {
+        "sse" => true,
+        "" | "http" | "streamablehttp" | "remote" => false,
+        _ => return Err(format!("its type {:?} is none that can be called; there are `http` and `sse`", text("type").unwrap_or_default())),
+    };
+    let mut headers = Map::new();
+    if let Some(given) = entry.get("headers").filter(|headers| !headers.is_null()) {
+        let given = given.as_object().ok_or("its `headers` are not an object")?;
+        for (header, value) in given {
+            let value = value.as_str().ok_or_else(|| format!("the value of its header `{header}` is not a string"))?;
+            headers.insert(header.clone(), written_out(&format!("header `{header}`"), value)?.into());
+        }
     }
-    Ok(body)
+    let description = text("description").map(str::to_owned);
+    Ok(Found { name: name.to_owned(), url: written_out("`url`", url)?, is_sse, headers, description })
 }
 
-const PROCESS: &str = "it is a process (stdio), which comes from the operator's configuration alone";
+/// An entry that starts `mcp-remote`, which does nothing but reach an address: the address. `None` for any other process.
+fn bridged(name: &str, entry: &Value) -> Option<Result<Found, String>> {
+    let args: Vec<&str> = entry.get("args")?.as_array()?.iter().filter_map(Value::as_str).collect();
+    let is_bridge = |arg: &&str| *arg == "mcp-remote" || arg.starts_with("mcp-remote@");
+    let rest = args.iter().position(is_bridge).and_then(|at| args.get(at + 1..))?;
+    let url = rest.iter().find(|arg| arg.starts_with("https://") || arg.starts_with("http://"))?;
+    let after =
+        |flag: &'static str| rest.windows(2).filter(move |pair| pair.first() == Some(&flag)).filter_map(|pair| pair.get(1).copied());
+    let read = || {
+        let mut headers = Map::new();
+        for line in after("--header") {
+            let (header, value) = line.split_once(':').ok_or("one of its headers has no `:`")?;
+            headers.insert(header.trim().to_owned(), written_out(&format!("header `{}`", header.trim()), value.trim())?.into());
+        }
+        let is_sse = after("--transport").any(|transport| transport.starts_with("sse"));
+        Ok(Found { name: name.to_owned(), url: written_out("`url`", url)?, is_sse, headers, description: None })
+    };
+    Some(read())
+}
 
-fn body(name: &str, url: &Value, transport: &str, headers: Option<&Map<String, Value>>) -> Value {
-    let mut body = json!({ "name": name, "url": url, "transport_type": transport });
-    if let Some(headers) = headers {
-        body["auth_type"] = "manual".into();
-        body["auth_config"] = json!({ "headers": headers });
+/// A text that refers to nothing which only the program knows that kept it: `${TOKEN}`, `${env:TOKEN}`, `${input:token}`.
+fn written_out(what: &str, text: &str) -> Result<String, String> {
+    let Some(at) = text.find("${") else { return Ok(text.to_owned()) };
+    let reference: String = text.get(at..).unwrap_or_default().split_inclusive('}').next().unwrap_or_default().chars().take(80).collect();
+    Err(format!("its {what} refers to `{reference}`, which only the program knows that kept it; write the value in its place"))
+}
+
+/// A `server.json`: its first remote for which nothing has to be filled in.
+fn registry(document: &Value, name: &str) -> Result<Found, String> {
+    let remotes = document.get("remotes").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let mut first = None;
+    for entry in remotes {
+        match remote(document, name, entry) {
+            Ok(found) => return Ok(found),
+            Err(reason) => drop(first.get_or_insert(reason)),
+        }
     }
-    body
+    Err(first.unwrap_or_else(|| PROCESS.to_owned()))
+}
+
+fn remote(document: &Value, name: &str, remote: &Value) -> Result<Found, String> {
+    let is_sse = match remote["type"].as_str().unwrap_or_default() {
+        "sse" => true,
+        "streamable-http" => false,
+        other => return Err(format!("its remote has the type {other:?}; there are `streamable-http` and `sse`")),
+    };
+    let url = remote["url"].as_str().ok_or("its remote has no `url`")?;
+    let url = filled("`url`", url, &remote["variables"])?;
+    let mut headers = Map::new();
+    for header in remote["headers"].as_array().into_iter().flatten() {
+        let Some(name) = header["name"].as_str() else { return Err("a header of its remote has no `name`".to_owned()) };
+        match header["value"].as_str().or(header["default"].as_str()) {
+            Some(value) => drop(headers.insert(name.to_owned(), filled(&format!("header `{name}`"), value, &header["variables"])?.into())),
+            None if header["isRequired"] == Value::Bool(true) => return Err(needs(&format!("a value for its header `{name}`"))),
+            None => {}
+        }
+    }
+    let title = document["title"].as_str().unwrap_or(name).to_owned();
+    let description = document["description"].as_str().map(str::to_owned);
+    Ok(Found { name: title, url, is_sse, headers, description })
+}
+
+/// A template of the registry with the values of its variables, where the document gives them.
+fn filled(what: &str, template: &str, variables: &Value) -> Result<String, String> {
+    let mut text = String::new();
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        let (name, behind) = after.split_once('}').ok_or_else(|| format!("its {what} has a `{{` without a `}}`"))?;
+        let variable = &variables[name];
+        let value = variable["value"].as_str().or(variable["default"].as_str()).filter(|value| !value.contains('{'));
+        let value = value.ok_or_else(|| needs(&format!("a value for `{{{name}}}` in its {what}")))?;
+        text.push_str(before);
+        text.push_str(value);
+        rest = behind;
+    }
+    text.push_str(rest);
+    Ok(text)
+}
+
+fn needs(what: &str) -> String {
+    format!("it needs {what}; register it with POST /api/v1/user-mcp-servers, with the value in its place")
 }

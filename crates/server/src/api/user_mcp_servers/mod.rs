@@ -160,7 +160,8 @@ async fn get(State(app): State<App>, Management(caller): Management, Path(id): P
 #[utoipa::path(patch, path = "/api/v1/user-mcp-servers/{mcpServerId}", tag = "MCP Servers", operation_id = "update-user-mcp-server",
     params(("mcpServerId" = String, Path, description = "MCP server ID")), request_body = UpstreamBody,
     responses((status = 200, description = "Changed", body = UpstreamView), (status = 400, description = "A field is wrong"),
-        (status = 401, description = "Not authenticated"), (status = 404, description = "No such MCP server")))]
+        (status = 401, description = "Not authenticated"), (status = 404, description = "No such MCP server"),
+        (status = 409, description = "It was changed by somebody else at the same time")))]
 async fn update(
     State(app): State<App>,
     Management(caller): Management,
@@ -179,7 +180,8 @@ async fn update(
             "With a new `url`, send `auth_config` again: what it holds was entered for the old address.",
         ));
     }
-    let is_other = is_elsewhere || entered.is_some() || upstream.transport != before.upstream.transport;
+    // With another credential it offers what it offered last until it says something else.
+    let is_other = is_elsewhere || upstream.transport != before.upstream.transport;
     if let Some(entered) = entered {
         let seal = |entered| app.store.seal_headers(&upstream.owner, &upstream.id, entered);
         upstream.sealed = bound(&app, &upstream, entered).await?.as_ref().map(seal).transpose()?;
@@ -190,7 +192,12 @@ async fn update(
         false => Vec::new(),
     };
     upstream.updated_at = now_ms().max(upstream.updated_at + 1);
-    app.store.update_upstream(&upstream, is_other).await?;
+    if !app.store.update_upstream(&upstream, is_other, before.upstream.updated_at).await? {
+        return Err(Error::new(
+            Kind::Conflict,
+            "The MCP server was changed by somebody else at the same time; read it and send your change again.",
+        ));
+    }
     app.store.delete_upstream_grants(&ended).await?;
     app.upstreams.forget(&upstream);
     app.upstreams.end_grants(ended);

@@ -7,6 +7,7 @@ mod initialize;
 mod prompts;
 mod resources;
 mod session;
+pub mod skills;
 mod tasks;
 mod tools;
 mod upstream;
@@ -83,6 +84,10 @@ pub async fn dispatch(context: &Context<'_>, request: &Request<'_>, params: Opti
         method @ ("tasks/get" | "tasks/update" | "tasks/cancel") if context.era.is_modern() => {
             tasks::pass(context, method, id, params).await
         }
+        "skills/list" => skills::list(context, id).await,
+        method @ ("skills/get" | "resources/directory/read") => skills::pass(context, method, id, params).await,
+        method @ ("tasks/get" | "tasks/result" | "tasks/cancel") => tasks::known(context, method, id, params).await,
+        "tasks/list" => tasks::list(context, id).await,
         "logging/setLevel" => session::set_level(context, id, params),
         method @ ("resources/subscribe" | "resources/unsubscribe") => session::subscribe(context, method, id, params).await,
         "subscriptions/listen" => Ok(Reply::Listen(Filter::parse(params)?, id.to_owned(), client(context, params))),

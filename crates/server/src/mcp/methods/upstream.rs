@@ -187,9 +187,14 @@ pub fn source_of(context: &Context<'_>, all: &[Arc<Loaded>], method: &str, uri: 
     };
     let by_template =
         || permitted.iter().filter_map(|loaded| Some((fit(loaded)?, loaded))).max_by_key(|(length, _)| *length).map(|(_, loaded)| loaded);
+    // The files of a skill need not be listed.
+    let folder = |item: &Item| {
+        item.key.rsplit_once('/').is_some_and(|(folder, _)| uri.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')))
+    };
+    let by_skill = || permitted.iter().find(|loaded| loaded.upstream.as_ref().is_some_and(|offering| offering.skills.iter().any(folder)));
     let having = || permitted.iter().filter(|loaded| loaded.upstream.as_ref().is_some_and(|offering| offering.has("resources")));
     let only = || having().next().filter(|_| having().count() == 1);
-    let loaded = permitted.iter().find(lists).or_else(by_template).or_else(only)?;
+    let loaded = permitted.iter().find(lists).or_else(by_skill).or_else(by_template).or_else(only)?;
     Some(Route { connector_id: loaded.id().to_owned(), action_id: method.to_owned(), renamed: None })
 }
 

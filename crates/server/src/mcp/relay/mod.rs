@@ -1,5 +1,6 @@
 //! A request that an upstream answers: what it says meanwhile, what it asks the client, and its end, in the words of the client's era.
 
+mod park;
 mod respond;
 mod state;
 pub mod task;
@@ -8,7 +9,7 @@ use std::{borrow::Cow, collections::VecDeque, mem, sync::Arc, time::Duration};
 
 use amalgam_protocol::{
     Era, Fault,
-    bridge::{self, InputRequired, Towards},
+    bridge::{self, Towards},
     params::LOG_LEVELS,
     respond as write,
     splice::{Object, quoted},
@@ -23,7 +24,7 @@ use crate::{
     auth::Caller,
     call::{
         Door,
-        upstream::{Forward, forward, refused},
+        upstream::{Forward, forward},
     },
     error::{Error, Kind, Result},
     store::{Change, upstreams::Upstream},
@@ -32,9 +33,6 @@ use crate::{
 
 /// How often an upstream may ask for further inputs within one request of a legacy client.
 const MAX_ROUNDS: usize = 10;
-
-/// Questions of a legacy upstream that come within this time are asked together.
-const AT_ONCE: Duration = Duration::from_millis(30);
 
 /// Where a request goes.
 #[derive(Clone)]
@@ -81,9 +79,13 @@ pub struct Relay {
     timeout: Duration,
     call: Option<Recorded>,
     out: VecDeque<Vec<u8>>,
+    /// The response, while messages before it are still to be said.
+    last: Option<Said>,
     pending: Pending,
     rounds: usize,
     running: Option<Cancellable>,
+    /// Shared with those who ask for lists again because of this call.
+    changing: Arc<()>,
 }
 
 /// A request as the relay needs it.
@@ -180,9 +182,11 @@ impl Relay {
             timeout: context.app.upstreams.timeout(call.exchange.upstream()),
             call: Some(call),
             out: VecDeque::new(),
+            last: None,
             pending: Pending::Nothing,
             rounds: 0,
             running: None,
+            changing: Arc::default(),
         }
     }
 
@@ -191,38 +195,21 @@ impl Relay {
         self.call.as_mut().ok_or_else(over)
     }
 
-    /// Gives a legacy upstream the input that it waited for.
-    async fn take_up(&mut self, questions: &[String]) -> Result<()> {
-        let timeout = self.timeout;
-        self.call()?.exchange.extend(timeout);
-        let params = self.params.clone();
-        let params = Object::parse(&params).map_err(|error| Error::invalid("params", error.to_string()))?;
-        let answers = params.get("inputResponses").unwrap_or("{}");
-        let answers = Object::parse(answers).map_err(|error| Error::invalid("inputResponses", error.to_string()))?;
-        let given = questions.iter().enumerate().map(|(n, question)| {
-            let key = state::input(n);
-            let missing = || Error::invalid("inputResponses", format!("`inputResponses` must hold an answer under the name `{key}`."));
-            Ok((question, answers.get(&key).ok_or_else(missing)?))
-        });
-        for (question, answer) in given.collect::<Result<Vec<_>>>()? {
-            self.call()?.exchange.answer(question, Ok(answer)).await?;
-        }
-        Ok(())
-    }
-
     /// What the client is told next; after [`Said::Last`] there is nothing more.
     pub async fn step(&mut self) -> Said {
         loop {
             if let Some(message) = self.out.pop_front() {
                 return Said::Message(message);
             }
+            if let Some(last) = self.last.take() {
+                return last;
+            }
             let running = self.running.take();
             let advanced = unless_cancelled(running.as_ref(), Box::pin(self.advance())).await;
             self.running = running;
             match advanced {
-                Ok(Some(last)) => return last,
-                Ok(None) => {}
-                Err(error) => return self.failed(&error),
+                Ok(last) => self.last = last,
+                Err(error) => self.last = Some(self.failed(&error)),
             }
         }
     }
@@ -277,17 +264,29 @@ impl Relay {
             }
             "notifications/message" if !self.wants_log(&params) => return,
             "notifications/cancelled" => return,
+            // Of a task of 2025-11-25. One that this client does not know is nobody's business here.
+            "notifications/tasks/status" => {
+                let Some(params) = self.known_task(&params) else { return };
+                params
+            }
             _ => match news(method, String::new()) {
                 // Changes belong on the stream of those who listen. Everybody's list is asked for again.
                 Some(News::Tools | News::Prompts | News::Resources) => {
                     let Some(call) = &self.call else { return };
-                    let (app, upstream) = (self.app.clone(), call.exchange.upstream().clone());
-                    tokio::spawn(async move { changed(&app, &upstream).await });
+                    let (app, upstream, changing) = (self.app.clone(), call.exchange.upstream().clone(), self.changing.clone());
+                    // Of two that ask one has not begun, and will see this change too.
+                    if Arc::strong_count(&changing) <= 3 {
+                        tokio::spawn(async move {
+                            changed(&app, &upstream).await;
+                            drop(changing);
+                        });
+                    }
                     return;
                 }
                 _ => params,
             },
         };
+        let params = self.known_task(&params).unwrap_or(params);
         self.out.push_back(write::notification(method, params.as_bytes()));
     }
 
@@ -322,48 +321,14 @@ impl Relay {
         Ok(None)
     }
 
-    /// Takes together what a legacy upstream asks at once, so that the modern client is asked once.
-    async fn gather(&mut self, id: String, method: &str, params: &str) -> Result<Said> {
-        let request = |n: usize, method: &str, params: &str| bridge::InputRequest {
-            key: state::input(n),
-            method: method.to_owned(),
-            params: params.to_owned(),
-        };
-        let (mut ids, mut requests) = (vec![id], vec![request(0, method, params)]);
-        while requests.len() < bridge::MAX_INPUTS {
-            let Ok(heard) = tokio::time::timeout(AT_ONCE, self.call()?.next()).await else { break };
-            match heard? {
-                Heard::Request { id, method, params } if bridge::can(&self.client.capabilities, &method, &params) => {
-                    requests.push(request(requests.len(), &method, &params));
-                    ids.push(id);
-                }
-                Heard::Request { id, method, .. } => self.call()?.exchange.refuse(&id, &method).await?,
-                Heard::Notification { method, params } => self.notified(&method, params),
-                // It did not wait for the answers.
-                Heard::Done(outcome) => {
-                    let outcome = outcome.map_err(|error| refused(&self.route.connector_id, &error))?;
-                    return self.finished(outcome)?.ok_or_else(over);
-                }
-            }
-        }
-        self.park(ids, requests)
-    }
-
     /// Sends a question to a legacy client, on the stream of its own request.
     fn ask(&mut self, method: &str, params: &str) -> Question {
         let question = self.app.upstreams.waiting().ask(&owner(&self.caller, &self.client.lane));
-        self.out.push_back(bridge::request(&quoted(&question.id), method, params).into_bytes());
+        // Clients' own tasks are not for upstreams, which were not told of them; and a task is named as the client knows it.
+        let known = self.known_task(params);
+        let params = bridge::without("task", known.as_deref().unwrap_or(params));
+        self.out.push_back(bridge::request(&quoted(&question.id), method, &params).into_bytes());
         question
-    }
-
-    /// Keeps the call of a legacy upstream, and asks the modern client to come back with the inputs.
-    fn park(&mut self, questions: Vec<String>, requests: Vec<bridge::InputRequest>) -> Result<Said> {
-        let binding = Binding::new(&self.caller, &self.route.connector_id, &self.method, &self.params)?;
-        let Some(call) = self.call.take() else { return Err(over()) };
-        let name = self.app.upstreams.waiting().park(&self.caller.principal.label(), call, questions)?;
-        let state = Some(binding.seal(&self.app, &State::Parked { name })?);
-        let result = bridge::ask_for_inputs(&InputRequired { requests, state }, &self.server_info);
-        Ok(Said::Last(200, write::result(&self.id, result.as_bytes())))
     }
 
     /// Sends the request of a legacy client again, with the inputs that a modern upstream asked for.
@@ -416,7 +381,7 @@ impl Relay {
                 None => Cow::Borrowed(&result),
             },
             (false, None) if is_modern => bridge::legacy_result(&result).map_err(unreadable)?,
-            (false, None) => Cow::Borrowed(&*result),
+            (false, None) => self.of_task(&result)?.map_or(Cow::Borrowed(&*result), Cow::Owned),
             (false, Some(asked)) => {
                 self.rounds += 1;
                 if self.rounds > MAX_ROUNDS {

@@ -1,6 +1,10 @@
 //! `requestState` as a client gets it: sealed, and good only for the same caller, the same request, and a limited time.
 
-use amalgam_protocol::{splice::Object, strict};
+use amalgam_protocol::{
+    bridge::{self, InputRequest},
+    splice::Object,
+    strict,
+};
 use amalgam_vault::hex;
 use aws_lc_rs::digest::{Context as Digest, SHA256};
 use serde::{Deserialize, Serialize};
@@ -14,9 +18,15 @@ use crate::{
     mcp::Context,
 };
 
-/// The name under which a legacy upstream's question stands, which has none of its own.
-pub fn input(n: usize) -> String {
-    if n == 0 { "input".to_owned() } else { format!("input-{}", n + 1) }
+/// The name under which a legacy upstream's question stands: the one that it gave, else a number among those that are asked together.
+pub fn input(params: &str, asked: &[InputRequest]) -> String {
+    let is_free = |name: &String| asked.iter().all(|request| request.key != *name);
+    let numbered = || if asked.is_empty() { "input".to_owned() } else { format!("input-{}", asked.len() + 1) };
+    let mut name = bridge::input_name(params).filter(is_free).unwrap_or_else(numbered);
+    while !is_free(&name) {
+        name.push('-');
+    }
+    name
 }
 
 /// A state is good for this long, in milliseconds.

@@ -1,6 +1,6 @@
 //! What the upstreams behind a server tell a stream.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use amalgam_protocol::{
     bridge,
@@ -77,11 +77,19 @@ async fn listen(context: &Context<'_>, client: &Client, wanted: Vec<(String, wat
     Ok(told)
 }
 
+fn is_list(news: &News) -> bool {
+    matches!(news, News::Tools | News::Prompts | News::Resources)
+}
+
 async fn pass(app: App, upstream: Arc<Upstream>, owner: String, mut words: mpsc::Receiver<Word>, sender: mpsc::Sender<Told>) {
+    let mut ahead = VecDeque::new();
     loop {
-        let next = tokio::select! {
-            next = words.recv() => next,
-            () = sender.closed() => return,
+        let next = match ahead.pop_front() {
+            Some(next) => Some(next),
+            None => tokio::select! {
+                next = words.recv() => next,
+                () = sender.closed() => return,
+            },
         };
         let told = match next {
             None => return,
@@ -104,6 +112,14 @@ async fn pass(app: App, upstream: Arc<Upstream>, owner: String, mut words: mpsc:
             Some(Word::News(News::Log(params))) => Told::Log(params),
             Some(Word::News(News::Resource(uri))) => Told::News(Change::Resource(uri)),
             Some(Word::News(list)) => {
+                // Said many times over, it is one change.
+                while let Ok(word) = words.try_recv() {
+                    let is_known =
+                        |news: &News| is_list(news) && ahead.iter().any(|word| matches!(word, Word::News(known) if known == news));
+                    if !matches!(&word, Word::News(news) if *news == list || is_known(news)) {
+                        ahead.push_back(word);
+                    }
+                }
                 // Who is told of a change must find it: the lists are asked for first.
                 Box::pin(relay::refreshed(&app, &upstream)).await;
                 Told::News(match list {

@@ -1,5 +1,7 @@
 //! An MCP server on loopback that speaks either era or both, remembers what reached it, and misbehaves when a tool is called that does.
 
+mod misbehave;
+
 use std::{
     convert::Infallible,
     net::SocketAddr,
@@ -59,6 +61,7 @@ struct Shared {
     sessions: Mutex<Vec<String>>,
     next: AtomicUsize,
     tools: Mutex<Vec<Value>>,
+    withholds: Mutex<Option<&'static str>>,
 }
 
 /// A running MCP server.
@@ -115,6 +118,7 @@ impl Upstream {
             sessions: Mutex::default(),
             next: AtomicUsize::new(1),
             tools: Mutex::new(tools),
+            withholds: Mutex::default(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -136,6 +140,16 @@ impl Upstream {
     /// The messages of this method that reached it so far.
     pub fn of(&self, method: &str) -> Vec<Got> {
         self.got().into_iter().filter(|got| got.body["method"] == method).collect()
+    }
+
+    /// Offers one more tool.
+    pub fn add_tool(&self, name: &str) {
+        self.shared.tools.lock().unwrap().push(tool(name));
+    }
+
+    /// Does not answer this method any more.
+    pub fn withhold(&self, method: &'static str) {
+        *self.shared.withholds.lock().unwrap() = Some(method);
     }
 
     /// Forgets all sessions, as after a restart.
@@ -191,7 +205,9 @@ async fn legacy(shared: &Arc<Shared>, got: &Got) -> Response {
     if method == "initialize" {
         let session = format!("session-{}", shared.next.fetch_add(1, Ordering::SeqCst));
         shared.sessions.lock().unwrap().push(session.clone());
-        let result = json!({ "protocolVersion": "2025-11-25", "capabilities": capabilities(), "serverInfo": { "name": "fixture", "version": "1" }, "instructions": "Be kind." });
+        let mut capabilities = capabilities();
+        capabilities["tasks"] = json!({ "list": {}, "cancel": {}, "requests": { "tools": { "call": {} } } });
+        let result = json!({ "protocolVersion": "2025-11-25", "capabilities": capabilities, "serverInfo": { "name": "fixture", "version": "1" }, "instructions": "Be kind." });
         let mut response = json_rpc(id, &result);
         response.headers_mut().insert("mcp-session-id", session.parse().unwrap());
         return response;
@@ -206,8 +222,35 @@ async fn legacy(shared: &Arc<Shared>, got: &Got) -> Response {
         }
         method if method.starts_with("notifications/") => plain(202, "", ""),
         "tools/call" => call(shared, got, false).await,
-        _ => common(shared, got, method, false),
+        method if method.starts_with("tasks/") => task(got, method),
+        method => common(shared, got, method, false).await,
     }
+}
+
+/// A task of 2025-11-25: one for each call, which has ended before anybody asks.
+fn task(got: &Got, method: &str) -> Response {
+    let (id, own) = (&got.body["id"], got.body["params"]["taskId"].as_str().unwrap_or_default());
+    if !own.starts_with("own-task-") {
+        return rpc_error(200, id, -32602, "No such task");
+    }
+    let related = json!({ "io.modelcontextprotocol/related-task": { "taskId": own } });
+    match method {
+        "tasks/result" => {
+            json_rpc(id, &json!({ "content": [{ "type": "text", "text": format!("the result of {own}") }], "_meta": related }))
+        }
+        "tasks/get" => json_rpc(id, &task_state(own, "completed")),
+        "tasks/cancel" => json_rpc(id, &task_state(own, "cancelled")),
+        _ => rpc_error(200, id, -32601, "No such method"),
+    }
+}
+
+fn task_state(own: &str, status: &str) -> Value {
+    let at = "2026-01-01T00:00:00Z";
+    json!({ "taskId": own, "status": status, "createdAt": at, "lastUpdatedAt": at, "ttl": 60_000, "pollInterval": 10 })
+}
+
+fn versions(eras: Eras) -> &'static [&'static str] {
+    if eras == Eras::Dual { &["2025-11-25", "2026-07-28"] } else { &["2026-07-28"] }
 }
 
 async fn modern(shared: &Arc<Shared>, got: &Got) -> Response {
@@ -219,18 +262,22 @@ async fn modern(shared: &Arc<Shared>, got: &Got) -> Response {
     match method {
         "server/discover" => json_rpc(
             &got.body["id"],
-            &json!({ "resultType": "complete", "supportedVersions": ["2026-07-28"], "capabilities": capabilities(), "ttlMs": 0, "cacheScope": "public" }),
+            &json!({ "resultType": "complete", "supportedVersions": versions(shared.eras), "capabilities": capabilities(), "ttlMs": 0, "cacheScope": "public" }),
         ),
         "subscriptions/listen" => told(shared, Some((&got.body["id"], &got.body["params"]["notifications"]))),
         "tools/call" => {
             assert_eq!(got.header("mcp-name"), got.body["params"]["name"]);
             call(shared, got, true).await
         }
-        _ => common(shared, got, method, true),
+        _ => common(shared, got, method, true).await,
     }
 }
 
-fn common(shared: &Shared, got: &Got, method: &str, is_modern: bool) -> Response {
+async fn common(shared: &Shared, got: &Got, method: &str, is_modern: bool) -> Response {
+    let is_withheld = *shared.withholds.lock().unwrap() == Some(method);
+    if is_withheld {
+        std::future::pending::<()>().await;
+    }
     let id = &got.body["id"];
     let params = &got.body["params"];
     let mut result = match method {
@@ -301,6 +348,10 @@ async fn call(shared: &Arc<Shared>, got: &Got, is_modern: bool) -> Response {
     let text = |text: String| json!({ "content": [{ "type": "text", "text": text }] });
     let (sender, receiver) = mpsc::channel(64);
     let say = |message: &Value| sender.try_send(event(message)).unwrap();
+    if !is_modern && params["task"].is_object() {
+        let own = format!("own-task-{}", shared.next.fetch_add(1, Ordering::SeqCst));
+        return json_rpc(id, &json!({ "task": task_state(&own, "working") }));
+    }
     match params["name"].as_str().unwrap() {
         "echo" => {
             // In the caller's own words: number forms and order must survive the way.
@@ -361,7 +412,7 @@ async fn call(shared: &Arc<Shared>, got: &Got, is_modern: bool) -> Response {
             let _ = shared.told.send(json!({ "jsonrpc": "2.0", "method": "notifications/tools/list_changed" }));
             return json_rpc_whole(&done(text("grown".to_owned())));
         }
-        other => return misbehave(other, id),
+        other => return misbehave::answer(other, id),
     }
     events(receiver)
 }
@@ -377,69 +428,6 @@ fn ask_modern(id: &Value, params: &Value) -> Value {
     assert_eq!(params["requestState"], "the-upstream's-own-state", "the upstream gets its own state back");
     let text = format!("heard {}", answer["content"]["name"]);
     json!({ "jsonrpc": "2.0", "id": id, "result": { "resultType": "complete", "content": [{ "type": "text", "text": text }] } })
-}
-
-fn misbehave(what: &str, id: &Value) -> Response {
-    let stream = |text: String| plain(200, "text/event-stream", text);
-    match what {
-        // The connection breaks in the middle of an event.
-        "die" => {
-            let pieces = [Ok(Bytes::from_static(b"data: {\"jsonrpc\"")), Err(std::io::Error::other("gone"))];
-            let mut response = Response::new(Body::from_stream(stream::iter(pieces)));
-            response.headers_mut().insert("content-type", "text/event-stream".parse().unwrap());
-            response
-        }
-        "hang" => events(mpsc::channel::<Bytes>(1).1.into_never()),
-        "garbage" => plain(200, "application/json", "{\"jsonrpc\": \"2.0\", \"id\": "),
-        "wrong-id" => stream("data: {\"jsonrpc\":\"2.0\",\"id\":987654,\"result\":{}}\n\n".to_owned()),
-        "both" => plain(
-            200,
-            "application/json",
-            json!({ "jsonrpc": "2.0", "id": id, "result": {}, "error": { "code": 1, "message": "x" } }).to_string(),
-        ),
-        "big" => stream(format!("data: \"{}\"\n\n", "x".repeat(3 * 1024 * 1024))),
-        "bad-utf8" => plain(200, "text/event-stream", &b"data: \xff\xfe\n\n"[..]),
-        "endless" => forever(Bytes::from_static(b": still here\n\n")),
-        "flood" => {
-            let message =
-                json!({ "jsonrpc": "2.0", "method": "notifications/message", "params": { "level": "info", "data": "x".repeat(1000) } });
-            forever(event(&message))
-        }
-        "unanswered" => {
-            stream("data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{\"level\":\"info\"}}\n\n".to_owned())
-        }
-        _ => plain(500, "text/plain", "it is broken: secret-of-the-upstream"),
-    }
-}
-
-/// More and more, until the reader has enough.
-fn forever(piece: Bytes) -> Response {
-    let mut response = Response::new(Body::from_stream(stream::repeat(piece).map_ok()));
-    response.headers_mut().insert("content-type", "text/event-stream".parse().unwrap());
-    response
-}
-
-trait Pieces {
-    fn map_ok(self) -> impl futures_util::Stream<Item = Result<Bytes, Infallible>> + Send + 'static;
-}
-
-impl<S: futures_util::Stream<Item = Bytes> + Send + 'static> Pieces for S {
-    fn map_ok(self) -> impl futures_util::Stream<Item = Result<Bytes, Infallible>> + Send + 'static {
-        futures_util::StreamExt::map(self, Ok)
-    }
-}
-
-trait Never {
-    fn into_never(self) -> Self;
-}
-
-impl Never for mpsc::Receiver<Bytes> {
-    /// A stream that says nothing and does not end: its sender is never dropped.
-    fn into_never(self) -> Self {
-        let (sender, receiver) = mpsc::channel(1);
-        tokio::spawn(async move { sender.closed().await });
-        receiver
-    }
 }
 
 fn event(message: &Value) -> Bytes {

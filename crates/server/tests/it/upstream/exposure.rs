@@ -246,3 +246,41 @@ async fn mirrored_arguments_are_checked_and_sent() {
     let legacy = ask(&server, Some(&session), "tools/call", params).await;
     assert_eq!(legacy["result"]["content"][0]["text"], "=?base64?WsO8cmljaA==?=", "{legacy}");
 }
+
+/// Incident 20: long names are cut to what all clients take, stay apart, stay the same, and lead to the tool that was meant.
+#[tokio::test]
+async fn long_names_stay_apart() {
+    let node = TestNode::start().await;
+    let upstream = Upstream::start(Eras::Modern).await;
+    let long = ["a", "b"].map(|end| format!("{}_{end}", "report".repeat(16)));
+    long.iter().for_each(|name| upstream.add_tool(name));
+    register(&node, "one", &upstream).await;
+    let server = direct(&node, &["one"]).await;
+    let names = async || -> Vec<String> {
+        let listed = ask(&server, None, "tools/list", json!({})).await;
+        let tools = listed["result"]["tools"].as_array().unwrap().iter();
+        tools.map(|tool| tool["name"].as_str().unwrap().to_owned()).filter(|name| name.starts_with("report")).collect()
+    };
+    let first = names().await;
+    assert!(first.len() == 2 && first[0] != first[1] && first.iter().all(|name| name.len() <= 64), "{first:?}");
+    assert_eq!(first, names().await);
+    for (name, own) in first.iter().zip(&long) {
+        ask(&server, None, "tools/call", json!({ "name": name, "arguments": {} })).await;
+        assert_eq!(upstream.of("tools/call").pop().unwrap().body["params"]["name"], *own);
+    }
+}
+
+/// A server that would expose less than was meant says so when it is made; what went away since then does not stand in the way of a change.
+#[tokio::test]
+async fn unknown_connectors_are_named() {
+    let node = TestNode::start().await;
+    let upstream = Upstream::start(Eras::Modern).await;
+    let made = register(&node, "weather", &upstream).await;
+    let body = |connectors: Value| json!({ "name": "Desk", "exposure": "direct", "connectors": connectors });
+    node.post("/api/servers", body(json!(["weather", "wether"]))).await.refuses(400, "`connectors[1]` is \"wether\"");
+    let server = node.server(body(json!(["weather"]))).await;
+    let path = format!("/api/servers/{}", server.id);
+    node.put(&path, json!({ "connectors": ["wether"] })).await.refuses(400, "Did you mean \"weather\"?");
+    node.delete(&format!("/api/v1/user-mcp-servers/{}", made["id"].as_str().unwrap())).await.expect(200);
+    node.put(&path, json!({ "connectors": ["weather"], "description": "still" })).await.expect(200);
+}

@@ -82,6 +82,46 @@ async fn a_failing_upstream_is_left_alone_and_hides_nothing() {
     assert!(tools.text.contains("\"bad_echo\""), "what it offered last is kept");
 }
 
+/// Incident 17: what an upstream promises and does not give hides nothing else, neither of its own nor of others.
+#[tokio::test]
+async fn a_list_that_is_promised_and_not_given_hides_nothing() {
+    let node = TestNode::start().await;
+    let (bad, good) = (Upstream::start(Eras::Legacy).await, Upstream::start(Eras::Modern).await);
+    bad.withhold("resources/list");
+    let body = json!({ "name": "bad", "url": bad.url(), "timeout_seconds": 1 });
+    let made = node.post("/api/v1/user-mcp-servers", body).await.expect(201);
+    assert_eq!((&made.body["status"], &made.body["offers"]["tools"]), (&json!("ok"), &json!(20)), "{}", made.text);
+    register(&node, "good", &good).await;
+    let server = direct(&node, &["bad", "good"]).await;
+    let tools = server.modern("tools/list", json!({})).send().await.expect(200);
+    assert!(tools.text.contains("\"bad_echo\"") && tools.text.contains("\"good_echo\""), "{}", tools.text);
+    let resources = server.modern("resources/list", json!({})).send().await.expect(200);
+    assert!(resources.text.contains("\"test://one\""), "{}", resources.text);
+}
+
+/// One that says over and over that its lists have changed is asked a few times, not each time.
+#[tokio::test]
+async fn changes_that_never_stop_are_one_change() {
+    let node = TestNode::start().await;
+    let upstream = Upstream::start(Eras::Modern).await;
+    register(&node, "one", &upstream).await;
+    let server = direct(&node, &["one"]).await;
+    let session = server.session().await;
+    let mut events = server.stream(&session).await;
+    until("it is heard", || async { (upstream.listeners() > 0).then_some(()) }).await;
+    for _ in 0..20 {
+        for _ in 0..50 {
+            upstream.tell(json!({ "jsonrpc": "2.0", "method": "notifications/tools/list_changed", "params": {} }));
+        }
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(events.next().await.unwrap()["method"], "notifications/tools/list_changed");
+    let fine = server.modern("tools/call", json!({ "name": "echo", "arguments": {} })).send().await.expect(200);
+    assert_eq!(fine.body["result"]["isError"], false, "{}", fine.text);
+    let asked = upstream.of("tools/list").len();
+    assert!(asked < 60, "asked {asked} times after 1,000 changes");
+}
+
 #[tokio::test]
 async fn a_lost_session_is_opened_again() {
     let node = TestNode::start().await;

@@ -4,11 +4,14 @@ mod authorization;
 mod connections;
 mod enterprise;
 mod exposure;
+mod fairness;
 mod hostile;
+mod imports;
 mod leading;
 mod processes;
 mod registration;
 mod step_up;
+mod tasks;
 
 use serde_json::{Value, json};
 

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::support::{Ask, Process, node::ADMIN_KEY, until};
+use crate::support::{Ask, Process, mcp::request, node::ADMIN_KEY, until};
 
 /// An MCP server of the legacy era in shell, which starts a child of its own and writes both process ids down.
 const SCRIPT: &str = r#"
@@ -108,4 +108,38 @@ async fn a_shared_process_serves_all_users() {
     let ada = home.call(&id, "hello", "ada").await.expect(200);
     let bob = home.call(&id, "hello", "bob").await.expect(200);
     assert_eq!(ada.body["result"], bob.body["result"]);
+}
+
+/// Incident 16: processes that crash again and again, of several users, leave none of their children.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn crashes_leave_no_process() {
+    const ROUNDS: usize = 25;
+    let mut home = Home::start(false).await;
+    let id = home.id().await;
+    let users = ["ada", "bob", "eve", "joe"];
+    // A minute has room for 30 executions of one user, whoever they are for: the tools of a server have more.
+    let body =
+        json!({ "name": "Crash", "exposure": "direct", "connectors": ["shell"], "toolPrefix": "never", "rateLimitPerMinute": 100_000 });
+    let server = crate::support::Server::of(&home.ask("POST", "/api/servers").json(&body).send().await.expect(201));
+    server.ask().json(&request("tools/list", json!({}))).send().await.expect(200);
+    let call = async |user: &str, tool: &str| {
+        let body = request("tools/call", json!({ "name": tool, "arguments": {} }));
+        server.ask().user(user).json(&body).send().await.expect(200)
+    };
+    let crash = async |user: &str| {
+        for _ in 0..ROUNDS {
+            let ended = call(user, "exit").await;
+            assert!(ended.text.contains("has ended its process"), "{}", ended.text);
+            assert!(call(user, "hello").await.text.contains("hello from"));
+        }
+    };
+    futures_util::future::join_all(users.map(crash)).await;
+    let pids = home.pids();
+    assert!(pids.len() >= 2 * users.len() * (ROUNDS + 1), "two for each crash: {}", pids.len());
+    until("only those that are in use live", || async { (pids.iter().filter(|pid| lives(pid)).count() == 2 * users.len()).then_some(()) })
+        .await;
+    let shown = home.ask("GET", &format!("/api/v1/user-mcp-servers/{id}")).send().await.expect(200);
+    assert_eq!(shown.body["status"], "ok", "{}", shown.text);
+    drop(home.process.take());
+    until("all processes are gone", || async { (!pids.iter().any(|pid| lives(pid))).then_some(()) }).await;
 }

@@ -235,3 +235,45 @@ async fn a_deleted_users_upstreams_are_gone() {
     node.delete("/users/ann").await.expect(200);
     assert!(!of_ann().await.expect(200).text.contains("Theirs"));
 }
+
+/// Null takes a field away, absence leaves it as it is, and what was entered for one address goes to no other.
+#[tokio::test]
+async fn a_registration_is_changed_field_by_field() {
+    let node = TestNode::start().await;
+    let (first, second) = (Upstream::start(Eras::Legacy).await, Upstream::start(Eras::Modern).await);
+    let auth = json!({ "headers": { "X-Key": "one" } });
+    let body =
+        json!({ "name": "One", "url": first.url(), "auth_type": "manual", "auth_config": auth, "description": "d", "timeout_seconds": 7 });
+    let made = node.post("/api/v1/user-mcp-servers", body).await.expect(201);
+    let path = format!("/api/v1/user-mcp-servers/{}", made.body["id"].as_str().unwrap());
+    let patch = async |body: Value| node.ask("PATCH", &path).json(&body).send().await;
+    let same = patch(json!({})).await.expect(200);
+    assert_eq!(
+        (&same.body["description"], &same.body["timeout_seconds"], &same.body["has_credential"]),
+        (&json!("d"), &json!(7), &json!(true))
+    );
+    let cleared = patch(json!({ "description": null, "timeout_seconds": null })).await.expect(200);
+    assert_eq!((&cleared.body["description"], &cleared.body["timeout_seconds"]), (&Value::Null, &Value::Null), "{}", cleared.text);
+    patch(json!({ "name": null })).await.refuses(400, "`name`");
+    patch(json!({ "url": null })).await.refuses(400, "`url`");
+    patch(json!({ "auth_config": null })).await.refuses(400, "auth_config");
+    patch(json!({ "transport_type": "pigeon" })).await.expect(400);
+    patch(json!({ "nmae": "x" })).await.refuses(400, "nmae");
+    // The credential was entered for the first address.
+    patch(json!({ "url": second.url() })).await.refuses(400, "auth_config");
+    assert!(second.got().is_empty());
+    let open = first.sessions();
+    assert!(open > 0);
+    let moved = patch(json!({ "url": second.url(), "auth_config": { "headers": { "X-Key": "two" } } })).await.expect(200);
+    assert_eq!((&moved.body["era"], &moved.body["connectorId"]), (&json!("modern"), &made.body["connectorId"]), "{}", moved.text);
+    until("sessions at the old address are ended", || async { (first.sessions() == 0).then_some(()) }).await;
+    assert!(second.got().iter().all(|got| got.header("x-key") == "two"));
+    let bare = patch(json!({ "auth_type": "none" })).await.expect(200);
+    assert_eq!((&bare.body["has_credential"], &bare.body["auth_config"]), (&json!(false), &Value::Null), "{}", bare.text);
+    assert_eq!(second.got().last().unwrap().header("x-key"), "");
+    patch(json!({ "auth_type": "manual" })).await.refuses(400, "auth_config");
+    // An address that speaks the older transport only does not answer here; it is registered with what it offers forgotten.
+    let other = patch(json!({ "transport_type": "sse" })).await.expect(200);
+    assert_eq!((&other.body["status"], &other.body["offers"]["tools"]), (&json!("failing"), &json!(0)), "{}", other.text);
+    assert_eq!(patch(json!({ "transport_type": null })).await.expect(200).body["offers"]["tools"], 20);
+}
