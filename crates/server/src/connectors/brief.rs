@@ -5,12 +5,13 @@ use amalgam_connector::{
     Connector,
     definition::{Action, AuthKind, Definition, Effect},
 };
+use serde::{Deserialize, Serialize};
 
 /// How much of a description is shown, in characters.
 const LONGEST_SENTENCE: usize = 200;
 
 /// An action in a few words.
-#[derive(Clone)]
+#[derive(Serialize, Deserialize)]
 pub struct Brief {
     /// For people.
     pub name: Box<str>,
@@ -42,25 +43,40 @@ impl Brief {
     }
 }
 
-/// Those of all actions of a connector.
+/// Those of all actions of a connector, in one text: a dozen small pieces of memory for each action would take twice as much.
 pub struct Briefs {
-    /// Sorted by id.
-    actions: Box<[(Box<str>, Brief)]>,
+    /// Of each action its id, the end of a line, and JSON.
+    text: Box<str>,
+    /// Where each begins and ends, sorted by id.
+    places: Box<[(u32, u32)]>,
 }
 
 impl Briefs {
     /// Of a definition that will not be kept.
     pub fn new(definition: &Definition) -> Self {
         let kinds = kinds(definition);
-        let mut actions: Box<[_]> = definition.actions.iter().map(|(id, action)| (id.as_str().into(), Brief::of(action, &kinds))).collect();
-        actions.sort_unstable_by(|(a, _): &(Box<str>, Brief), (b, _)| a.cmp(b));
-        Self { actions }
+        let mut actions: Vec<(&String, &Action)> = definition.actions.iter().collect();
+        actions.sort_unstable_by_key(|(id, _)| *id);
+        let (mut text, mut places) = (String::new(), Vec::with_capacity(actions.len()));
+        for (id, action) in actions {
+            // Texts and lists always become JSON.
+            let Ok(brief) = serde_json::to_string(&Brief::of(action, &kinds)) else { continue };
+            let start = text.len() as u32;
+            text.extend([id, "\n", &brief]);
+            places.push((start, text.len() as u32));
+        }
+        Self { text: text.into(), places: places.into() }
     }
 
     /// The one with this id.
     pub fn get(&self, action: &str) -> Option<Brief> {
-        let at = self.actions.binary_search_by(|(id, _)| (**id).cmp(action)).ok()?;
-        self.actions.get(at).map(|(_, brief)| brief.clone())
+        let at = self.places.binary_search_by(|place| self.line(*place).map_or("", |(id, _)| id).cmp(action)).ok()?;
+        let (_, brief) = self.line(*self.places.get(at)?)?;
+        serde_json::from_str(brief).ok()
+    }
+
+    fn line(&self, (start, end): (u32, u32)) -> Option<(&str, &str)> {
+        self.text.get(start as usize..end as usize)?.split_once('\n')
     }
 }
 

@@ -35,6 +35,8 @@ pub struct ActionIndex {
     pub(super) about: Box<[String]>,
     /// By document, sorted by id so that the order of documents is the order of ids.
     pub(super) actions: Box<[Entry]>,
+    /// Their ids, one after the other.
+    ids: Box<str>,
     /// Hashes of the folded ids with their documents, sorted.
     exact: Box<[(u32, u16)]>,
     /// The terms, sorted, one after the other, and where each ends.
@@ -49,7 +51,8 @@ pub struct ActionIndex {
 
 /// What is known of an action beside its words.
 pub(super) struct Entry {
-    pub id: Box<str>,
+    /// Where its id ends in the ids of all.
+    id_end: u32,
     pub deed: Deed,
     /// Stems of its name without the verb.
     pub nouns: u8,
@@ -152,6 +155,7 @@ impl ActionIndex {
         let mut all: Vec<(u32, Posting)> = Vec::new();
         let mut entries = Vec::with_capacity(actions.len());
         let mut exact = Vec::with_capacity(actions.len());
+        let mut ids = String::new();
         let mut found: HashMap<u32, Found> = HashMap::new();
         let synonyms: Vec<(Vec<String>, &str)> =
             definition.synonyms.iter().map(|(noun, words)| (interner.analyzer.stems(noun), cut(words, LONGEST_SHORT))).collect();
@@ -162,9 +166,10 @@ impl ActionIndex {
                 field.count(&mut interner, &mut found);
             }
             let nouns = own.mark(&mut interner, &mut found);
+            ids.push_str(id);
             all.extend(found.iter().map(|(term, found)| (*term, Posting::new(doc as u32, found))));
             entries.push(Entry {
-                id: (*id).into(),
+                id_end: ids.len() as u32,
                 deed: deed(&interner.analyzer, id, action, own.verb.as_deref()),
                 nouns,
                 rank: (at * 255 / count) as u8,
@@ -184,6 +189,7 @@ impl ActionIndex {
             names,
             about: about.into(),
             actions: entries.into(),
+            ids: ids.into(),
             exact: exact.into(),
             terms: Box::default(),
             ends: Box::default(),
@@ -234,6 +240,13 @@ impl ActionIndex {
         self.slots = slots.into();
     }
 
+    /// The id of a document's action.
+    pub(super) fn id(&self, doc: usize) -> &str {
+        let end = |doc: usize| self.actions.get(doc).map(|entry| entry.id_end as usize);
+        let start = doc.checked_sub(1).and_then(end).unwrap_or_default();
+        end(doc).and_then(|end| self.ids.get(start..end)).unwrap_or_default()
+    }
+
     /// The postings of a term with this [`hash`], by document.
     pub(super) fn postings(&self, term: &str, hash: u32) -> &[Posting] {
         let Some(place) = self.place(term, hash) else { return &[] };
@@ -258,21 +271,19 @@ impl ActionIndex {
         let wanted = hash(folded);
         let first = self.exact.partition_point(|(hash, _)| *hash < wanted);
         let same = self.exact.get(first..).unwrap_or_default().iter().take_while(move |(hash, _)| *hash == wanted);
-        same.map(|(_, doc)| usize::from(*doc))
-            .filter(move |doc| self.actions.get(*doc).is_some_and(|entry| words::folded(&entry.id) == folded))
+        same.map(|(_, doc)| usize::from(*doc)).filter(move |doc| words::folded(self.id(*doc)) == folded)
     }
 
     /// The bytes that it keeps.
     #[cfg(test)]
     pub fn size(&self) -> usize {
-        let ids: usize = self.actions.iter().map(|entry| entry.id.len()).sum();
         let about: usize = self.about.iter().map(|stem| stem.len() + size_of::<String>()).sum();
         let lists = size_of_val(&*self.exact)
             + size_of_val(&*self.ends)
             + size_of_val(&*self.slots)
             + size_of_val(&*self.postings_end)
             + size_of_val(&*self.postings);
-        size_of::<Self>() + ids + about + self.terms.len() + lists + size_of_val(&*self.actions)
+        size_of::<Self>() + self.ids.len() + about + self.terms.len() + lists + size_of_val(&*self.actions)
     }
 
     fn term(&self, place: usize) -> &str {

@@ -5,7 +5,8 @@
 //! over that very set (`rank`): scores are comparable between connectors, and a connector outside of the set neither appears nor weighs.
 //! So a connector that comes or goes changes nothing else.
 //!
-//! The index is our own: what a posting holds here is what BM25F needs and no more. docs/performance.md has it beside tantivy's.
+//! The index is our own: a posting holds what BM25F needs and no more, and a search engine would write segments, norms and dictionaries
+//! of each connector for documents of twenty words. docs/performance.md has figures of both.
 
 mod goal;
 mod index;

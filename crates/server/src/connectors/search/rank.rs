@@ -67,10 +67,7 @@ pub(super) fn search_with(
         plan.score(at, index, &goal, &mut scratch);
         for (doc, (score, matched)) in scratch.scores.iter().zip(&scratch.matched).enumerate() {
             let candidate = Candidate { score: *score, order: Reverse((at, doc)), matched: *matched };
-            if *score > 0.0
-                && best.would_take(&candidate)
-                && index.actions.get(doc).is_some_and(|entry| allowed(&index.connector, &entry.id))
-            {
+            if *score > 0.0 && best.would_take(&candidate) && allowed(&index.connector, index.id(doc)) {
                 best.take(candidate);
             }
         }
@@ -402,11 +399,10 @@ impl Best {
         let best = self.heap.into_sorted_vec().into_iter();
         best.filter_map(|Reverse(Candidate { score, order: Reverse((index, doc)), matched })| {
             let index = indexes.get(index)?;
-            let entry = index.actions.get(doc)?;
             let said = words.iter().enumerate().filter(|(nth, _)| matched & bit(*nth) != 0);
             Some(Hit {
                 connector: index.connector.to_string(),
-                action: entry.id.to_string(),
+                action: index.id(doc).to_owned(),
                 score,
                 matched: said.map(|(_, word)| word.typed.clone()).collect(),
             })
