@@ -17,7 +17,7 @@ pub struct Job {
     pub paths: Vec<String>,
     /// Name and value; `host` and `content-length` are added.
     pub headers: Vec<(String, String)>,
-    /// The body of every request.
+    /// The body of every request; an empty one makes it a GET.
     pub body: String,
     /// What every answer must contain, beside the status 200.
     pub expect: String,

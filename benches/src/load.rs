@@ -84,7 +84,7 @@ async fn ask(job: Arc<Job>, next: Arc<AtomicUsize>, mut stream: TcpStream) -> Re
         }
         let path = n.checked_rem(job.paths.len()).and_then(|n| job.paths.get(n)).ok_or("a job without paths")?;
         request.clear();
-        request.extend_from_slice(b"POST ");
+        request.extend_from_slice(if job.body.is_empty() { b"GET ".as_slice() } else { b"POST ".as_slice() });
         request.extend_from_slice(path.as_bytes());
         request.extend_from_slice(tail.as_bytes());
         let started = Instant::now();

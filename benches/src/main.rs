@@ -11,6 +11,7 @@ mod process;
 mod proxy;
 mod report;
 mod scenarios;
+mod search;
 mod seed;
 mod upstream;
 mod world;

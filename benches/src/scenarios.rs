@@ -31,6 +31,9 @@ pub struct Options {
     /// Only calls to other MCP servers
     #[arg(long)]
     gateway: bool,
+    /// Only searches over many actions
+    #[arg(long, conflicts_with = "gateway")]
+    search: bool,
     /// The node's program [default: `amalgam` beside this one]
     #[arg(long, value_name = "FILE")]
     node: Option<PathBuf>,
@@ -73,10 +76,15 @@ pub fn run(options: &Options) -> Result<(), String> {
     let (platform, generator) = (Platform::start(&programs)?, Generator::start(programs.cores.others.as_deref(), &programs.bench)?);
     let mut bench = Bench { programs, platform, generator, rounds, requests, rows: Vec::new() };
     let load = load_average();
-    if !options.gateway {
+    if !options.gateway && !options.search {
         bench.against_a_platform(options)?;
     }
-    bench.gateway()?;
+    if !options.search {
+        bench.gateway()?;
+    }
+    if !options.gateway {
+        bench.search()?;
+    }
     let machine = format!("{}; load average {load} before, {} after; {rounds} rounds", machine(&bench.programs.cores), load_average());
     report::print(&machine, &bench.rows, options.json)
 }

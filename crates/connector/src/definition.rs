@@ -28,6 +28,10 @@ pub struct Definition {
     /// For example `communication`, `crm`, `productivity`, `marketing`, `storage`, `content-management`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub categories: Vec<String>,
+    /// What people call the platform's own nouns, for the search alone: `channel = "room, group"` holds for every action that has the
+    /// noun in its name.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub synonyms: IndexMap<String, String>,
     /// The vendor's API reference, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub docs: Option<String>,

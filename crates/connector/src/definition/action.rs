@@ -20,6 +20,9 @@ pub struct Action {
     /// The group it is listed under: `messages`, `channels`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub resource: String,
+    /// Further words under which people look for it, for the search alone: what they call its object, its verb or its result.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub keywords: String,
     /// The HTTP method.
     pub method: Method,
     /// Path template under `base_url`, with a leading slash: `/rooms/{roomId}/messages`. May hold a fixed query string.

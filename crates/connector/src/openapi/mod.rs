@@ -169,6 +169,7 @@ fn convert(root: Value, options: &ImportOptions, mut notes: Notes) -> Result<Imp
         name,
         description: text::describe(info("description"), 300),
         categories: Vec::new(),
+        synonyms: indexmap::IndexMap::new(),
         docs: docs.map(|url| url.chars().take(500).collect()),
         base_url: server.base_url,
         variables: server.variables,

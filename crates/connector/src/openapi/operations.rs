@@ -154,6 +154,7 @@ fn one(
         name: if summary.is_empty() { text::cut(&text::words(&own_id), 120) } else { summary.trim_end_matches('.').to_owned() },
         description: text::describe(described, text::ACTION),
         resource: resource(operation, &template.path),
+        keywords: String::new(),
         method,
         path: format!("{prefix}{}{}", server.secret_path, template.path),
         effect: None,

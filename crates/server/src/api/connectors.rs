@@ -7,7 +7,11 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     app::App,
-    catalogue::{self, discover, visible_action},
+    catalogue::{
+        self,
+        discover::{self, Filter},
+        visible_action,
+    },
     connectors::{About, Loaded},
     error::{Error, Result, over_rest},
     request::{Path, Query, Twin},
@@ -78,24 +82,29 @@ async fn list(State(app): State<App>, twin: Twin, Query(query): Query<ListQuery>
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct SearchQuery {
-    /// What should be done, in plain words: `send a message to a Slack channel`.
+    /// What should be done, in plain words: `send a message to a Slack channel`. At most 2,000 characters.
     goal: Option<String>,
     /// Only actions of this connector.
     #[serde(rename = "connectorId")]
     connector_id: Option<String>,
+    /// Only actions of connectors of this category.
+    category: Option<String>,
 }
 
 /// Rank actions for a goal in plain words.
 #[utoipa::path(get, path = "/connectors/search", tag = "Connectors", operation_id = "search-actions", params(SearchQuery),
     responses((status = 200, description = "`{actions: [{connectorId, actionId, …}], count}`", body = Object),
-        (status = 400, description = "No goal"), (status = 401, description = "Not authenticated")))]
+        (status = 400, description = "No goal, one of more than 2,000 characters, or an unknown category"),
+        (status = 401, description = "Not authenticated"), (status = 403, description = "The connector is not allowed on this server"),
+        (status = 404, description = "No such connector")))]
 async fn search(State(app): State<App>, twin: Twin, Query(query): Query<SearchQuery>) -> Result<axum::Json<Value>> {
     let Some(goal) = query.goal.filter(|goal| !goal.trim().is_empty()) else {
         return Err(Error::invalid("goal", "`goal` is missing: say in plain words what should be done."));
     };
     freshen(&app, &twin).await?;
     let (scope, server) = (&twin.caller.scope, twin.caller.server.as_deref());
-    let mut found = discover::discover(&app.store, scope, server, &goal, query.connector_id.as_deref()).await?;
+    let filter = Filter { connector: query.connector_id.as_deref(), category: query.category.as_deref() };
+    let mut found = discover::discover(&app.store, scope, server, &goal, &filter).await?;
     let message = over_rest(found["message"].as_str().unwrap_or_default()).into_owned();
     found["message"] = message.into();
     Ok(axum::Json(found))

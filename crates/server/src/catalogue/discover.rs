@@ -1,58 +1,64 @@
 //! Ranks actions for a goal in plain words, as the caller may see them.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 
+use amalgam_connector::definition::AuthKind;
 use serde_json::{Value, json};
 
-use super::{resolve, visible, visible_action};
+use super::{named_category, resolve, upstream, visible, visible_action};
 use crate::{
     connectors::{
         Loaded,
-        search::{ActionIndex, search},
+        search::{ActionIndex, Hit, LONGEST_GOAL, search},
     },
     error::{Error, Result},
-    store::{Scope, Store, servers::Server},
+    store::{Scope, Store, credentials::State, servers::Server, upstreams::Auth},
 };
 
 /// Most actions in an answer.
 const LIMIT: usize = 10;
 
-/// `{goal, actions: [{connectorId, actionId, name, description, effect, required, hasCredential, matched, score}], count, message}`.
-pub async fn discover(store: &Store, scope: &Scope, server: Option<&Server>, goal: &str, connector: Option<&str>) -> Result<Value> {
-    let mut loaded = match connector {
+/// Where actions are looked for; both may be given.
+#[derive(Default)]
+pub struct Filter<'a> {
+    /// Only actions of this connector.
+    pub connector: Option<&'a str>,
+    /// Only actions of connectors of this category.
+    pub category: Option<&'a str>,
+}
+
+/// `{goal, actions: [{connectorId, actionId, name, description, effect, requiredParameters, hasCredential, matched, score}], count, message}`.
+///
+/// # Errors
+/// When the goal is too long, and for a connector or category that the caller does not see.
+pub async fn discover(store: &Store, scope: &Scope, server: Option<&Server>, goal: &str, filter: &Filter<'_>) -> Result<Value> {
+    let length = goal.chars().count();
+    if length > LONGEST_GOAL {
+        return Err(Error::invalid(
+            "goal",
+            format!("`goal` has {length} characters, and at most {LONGEST_GOAL} are searched: say in a sentence what should be done."),
+        ));
+    }
+    let mut loaded = match filter.connector {
         Some(id) => vec![resolve(store, scope, server, id).await?],
         None => visible(store, scope, server).await?,
     };
-    let (goal, restrictions) = (goal.to_owned(), server.map(|server| server.restrictions.clone()));
-    // Building an index for the first time takes milliseconds to tenths of a second: not on a thread that serves others.
-    let hits = tokio::task::spawn_blocking(move || {
-        let indexes: Vec<&ActionIndex> = loaded.iter().filter_map(|loaded| loaded.index()).collect();
-        let hits = search(&indexes, &goal, LIMIT, &|connector, action| {
-            restrictions.as_ref().is_none_or(|restrictions| restrictions.action(connector, action).is_allowed())
-        });
-        loaded.retain(|loaded| hits.iter().any(|hit| hit.connector == loaded.id()));
-        (goal, loaded, hits)
-    });
-    let (goal, loaded, hits) = hits.await.map_err(Error::internal)?;
-    let by_id: HashMap<&str, &Loaded> = loaded.iter().map(|loaded| (loaded.id(), loaded.as_ref())).collect();
+    if let Some(category) = filter.category {
+        named_category(store, scope, server, category).await?;
+        loaded.retain(|loaded| loaded.has_category(category));
+    }
+    let (goal, hits) = ranked(loaded, goal.to_owned(), server).await?;
     let mut actions = Vec::with_capacity(hits.len());
-    for hit in &hits {
-        let Some(loaded) = by_id.get(hit.connector.as_str()) else { continue };
-        let Some(action) = loaded.connector.action(&hit.action).filter(|_| visible_action(server, &hit.connector, &hit.action)) else {
-            continue;
-        };
-        let needs = action.action.auth && !loaded.connector.definition().auth.is_empty();
-        let has = !needs || !store.credentials(scope, loaded.id()).await?.is_empty();
-        let required: Vec<&String> =
-            action.action.params.iter().filter(|(_, parameter)| parameter.must_be_given()).map(|(name, _)| name).collect();
+    for (loaded, hit) in &hits {
+        let Some(brief) = loaded.brief(&hit.action).filter(|_| visible_action(server, &hit.connector, &hit.action)) else { continue };
         actions.push(json!({
             "connectorId": hit.connector,
             "actionId": hit.action,
-            "name": action.action.name,
-            "description": first_sentence(&action.action.description),
-            "effect": action.action.effect(),
-            "requiredParameters": required,
-            "hasCredential": has,
+            "name": brief.name,
+            "description": brief.sentence,
+            "effect": brief.effect,
+            "requiredParameters": brief.required,
+            "hasCredential": has_credential(store, scope, server, &hit.connector, &brief.kinds).await?,
             "matched": hit.matched,
             "score": (f64::from(hit.score) * 100.0).round() / 100.0,
         }));
@@ -65,7 +71,33 @@ pub async fn discover(store: &Store, scope: &Scope, server: Option<&Server>, goa
     Ok(json!({ "goal": goal.chars().take(200).collect::<String>(), "actions": actions, "count": actions.len(), "message": message }))
 }
 
-fn first_sentence(text: &str) -> String {
-    let end = text.find(". ").map_or(text.len(), |at| at + 1);
-    text[..end].chars().take(200).collect()
+/// The goal and the best actions for it, each with its connector.
+async fn ranked(loaded: Vec<Arc<Loaded>>, goal: String, server: Option<&Server>) -> Result<(String, Vec<(Arc<Loaded>, Hit)>)> {
+    let restrictions = server.map(|server| server.restrictions.clone());
+    // Building an index for the first time takes milliseconds to tenths of a second: not on a thread that serves others.
+    let found = tokio::task::spawn_blocking(move || {
+        let indexes: Vec<&ActionIndex> = loaded.iter().map(|loaded| loaded.index()).collect();
+        let hits = search(&indexes, &goal, LIMIT, &|connector, action| {
+            restrictions.as_ref().is_none_or(|restrictions| restrictions.action(connector, action).is_allowed())
+        });
+        let with_connector = |hit: Hit| Some((loaded.iter().find(|loaded| loaded.id() == hit.connector)?.clone(), hit));
+        let hits = hits.into_iter().filter_map(with_connector).collect();
+        (goal, hits)
+    });
+    found.await.map_err(Error::internal)
+}
+
+/// Whether a call would find what it authenticates with: the newest credential of a kind that the action needs, unless its user has to
+/// connect again; for an upstream the headers that its owner or this user has entered. True where nothing is needed.
+async fn has_credential(store: &Store, scope: &Scope, server: Option<&Server>, connector: &str, kinds: &[AuthKind]) -> Result<bool> {
+    if let Some(registered) = upstream(store, scope, server, connector).await? {
+        let is_open = registered.upstream.auth == Auth::None;
+        return Ok(is_open || store.upstream_for(&registered.upstream, &scope.user).await?.sealed.is_some());
+    }
+    if kinds.is_empty() {
+        return Ok(true);
+    }
+    let credentials = store.credentials(scope, connector).await?;
+    let chosen = credentials.iter().find(|credential| kinds.contains(&credential.kind));
+    Ok(chosen.is_some_and(|credential| credential.state != State::ReconnectRequired))
 }

@@ -2,7 +2,7 @@
 
 pub mod discover;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use amalgam_connector::{CompiledAction, closest};
 use amalgam_policy::Decision;
@@ -68,6 +68,21 @@ pub async fn resolve(store: &Store, scope: &Scope, server: Option<&Server>, id: 
     let meant = closest(id, all.iter().map(|loaded| loaded.id())).map(|id| format!(" Did you mean \"{id}\"?")).unwrap_or_default();
     let sentence = format!("Connector \"{}\" not found.{meant} list_connectors_alloy lists them all.", short(id));
     Err(Error::new(Kind::ConnectorNotFound, sentence).with_details(json!({ "field": "connectorId" })))
+}
+
+/// Refuses a category that no connector which the caller sees is of.
+///
+/// # Errors
+/// A sentence that names the category, and those that there are.
+pub async fn named_category(store: &Store, scope: &Scope, server: Option<&Server>, category: &str) -> Result<()> {
+    let all = visible(store, scope, server).await?;
+    if all.iter().any(|loaded| loaded.has_category(category)) {
+        return Ok(());
+    }
+    let known: BTreeSet<&str> = all.iter().flat_map(|loaded| &loaded.about.categories).map(String::as_str).take(200).collect();
+    let known: Vec<&str> = known.into_iter().take(50).collect();
+    let sentence = format!("No connector is of the category \"{}\". There are: {}.", short(category), known.join(", "));
+    Err(Error::invalid("category", sentence))
 }
 
 /// The action with this id. The caller has judged restrictions already, or shows nothing but what `visible_action` allows.

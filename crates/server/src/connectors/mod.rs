@@ -1,5 +1,6 @@
 //! Connectors ready for use: compiled, with picture and search index; the built-in ones.
 
+pub mod brief;
 pub mod builtin;
 pub mod offering;
 pub mod search;
@@ -16,7 +17,11 @@ use amalgam_connector::Connector;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 
-use self::{offering::Offering, search::ActionIndex};
+use self::{
+    brief::{Brief, Briefs},
+    offering::Offering,
+    search::ActionIndex,
+};
 
 /// What lists say of a connector, without its actions.
 #[derive(Debug, Clone, Deserialize)]
@@ -48,7 +53,14 @@ pub struct Loaded {
     pub upstream: Option<Arc<Offering>>,
     /// Of a built-in one: its text.
     source: Option<&'static str>,
-    index: OnceLock<Option<ActionIndex>>,
+    found: OnceLock<Found>,
+}
+
+/// What searches need.
+struct Found {
+    index: ActionIndex,
+    /// Of a built-in one: it may not be compiled.
+    briefs: Option<Briefs>,
 }
 
 impl Loaded {
@@ -72,7 +84,7 @@ impl Loaded {
     fn made(about: About, source: Option<&'static str>, compile: impl FnOnce() -> Connector + Send + 'static) -> Self {
         static VERSIONS: AtomicU64 = AtomicU64::new(0);
         let version = VERSIONS.fetch_add(1, Ordering::Relaxed);
-        Self { about, connector: LazyLock::new(Box::new(compile)), version, upstream: None, source, index: OnceLock::new() }
+        Self { about, connector: LazyLock::new(Box::new(compile)), version, upstream: None, source, found: OnceLock::new() }
     }
 
     /// Whether it comes with the program.
@@ -101,17 +113,28 @@ impl Loaded {
         format!("data:image/svg+xml;base64,{}", STANDARD.encode(svg.as_bytes()))
     }
 
-    /// Its search index; `None` when it could not be built, which is logged once.
-    pub fn index(&self) -> Option<&ActionIndex> {
-        self.index
-            .get_or_init(|| {
-                // A built-in one is read for the index alone: most of them are found more often than called.
-                let definition = self.source.map_or_else(|| self.connector.to_definition(), builtin::read);
-                ActionIndex::build(&definition)
-                    .inspect_err(|error| tracing::error!(connector = self.id(), %error, "cannot build the search index"))
-                    .ok()
-            })
-            .as_ref()
+    /// Its search index, built at the first search.
+    pub fn index(&self) -> &ActionIndex {
+        &self.found().index
+    }
+
+    /// What a search says of one of its actions.
+    pub fn brief(&self, action: &str) -> Option<Brief> {
+        match &self.found().briefs {
+            Some(briefs) => briefs.get(action),
+            None => Brief::compiled(&self.connector, action),
+        }
+    }
+
+    fn found(&self) -> &Found {
+        self.found.get_or_init(|| match self.source {
+            // A built-in one is read for this alone.
+            Some(source) => {
+                let definition = builtin::read(source);
+                Found { index: ActionIndex::build(&definition), briefs: Some(Briefs::new(&definition)) }
+            }
+            None => Found { index: ActionIndex::compiled(&self.connector), briefs: None },
+        })
     }
 }
 

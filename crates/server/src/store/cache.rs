@@ -52,6 +52,11 @@ impl<K: Hash + Eq + Send + Sync + 'static, V: Clone + Send + Sync + 'static> Cac
         self.entries.invalidate(key);
     }
 
+    /// Gives back what has ended.
+    pub fn sweep(&self) {
+        self.entries.run_pending_tasks();
+    }
+
     /// Forgets everything. Call it after the write is committed.
     pub fn forget_all(&self) {
         self.generation.fetch_add(1, Ordering::SeqCst);

@@ -71,6 +71,9 @@ pub struct Store {
     connections: Cached<(String, Arc<str>), Option<Arc<connections::Connection>>>,
 }
 
+/// Connectors of accounts that nobody asked for so long are given back, with their search indexes; compiling them again takes a moment.
+const COMPILED_IDLE: Duration = Duration::from_secs(30 * 60);
+
 impl Store {
     /// Over an open database and the keys that belong to it.
     pub fn new(db: Db, sealer: Sealer, maximums: Maximums) -> Self {
@@ -86,7 +89,7 @@ impl Store {
                 128 + id.len() + server.as_ref().map_or(0, |server| server.weight())
             }),
             connectors: Cached::new(1_000, life),
-            compiled: Cache::new(1_000),
+            compiled: Cache::builder().max_capacity(1_000).time_to_idle(COMPILED_IDLE).build(),
             credentials: Cached::weighed(
                 16 * 1024 * 1024,
                 life,
@@ -123,6 +126,12 @@ impl Store {
     /// Seals and opens what belongs to nobody's row, such as session ids.
     pub fn sealer(&self) -> &Sealer {
         &self.sealer
+    }
+
+    /// Lets go of what has not been used for long. The caches do so by themselves only while they are used.
+    pub fn sweep(&self) {
+        self.connectors.sweep();
+        self.compiled.run_pending_tasks();
     }
 
     /// Writes everything down and lets go of the files.

@@ -28,6 +28,7 @@ mod oauth;
 mod reliability;
 mod resources;
 mod restrictions;
+mod search;
 mod servers;
 mod sessions;
 mod sign_in;

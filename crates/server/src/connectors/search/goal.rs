@@ -1,321 +1,114 @@
 //! A goal in plain words becomes weighted search words. It is free text from anyone: nothing in it is syntax.
 
-use std::{collections::HashMap, iter, sync::LazyLock};
+use std::iter;
 
-use amalgam_connector::definition::Effect;
-use tantivy::tokenizer::TextAnalyzer;
+use super::{
+    index::ActionIndex,
+    synonyms::{self, Deed},
+    tuning::Tuning,
+    vocabulary::Vocabulary,
+    words::{self, Analyzer},
+};
 
-use super::words;
-
-/// What follows is ignored. In characters.
-const LONGEST_GOAL: usize = 2_000;
+/// What follows is ignored; the front doors refuse such goals. In characters.
+pub const LONGEST_GOAL: usize = 2_000;
 /// Distinct words of a goal; one bit each in `rank::Matched`.
 const MOST_WORDS: usize = 32;
 /// Identifiers in a goal that are looked up as action ids.
 const MOST_IDENTIFIERS: usize = 8;
-
-/// What ids and names of actions say (`to`) where people say something else (`from`), and how much of a match that is.
-struct Row {
-    from: &'static [&'static str],
-    to: &'static [&'static str],
-    weight: f32,
-}
-
-const fn row(from: &'static [&'static str], to: &'static [&'static str], weight: f32) -> Row {
-    Row { from, to, weight }
-}
-
-/// Verbs that every API has a word of its own for, the nouns that differ between platforms, and the commonest words of other languages,
-/// without accents.
-const SYNONYMS: &[Row] = &[
-    row(&["send", "post", "write", "publish"], &["send", "post", "write", "publish"], 0.6),
-    row(&["message", "tell", "notify", "say"], &["send", "post", "message"], 0.3),
-    row(&["create", "add", "new", "make", "insert"], &["create", "add", "new", "insert"], 0.6),
-    row(&["start", "open", "set"], &["create", "open"], 0.25),
-    row(&["find", "search", "query", "lookup", "look"], &["find", "search", "query", "lookup"], 0.7),
-    row(&["find", "search", "lookup", "look", "list"], &["get", "list"], 0.3),
-    row(&["list", "get", "read", "show", "fetch", "see", "view", "retrieve", "browse"], &["get", "list", "read", "fetch", "retrieve"], 0.5),
-    row(&["get", "show", "fetch", "see"], &["find", "search", "info"], 0.2),
-    row(&["delete", "remove", "erase", "destroy", "discard"], &["delete", "remove", "destroy"], 0.7),
-    row(&["delete", "remove"], &["archive", "trash", "leave"], 0.15),
-    row(&["update", "edit", "change", "modify", "set", "adjust"], &["update", "edit", "change", "modify", "set", "patch"], 0.6),
-    row(&["rename"], &["update", "name"], 0.25),
-    row(&["kick", "ban", "expel"], &["kick", "remove"], 0.4),
-    row(&["join", "enter"], &["join"], 0.8),
-    row(&["channel", "room", "conversation"], &["channel", "room", "conversation"], 0.5),
-    row(&["person", "people", "colleague", "member", "user"], &["user", "member", "people", "person"], 0.5),
-    row(&["customer", "lead", "person", "people"], &["contact", "customer"], 0.4),
-    row(&["company", "organisation", "organization", "business"], &["company", "organization"], 0.7),
-    row(&["document", "page"], &["page", "document"], 0.4),
-    row(&["attachment", "document", "picture", "image", "photo"], &["file", "media", "attachment"], 0.4),
-    row(&["ticket", "issue", "case"], &["ticket", "issue"], 0.5),
-    row(&["task", "todo"], &["task", "todo"], 0.6),
-    row(&["comment", "reply"], &["comment", "reply"], 0.5),
-    row(&["email", "mail"], &["email", "mail"], 0.8),
-    row(&["emoji", "react", "reaction"], &["react", "reaction", "emoji"], 0.5),
-    row(&["current", "own", "myself", "self"], &["self", "whoami"], 0.5),
-    row(&["past", "recent", "latest", "last"], &["history", "message"], 0.2),
-    row(&["remind", "reminder"], &["reminder", "add"], 0.5),
-    row(&["file", "leave", "log", "begin", "prepare", "draw", "note", "record"], &["create", "add"], 0.4),
-    row(&["put"], &["create", "add", "set"], 0.3),
-    row(&["bill"], &["invoice"], 0.8),
-    row(&["buyer", "client", "shopper", "patron"], &["customer", "contact"], 0.7),
-    row(&["customer"], &["client"], 0.4),
-    row(&["appointment", "agenda", "meeting"], &["event", "meeting", "calendar"], 0.6),
-    row(&["directory", "folder"], &["folder", "directory"], 0.7),
-    row(&["staff", "team", "colleague"], &["user", "member", "people"], 0.4),
-    row(&["questionnaire", "survey", "poll"], &["form", "survey"], 0.7),
-    row(&["answer", "reply"], &["response", "reply", "answer"], 0.6),
-    row(&["dm", "text", "ping"], &["message", "send"], 0.6),
-    row(&["chat", "group"], &["channel", "room", "chat", "group"], 0.4),
-    row(&["membership"], &["subscription", "member"], 0.6),
-    row(&["mailing", "newsletter"], &["campaign"], 0.7),
-    row(&["reader"], &["subscriber", "audience"], 0.6),
-    row(&["stock"], &["inventory"], 0.9),
-    row(&["phone", "ring", "dial"], &["call"], 0.7),
-    row(&["bring", "back", "recover", "undo", "undelete"], &["restore"], 0.6),
-    row(&["pause", "hold", "freeze", "suspend"], &["suspend", "pause", "update"], 0.6),
-    row(&["throw", "scrap", "drop", "trash", "bin"], &["delete", "remove", "ban"], 0.5),
-    row(&["shut", "close"], &["archive", "close"], 0.5),
-    row(&["blank", "empty", "wipe"], &["clear", "delete"], 0.7),
-    row(&["title", "call"], &["name", "title"], 0.5),
-    row(&["approve", "ok", "accept"], &["approve", "accept"], 0.8),
-    row(&["hand", "assign", "move", "pass"], &["assign", "update", "move"], 0.5),
-    row(&["cross", "tick", "check", "complete", "mark", "finish"], &["complete", "update", "edit"], 0.5),
-    row(&["share", "grant", "give"], &["permission", "share", "create", "invite"], 0.4),
-    row(&["turn", "switch"], &["update", "set", "setting"], 0.4),
-    row(&["mr", "pr"], &["merge", "pull", "request"], 0.6),
-    row(&["article", "guide"], &["article", "page"], 0.5),
-    row(&["upload", "attach"], &["attachment", "upload", "file"], 0.6),
-    row(&["worklog", "hours", "minutes"], &["time", "worklog"], 0.4),
-    row(&["unsubscribe", "optout"], &["unsubscribe", "suppression"], 0.7),
-    row(
-        &[
-            "crear",
-            "creer",
-            "cree",
-            "criar",
-            "crea",
-            "creare",
-            "erstelle",
-            "erstellen",
-            "anlegen",
-            "lege",
-            "maak",
-            "aanmaken",
-            "utworz",
-            "stworz",
-        ],
-        &["create", "add"],
-        0.8,
-    ),
-    row(
-        &[
-            "envia", "enviar", "envoie", "envoyer", "invia", "inviare", "manda", "sende", "senden", "schicke", "schick", "stuur",
-            "verstuur", "wyslij",
-        ],
-        &["send", "post", "message"],
-        0.8,
-    ),
-    row(
-        &[
-            "busca", "buscar", "cherche", "chercher", "trouve", "trouver", "cerca", "trova", "procura", "suche", "suchen", "finde", "zoek",
-            "vind", "znajdz", "szukaj",
-        ],
-        &["search", "find", "get", "list"],
-        0.7,
-    ),
-    row(
-        &["lista", "listar", "liste", "muestra", "mostrar", "mostra", "montre", "affiche", "zeige", "zeig", "toon", "pokaz", "elenca"],
-        &["list", "get"],
-        0.7,
-    ),
-    row(
-        &[
-            "elimina",
-            "eliminar",
-            "borra",
-            "borrar",
-            "supprime",
-            "supprimer",
-            "cancella",
-            "apaga",
-            "exclua",
-            "losche",
-            "loesche",
-            "loschen",
-            "verwijder",
-            "usun",
-        ],
-        &["delete", "remove"],
-        0.8,
-    ),
-    row(
-        &[
-            "cambia",
-            "cambiar",
-            "actualiza",
-            "actualizar",
-            "modifie",
-            "modifier",
-            "change",
-            "aggiorna",
-            "modifica",
-            "atualiza",
-            "altera",
-            "andere",
-            "aendere",
-            "andern",
-            "wijzig",
-            "zmien",
-        ],
-        &["update", "edit", "patch"],
-        0.8,
-    ),
-    row(&["cancela", "cancelar", "annule", "annuler", "annulla", "storniere", "kundige", "annuleer", "anuluj"], &["cancel"], 0.9),
-    row(&["comenta", "comentar", "commente", "commenter", "kommentiere", "kommentar", "commento"], &["comment"], 0.8),
-    row(&["mensaje", "mensagem", "messaggio", "nachricht", "bericht", "wiadomosc", "wiadomosci"], &["message"], 0.9),
-    row(&["cliente", "klant", "kunde", "kunden", "klient", "klienta"], &["customer", "contact", "client"], 0.8),
-    row(&["factura", "facture", "fattura", "fatura", "rechnung", "factuur", "faktura", "fakture"], &["invoice"], 0.9),
-    row(&["contacto", "contatto", "contato", "kontakt", "contactpersoon"], &["contact"], 0.9),
-    row(&["tarea", "tache", "compito", "tarefa", "aufgabe", "taak", "zadanie"], &["task"], 0.9),
-    row(&["archivo", "fichier", "arquivo", "datei", "bestand", "plik"], &["file"], 0.9),
-    row(&["reunion", "riunione", "reuniao", "termin", "besprechung", "afspraak", "vergadering", "spotkanie"], &["event", "meeting"], 0.8),
-    row(&["suscripcion", "abonnement", "abbonamento", "assinatura", "subskrypcja"], &["subscription"], 0.9),
-    row(&["canal", "canale", "kanal", "kanaal", "kanalu"], &["channel"], 0.9),
-    row(&["telefonnummer", "numero", "nummer"], &["phone", "number"], 0.5),
-];
-
-/// Verbs that tell what is to happen to the data. The first of them in a goal counts.
-const INTENTS: &[(Effect, &[&str])] = &[
-    (
-        Effect::Read,
-        &["find", "search", "query", "look", "lookup", "list", "get", "read", "show", "fetch", "see", "view", "retrieve", "browse"],
-    ),
-    (
-        Effect::Write,
-        &[
-            "send", "post", "write", "publish", "create", "add", "make", "insert", "update", "edit", "change", "rename", "invite",
-            "remind", "comment", "move", "put", "prepare", "tell", "log", "share", "mark", "set", "turn", "begin", "file", "pause",
-            "assign", "draft", "give", "hand", "approve", "crear", "cree", "creer", "criar", "erstelle", "maak", "enviar", "envoie",
-            "sende", "stuur", "comentar",
-        ],
-    ),
-    (
-        Effect::Destructive,
-        &[
-            "delete",
-            "remove",
-            "erase",
-            "destroy",
-            "kick",
-            "ban",
-            "archive",
-            "throw",
-            "scrap",
-            "wipe",
-            "clear",
-            "cancel",
-            "blank",
-            "verwijder",
-            "elimina",
-        ],
-    ),
-];
+/// Words of a goal that may be misspelt, and words taken for each.
+const MOST_TYPOS: usize = 6;
+const MOST_CORRECTIONS: usize = 6;
+/// People say what they want first: so many words count in full.
+const CORE: usize = 3;
 
 /// Stop words that ask for something to be read.
-const QUESTIONS: [&str; 3] = ["what", "which", "who"];
-
-/// The tables, by stem.
-static SYNONYMS_OF: LazyLock<HashMap<String, Vec<(String, f32)>>> = LazyLock::new(|| {
-    let mut table: HashMap<String, Vec<(String, f32)>> = HashMap::new();
-    for row in SYNONYMS {
-        let to = stems(row.to);
-        for from in stems(row.from) {
-            let known = table.entry(from.clone()).or_default();
-            for to in to.iter().filter(|to| **to != from) {
-                if !known.iter().any(|(term, _)| term == to) {
-                    known.push((to.clone(), row.weight));
-                }
-            }
-        }
-    }
-    table
-});
-static INTENT_OF: LazyLock<HashMap<String, Effect>> =
-    LazyLock::new(|| INTENTS.iter().flat_map(|(effect, verbs)| stems(verbs).into_iter().map(|verb| (verb, *effect))).collect());
-
-/// What the verbs among these stems do to the data; `None` when there are none, or they disagree (`lists_create`).
-pub(super) fn intent_of(stems: &[String]) -> Option<Effect> {
-    let mut intents = stems.iter().filter_map(|stem| INTENT_OF.get(stem));
-    let first = intents.next()?;
-    intents.all(|intent| intent == first).then_some(*first)
-}
-
-fn stems(list: &[&str]) -> Vec<String> {
-    let mut analyzer = ANALYZER.clone();
-    list.iter().filter_map(|word| words::stem(&mut analyzer, word)).collect()
-}
-
-static ANALYZER: LazyLock<TextAnalyzer> = LazyLock::new(words::analyzer);
+const QUESTIONS: [&str; 6] = ["what", "which", "who", "when", "where", "how"];
+/// What goals begin with that name what is to be read, and no verb.
+const OWN: [&str; 9] = ["my", "our", "all", "every", "current", "latest", "newest", "recent", "upcoming"];
+/// Before the name of a platform they say that it is done there: `the GitHub mails in my Gmail`.
+const PLACES: [&str; 28] = [
+    "in", "on", "at", "to", "from", "with", "via", "through", "over", "by", "using", "en", "no", "im", "auf", "sur", "aus", "dans", "su",
+    "nel", "na", "w", "z", "op", "em", "uit", "bei", "naar",
+];
+/// They begin what belongs to the object and is not it.
+const ASIDES: [&str; 14] = ["in", "on", "at", "to", "from", "with", "via", "through", "over", "by", "for", "about", "into", "under"];
+/// Between such a word and the name.
+const ARTICLES: [&str; 15] = ["my", "our", "the", "their", "your", "a", "an", "de", "la", "el", "le", "mein", "meinem", "mi", "mon"];
+/// After them come the particulars: what a message says, why it is wanted.
+const CLAUSES: [&str; 6] = ["that", "because", "saying", "since", "so", "but"];
 
 /// One word of a goal.
 pub(super) struct Word {
     /// As typed, in lower case.
     pub typed: String,
-    /// Its stem, at weight 1, then its synonyms' stems.
+    /// Its stem, at weight 1, then its synonyms' stems; or what it is taken for.
     pub terms: Vec<(String, f32)>,
+    /// How much it counts.
+    pub weight: f32,
+    /// Whether it says where: it stands after a preposition, or with a colon before all else.
+    pub is_place: bool,
 }
 
 /// A goal, understood.
 pub(super) struct Goal {
     /// Distinct by stem, in the order typed; at most 32.
     pub words: Vec<Word>,
-    /// What the first verb wants to happen to the data.
-    pub intent: Option<Effect>,
+    /// What its first verb wants done.
+    pub intent: Option<Deed>,
     /// Folded texts of it that may be an action's id.
     pub identifiers: Vec<String>,
 }
 
+/// What is known while a goal is read.
+struct Reader<'a> {
+    goal: Goal,
+    analyzer: Analyzer,
+    vocabulary: Vocabulary<'a>,
+    tuning: &'a Tuning,
+    typos: usize,
+    /// Words so far that are neither stop words nor names of platforms.
+    said: usize,
+    /// Whether the words now are particulars.
+    is_clause: bool,
+    /// Whether a preposition was read.
+    is_aside: bool,
+    /// Whether what was just read is one.
+    after_place: bool,
+}
+
+/// A run of letters and digits in a goal.
+struct Token<'a> {
+    text: &'a str,
+    /// In lower case, without accents.
+    plain: String,
+    before: &'a str,
+    after: &'a str,
+    is_quoted: bool,
+}
+
 impl Goal {
-    /// Reads a goal. `names` tells whether a stem names a connector: `HubSpot` that does is not also `hub` and `spot`.
-    pub fn parse(text: &str, names: &dyn Fn(&str) -> bool) -> Self {
+    /// Reads a goal, for the indexes that are searched: what they know is not misspelt, and `HubSpot` is not also `hub` and `spot`
+    /// where it is the name of a platform.
+    pub fn parse(text: &str, indexes: &[&ActionIndex], tuning: &Tuning) -> Self {
         let text = match text.char_indices().nth(LONGEST_GOAL) {
             Some((end, _)) => text.get(..end).unwrap_or_default(),
             None => text,
         };
-        let mut goal = Self { words: Vec::new(), intent: None, identifiers: identifiers(text) };
-        let mut analyzer = ANALYZER.clone();
-        for run in words::runs(text) {
-            let run = text.get(run).unwrap_or_default();
-            let whole = words::stem(&mut analyzer, run);
-            if !whole.as_deref().is_some_and(names) {
-                for part in words::parts(run) {
-                    let part = run.get(part).unwrap_or_default();
-                    if part.len() < run.len() {
-                        goal.push(part, words::stem(&mut analyzer, part));
-                    }
-                }
-            }
-            goal.push(run, whole);
-        }
-        goal.drop_repeated_synonyms();
-        goal
-    }
-
-    fn push(&mut self, typed: &str, stem: Option<String>) {
-        let Some(stem) = stem else {
-            let asks = QUESTIONS.iter().any(|question| typed.eq_ignore_ascii_case(question));
-            self.intent = self.intent.or(asks.then_some(Effect::Read));
-            return;
+        let mut reader = Reader {
+            goal: Self { words: Vec::new(), intent: None, identifiers: identifiers(text) },
+            analyzer: Analyzer::new(),
+            vocabulary: Vocabulary::new(indexes),
+            tuning,
+            typos: 0,
+            said: 0,
+            is_clause: false,
+            is_aside: false,
+            after_place: false,
         };
-        if self.words.len() >= MOST_WORDS || self.words.iter().any(|word| word.terms.first().is_some_and(|term| term.0 == stem)) {
-            return;
-        }
-        self.intent = self.intent.or_else(|| INTENT_OF.get(&stem).copied());
-        let synonyms = SYNONYMS_OF.get(&stem).map(Vec::as_slice).unwrap_or_default();
-        let terms = iter::once((stem, 1.0)).chain(synonyms.iter().cloned()).collect();
-        self.words.push(Word { typed: typed.to_lowercase(), terms });
+        reader.read(text);
+        reader.goal.drop_repeated_synonyms();
+        reader.goal
     }
 
     /// A word that stands in the goal itself is not also another's synonym: it would count twice.
@@ -326,6 +119,204 @@ impl Goal {
             word.terms.retain(|(term, _)| std::mem::take(&mut own) || !stems.contains(term));
         }
     }
+}
+
+impl Reader<'_> {
+    fn read(&mut self, text: &str) {
+        let tokens = tokens(text);
+        let plain: Vec<&str> = tokens.iter().map(|token| token.plain.as_str()).collect();
+        for (at, token) in tokens.iter().enumerate() {
+            let rest = plain.get(at..).unwrap_or_default();
+            self.is_clause |= self.said > 1 && token.before.trim_end().ends_with(':');
+            self.after_place |= at == 0 && token.after.starts_with(':');
+            self.ask(&token.plain, rest);
+            self.imply(token);
+            match synonyms::phrase(rest).filter(|_| !self.is_particular(token)) {
+                Some(verb) => self.push(token.text, self.analyzer.stem(verb), 1.0, true),
+                None => self.read_word(token, rest),
+            }
+            self.is_clause |= self.said > 1 && CLAUSES.contains(&token.plain.as_str());
+            self.is_aside |= self.said > 0 && ASIDES.contains(&token.plain.as_str());
+            self.after_place = PLACES.contains(&token.plain.as_str()) || (self.after_place && ARTICLES.contains(&token.plain.as_str()));
+        }
+        if self.goal.intent.is_none() && plain.first().is_some_and(|first| OWN.contains(first) || is_plural(first)) {
+            self.goal.intent = Some(Deed::Find);
+        }
+    }
+
+    /// A question asks for something to be read, unless a verb came before.
+    fn ask(&mut self, plain: &str, rest: &[&str]) {
+        if self.goal.intent.is_none() && self.said == 0 && QUESTIONS.contains(&plain) {
+            self.goal.intent = Some(Deed::Find);
+        }
+        if plain == "who" && rest.len() > 1 {
+            self.push_implied("who", &["people", "member", "user", "participant", "attendee"]);
+        }
+    }
+
+    /// What an address says that is in the goal: somebody's, a channel's, a telephone's.
+    fn imply(&mut self, token: &Token<'_>) {
+        if token.after.starts_with('@') && token.after.chars().nth(1).is_some_and(char::is_alphanumeric) {
+            self.push_implied(token.text, &["email", "address", "contact", "member", "person", "recipient"]);
+        } else if token.before.ends_with('@') && token.before.trim_end_matches('@').chars().last().is_none_or(char::is_whitespace) {
+            self.push_implied(token.text, &["user", "member", "person"]);
+        } else if token.before.ends_with('#') && token.text.chars().all(char::is_alphabetic) {
+            self.push_implied(token.text, &["channel", "room"]);
+        } else if token.before.ends_with('+') && token.text.len() > 1 && token.text.bytes().all(|b| b.is_ascii_digit()) {
+            self.push_implied(token.text, &["phone", "number", "sms"]);
+        } else if token.after.starts_with("://") {
+            self.push_implied(token.text, &["link", "url"]);
+        }
+    }
+
+    fn is_particular(&self, token: &Token<'_>) -> bool {
+        self.is_clause || token.is_quoted
+    }
+
+    /// A run of letters, and the words within it.
+    fn read_word(&mut self, token: &Token<'_>, rest: &[&str]) {
+        let weight = match (self.is_particular(token), token.is_value()) {
+            (_, true) => self.tuning.value,
+            (true, _) => self.tuning.particular,
+            (false, false) if self.is_aside => self.tuning.aside,
+            (false, false) => 1.0,
+        };
+        let run = token.text;
+        let whole = self.analyzer.stem(run);
+        let is_name = whole.as_deref().is_some_and(|stem| self.vocabulary.is_name(stem));
+        let is_verb = self.may_be_verb(&token.plain, rest);
+        if !is_name {
+            for part in words::parts(run).filter_map(|part| run.get(part)).filter(|part| part.len() < run.len()) {
+                let stem = self.analyzer.stem(part);
+                self.push(part, stem, weight, false);
+            }
+        }
+        let counts = whole.is_some() && !is_name;
+        self.push(run, whole, weight, is_verb);
+        self.said += usize::from(counts);
+        if let Some(Deed::Get) = self.goal.intent.filter(|_| self.said < CORE && is_verb) {
+            let object = rest.iter().skip(1).take_while(|word| !ASIDES.contains(word));
+            self.goal.intent = Some(if object.take(4).any(|word| is_plural(word)) { Deed::Find } else { Deed::Get });
+        }
+    }
+
+    /// Whether a word that is a noun as well is a verb here: nothing was said before, and what follows is not `requests` of `open requests`.
+    fn may_be_verb(&self, plain: &str, rest: &[&str]) -> bool {
+        if plain.ends_with("ed") || plain.ends_with("ing") {
+            return false;
+        }
+        let object = rest.iter().skip(1).take(2).take_while(|word| !words::is_stop(word));
+        self.said == 0 && !object.into_iter().any(|word| is_plural(word))
+    }
+
+    fn push(&mut self, typed: &str, stem: Option<String>, weight: f32, is_verb: bool) {
+        let Some(stem) = stem else { return };
+        if !self.has_room(&stem) {
+            return;
+        }
+        let mut meant = vec![(stem, 1.0)];
+        if let Some((stem, _)) = meant.first()
+            && self.typos < MOST_TYPOS
+            && !self.vocabulary.knows(stem)
+        {
+            let close = self.vocabulary.close(stem, MOST_CORRECTIONS);
+            self.typos += 1;
+            meant.extend(close.into_iter().map(|term| (term, self.tuning.typo)));
+        }
+        let is_past = typed.ends_with("ed") || typed.ends_with("ing");
+        if self.goal.intent.is_none() && !is_past && !self.is_clause {
+            self.goal.intent = meant.iter().find_map(|(stem, _)| synonyms::deed_of(stem, is_verb));
+        }
+        let discount = self.tuning.synonym;
+        let terms = meant.iter().flat_map(|(stem, weight)| {
+            let synonyms = synonyms::of(stem).iter().map(move |(term, share)| (term.clone(), share * weight * discount));
+            iter::once((stem.clone(), *weight)).chain(synonyms)
+        });
+        let mut terms: Vec<(String, f32)> = terms.collect();
+        keep_best(&mut terms);
+        let fading = 1.0 + self.tuning.fading * self.goal.words.len().saturating_sub(CORE) as f32;
+        self.goal.words.push(Word { typed: typed.to_lowercase(), terms, weight: weight / fading, is_place: self.after_place });
+    }
+
+    /// Adds what is not said but meant.
+    fn push_implied(&mut self, typed: &str, meant: &[&str]) {
+        let terms: Vec<(String, f32)> = meant.iter().filter_map(|word| Some((self.analyzer.stem(word)?, 1.0))).collect();
+        if terms.first().is_some_and(|(stem, _)| self.has_room(stem)) {
+            let word = Word { typed: typed.to_lowercase(), terms, weight: self.tuning.implied, is_place: false };
+            self.goal.words.push(word);
+        }
+    }
+
+    fn has_room(&self, stem: &str) -> bool {
+        let is_known = self.goal.words.iter().any(|word| word.terms.first().is_some_and(|term| term.0 == stem));
+        self.goal.words.len() < MOST_WORDS && !is_known
+    }
+}
+
+impl Token<'_> {
+    /// Whether it is a number, an id, or a part of an e-mail address, a domain, a `#channel` or a `@person`.
+    fn is_value(&self) -> bool {
+        let joins = |c: char| matches!(c, '@' | '.' | '#' | '+');
+        let starts = self.after.strip_prefix(joins).is_some_and(|rest| rest.starts_with(char::is_alphanumeric));
+        let ends = self.before.strip_suffix('.').is_some_and(|rest| rest.ends_with(char::is_alphanumeric));
+        starts || ends || self.before.ends_with(['@', '#', '+']) || self.text.bytes().any(|b| b.is_ascii_digit())
+    }
+}
+
+/// The runs of a goal.
+fn tokens(text: &str) -> Vec<Token<'_>> {
+    let quoted = quoted(text);
+    let token = |run: std::ops::Range<usize>| {
+        Some(Token {
+            text: text.get(run.clone())?,
+            plain: words::plain(text.get(run.clone())?).unwrap_or_default().into_owned(),
+            before: text.get(..run.start)?,
+            after: text.get(run.end..)?,
+            is_quoted: quoted.iter().any(|(start, end)| (*start..*end).contains(&run.start)),
+        })
+    };
+    words::runs(text).filter_map(token).collect()
+}
+
+/// Whether an English word looks like a plural.
+fn is_plural(plain: &str) -> bool {
+    plain.len() > 3 && plain.ends_with('s') && !["ss", "us", "is"].iter().any(|end| plain.ends_with(end)) && !words::is_stop(plain)
+}
+
+/// Drops what is there twice, except at its greatest weight. The first stays the first.
+fn keep_best(terms: &mut Vec<(String, f32)>) {
+    let mut kept: Vec<(String, f32)> = Vec::with_capacity(terms.len());
+    for (term, weight) in terms.drain(..) {
+        match kept.iter_mut().find(|(known, _)| *known == term) {
+            Some((_, known)) => *known = known.max(weight),
+            None => kept.push((term, weight)),
+        }
+    }
+    *terms = kept;
+}
+
+/// What stands in quotation marks, as byte ranges. An apostrophe opens none: a letter is before it.
+fn quoted(text: &str) -> Vec<(usize, usize)> {
+    const PAIRS: [(char, &str); 6] = [('"', "\""), ('\'', "'"), ('“', "”"), ('„', "“”"), ('«', "»"), ('‘', "’")];
+    let mut found = Vec::new();
+    let mut before = ' ';
+    let mut chars = text.char_indices();
+    while let Some((start, c)) = chars.next() {
+        if let Some((_, ends)) = PAIRS.iter().find(|(open, _)| *open == c).filter(|_| !before.is_alphanumeric()) {
+            let rest = chars.as_str();
+            let ends_at = |(at, c): &(usize, char)| {
+                let next = rest.get(at + c.len_utf8()..).and_then(|rest| rest.chars().next());
+                ends.contains(*c) && !next.is_some_and(char::is_alphanumeric)
+            };
+            if let Some((at, _)) = rest.char_indices().find(ends_at) {
+                let end = start + c.len_utf8() + at;
+                found.push((start, end));
+                chars.by_ref().find(|(at, _)| *at >= end);
+            }
+        }
+        before = c;
+    }
+    found
 }
 
 /// The goal as a whole, and every chunk of it that is written like an id (`users_list`, `slack/chat.postMessage`, `createPage`).

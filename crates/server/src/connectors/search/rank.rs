@@ -9,47 +9,16 @@ use std::{
     collections::BinaryHeap,
 };
 
-use amalgam_connector::definition::Effect;
-use tantivy::{
-    InvertedIndexReader, Term,
-    fieldnorm::FieldNormReader,
-    postings::TermInfo,
-    query::FuzzyTermQuery,
-    schema::{Field, IndexRecordOption},
-};
-
 use super::{
     goal::{Goal, Word},
-    index::{ActionIndex, FIELDS, TITLES},
+    index::{ActionIndex, Posting, hash},
+    synonyms::Deed,
+    tuning::{TUNING, Tuning},
+    vocabulary::is_close,
 };
 
-/// How fast repetition stops counting: BM25's usual value.
-const K1: f32 = 1.2;
-/// What an occurrence in each of [`FIELDS`] weighs.
-const BOOSTS: [f32; 4] = [3.0, 3.0, 1.0, 0.4];
-/// How much a field's length over the average counts against it, by [`FIELDS`].
-const LENGTH: [f32; 4] = [0.5, 0.5, 0.7, 0.7];
-/// For an action of the connector that the goal names in full.
-const NAMED: f32 = 6.0;
-/// The least rarity of a platform's name: in a small set of connectors the name of one says no less.
-const RARE_ENOUGH: f32 = 1.5;
-/// For an action of a connector whose description or categories have a word of the goal.
-const ABOUT: f32 = 0.5;
-/// An action that does to the data what the goal's verb says is worth this much more.
-const INTENDED: f32 = 1.2;
-/// An action that takes something away is worth this much where the goal's verb does not.
-const UNASKED: f32 = 0.6;
-/// People say what they want first and the particulars afterwards: words before this one count in full, and each further one this much less.
-const CORE: usize = 3;
-const FADING: f32 = 0.12;
 /// For the action whose id the goal is: above all else.
 const EXACT: f32 = 1_000.0;
-/// A word one letter away from a word of the goal, and the shortest word of a goal for which that is tried.
-const TYPO: f32 = 0.5;
-const SHORTEST_TYPO: usize = 4;
-/// Words of a goal for which typos are tried, and words taken for each from each field: walking dictionaries is slow.
-const MOST_TYPOS: usize = 4;
-const MOST_CORRECTIONS: usize = 8;
 
 /// An action that was found.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,13 +42,24 @@ type Matched = u32;
 /// `allowed` is asked with the connector's and the action's id; what it denies is as if absent, except that its words count
 /// in the statistics. A connector of which nothing is allowed is better left out of `indexes`.
 pub fn search(indexes: &[&ActionIndex], goal: &str, limit: usize, allowed: &dyn Fn(&str, &str) -> bool) -> Vec<Hit> {
+    search_with(indexes, goal, limit, allowed, &TUNING)
+}
+
+/// As [`search`], with other numbers.
+pub(super) fn search_with(
+    indexes: &[&ActionIndex],
+    goal: &str,
+    limit: usize,
+    allowed: &dyn Fn(&str, &str) -> bool,
+    tuning: &Tuning,
+) -> Vec<Hit> {
     let mut indexes = indexes.to_vec();
     indexes.sort_by(|a, b| a.connector.cmp(&b.connector));
-    let goal = Goal::parse(goal, &|stem| indexes.iter().any(|index| index.names.iter().any(|name| name.iter().any(|part| part == stem))));
+    let goal = Goal::parse(goal, &indexes, tuning);
     if limit == 0 || goal.identifiers.is_empty() {
         return Vec::new();
     }
-    let plan = Plan::new(&indexes, &goal);
+    let plan = Plan::new(&indexes, &goal, tuning);
     let mut best = Best::new(limit);
     let mut scratch = Scratch::default();
     for (at, index) in indexes.iter().enumerate() {
@@ -87,10 +67,7 @@ pub fn search(indexes: &[&ActionIndex], goal: &str, limit: usize, allowed: &dyn 
         plan.score(at, index, &goal, &mut scratch);
         for (doc, (score, matched)) in scratch.scores.iter().zip(&scratch.matched).enumerate() {
             let candidate = Candidate { score: *score, order: Reverse((at, doc)), matched: *matched };
-            if *score > 0.0
-                && best.would_take(&candidate)
-                && index.actions.get(doc).is_some_and(|(action, _)| allowed(&index.connector, action))
-            {
+            if *score > 0.0 && best.would_take(&candidate) && allowed(&index.connector, index.id(doc)) {
                 best.take(candidate);
             }
         }
@@ -99,161 +76,121 @@ pub fn search(indexes: &[&ActionIndex], goal: &str, limit: usize, allowed: &dyn 
 }
 
 /// A list of occurrences to add up.
-struct Posting {
+struct List<'a> {
     index: usize,
     word: usize,
-    field: usize,
-    weight: f32,
-    info: TermInfo,
+    /// What an occurrence weighs in titles, and in texts.
+    title: f32,
+    text: f32,
+    postings: &'a [Posting],
 }
 
 /// What is known of a goal before anything is scored: where its words occur, and how rare they are in the whole set.
-struct Plan {
+struct Plan<'a> {
+    tuning: &'a Tuning,
     /// Ordered by index, then word.
-    postings: Vec<Posting>,
-    /// By word: its inverse document frequency.
+    lists: Vec<List<'a>>,
+    /// By word: its inverse document frequency, and that times what the word weighs.
+    rarity: Vec<f32>,
     idf: Vec<f32>,
-    /// By index: the words that name it, and the share of its name that they make up.
-    named: Vec<(Matched, f32)>,
+    /// By index: how the goal names it.
+    named: Vec<Named>,
     /// By word: whether no action of the set has it.
     absent: Matched,
-    /// By field and length code of tantivy: what an occurrence weighs.
-    weights: [[f32; 256]; 4],
 }
 
-impl Plan {
-    fn new(indexes: &[&ActionIndex], goal: &Goal) -> Self {
+/// How a goal names a connector.
+#[derive(Clone, Copy, Default)]
+struct Named {
+    /// The words that do.
+    words: Matched,
+    /// The share of its name that they make up, less where the goal names another one above all.
+    share: f32,
+}
+
+impl<'a> Plan<'a> {
+    fn new(indexes: &[&'a ActionIndex], goal: &Goal, tuning: &'a Tuning) -> Self {
         let total: usize = indexes.iter().map(|index| index.actions.len()).sum();
-        let mut plan = Self {
-            postings: Vec::new(),
-            idf: Vec::with_capacity(goal.words.len()),
-            named: naming(indexes, &goal.words),
-            absent: 0,
-            weights: weights(indexes, total),
-        };
-        let mut typos = 0;
+        let mut plan =
+            Self { tuning, lists: Vec::new(), rarity: Vec::new(), idf: Vec::new(), named: naming(indexes, &goal.words, tuning), absent: 0 };
         for (at, word) in goal.words.iter().enumerate() {
-            let first = plan.postings.len();
+            let first = plan.lists.len();
             plan.look_up(indexes, at, word);
-            let is_name = plan.named.iter().any(|(words, _)| words & bit(at) != 0);
-            if plan.postings.len() == first && !is_name && word.typed.chars().count() >= SHORTEST_TYPO && typos < MOST_TYPOS {
-                typos += 1;
-                plan.look_up_typo(indexes, at, word);
-            }
-            let found = plan.postings.get(first..).unwrap_or_default();
+            let found = plan.lists.get(first..).unwrap_or_default();
             if found.is_empty() {
                 plan.absent |= bit(at);
             }
             let rarity = plan.frequency(indexes, at, word, found);
-            let fading = 1.0 + FADING * at.saturating_sub(CORE) as f32;
-            plan.idf.push(inverse(rarity, total) / fading);
+            plan.rarity.push(inverse(rarity, total));
+            plan.idf.push(inverse(rarity, total) * word.weight);
         }
-        plan.postings.sort_by_key(|posting| (posting.index, posting.word));
+        plan.lists.sort_by_key(|list| (list.index, list.word));
         plan
     }
 
-    /// Finds a word in every field, its synonyms in ids and names.
-    fn look_up(&mut self, indexes: &[&ActionIndex], at: usize, word: &Word) {
+    /// Finds a word in every field, its synonyms in what names an action.
+    fn look_up(&mut self, indexes: &[&'a ActionIndex], at: usize, word: &Word) {
+        let hashes: Vec<u32> = word.terms.iter().map(|(term, _)| hash(term)).collect();
         for (index_at, index) in indexes.iter().enumerate() {
-            let names_it = self.named.get(index_at).is_some_and(|(words, _)| words & bit(at) != 0);
-            for (nth, (term, weight)) in word.terms.iter().enumerate() {
-                // A platform's texts mention the platform at random, which says nothing of the action.
-                let fields = if nth == 0 && !names_it { FIELDS.len() } else { TITLES };
-                for (field_at, field) in index.fields.iter().enumerate().take(fields) {
-                    // Reading from memory cannot fail; if it did, the word would be as good as absent.
-                    if let Ok(Some(info)) = field.terms.terms().get(term) {
-                        self.postings.push(Posting { index: index_at, word: at, field: field_at, weight: *weight, info });
-                    }
-                }
-            }
-        }
-    }
-
-    /// Finds words of ids and names that are one letter away.
-    fn look_up_typo(&mut self, indexes: &[&ActionIndex], at: usize, word: &Word) {
-        let Some((term, _)) = word.terms.first() else { return };
-        // The stemmer keeps an end that the right word would have lost: `mrege`, but `merg`.
-        let term = term.strip_suffix('e').unwrap_or(term);
-        // The automaton is about the text alone, whatever the field.
-        let Ok(automaton) = FuzzyTermQuery::new(Term::from_field_text(Field::from_field_id(0), term), 1, true).automaton() else { return };
-        for (index_at, index) in indexes.iter().enumerate() {
-            for (field_at, field) in index.fields.iter().enumerate().take(TITLES) {
-                let Ok(mut found) = field.terms.terms().search(&automaton).into_stream() else { continue };
-                let mut taken = 0;
-                while taken < MOST_CORRECTIONS && found.advance() {
-                    taken += 1;
-                    self.postings.push(Posting { index: index_at, word: at, field: field_at, weight: TYPO, info: found.value().clone() });
+            let names_it = self.named.get(index_at).is_some_and(|named| named.words & bit(at) != 0);
+            for (nth, ((term, weight), hash)) in word.terms.iter().zip(&hashes).enumerate() {
+                let postings = index.postings(term, *hash);
+                if !postings.is_empty() {
+                    // A platform's texts mention the platform at random, which says nothing of the action.
+                    let text = if nth == 0 && !names_it { *weight } else { 0.0 };
+                    self.lists.push(List { index: index_at, word: at, title: *weight, text, postings });
                 }
             }
         }
     }
 
     /// In about how many actions of the set a word occurs. A platform's name occurs in all of its actions.
-    fn frequency(&self, indexes: &[&ActionIndex], at: usize, word: &Word, found: &[Posting]) -> f32 {
-        let mut by_field = [0.0; 4];
-        for posting in found {
-            if let Some(sum) = by_field.get_mut(posting.field) {
-                *sum += posting.weight * posting.info.doc_freq as f32;
-            }
-        }
-        let in_texts = by_field.into_iter().fold(0.0, f32::max);
+    fn frequency(&self, indexes: &[&ActionIndex], at: usize, word: &Word, found: &[List<'_>]) -> f32 {
+        let in_texts: f32 = found.iter().map(|list| list.title * list.postings.len() as f32).sum();
         let stands_for =
-            |(index, (named, _)): &(&&ActionIndex, &(Matched, f32))| named & bit(at) != 0 || (found.is_empty() && is_about(index, word));
+            |(index, named): &(&&ActionIndex, &Named)| named.words & bit(at) != 0 || (found.is_empty() && is_about(index, word));
         let in_whole: usize = indexes.iter().zip(&self.named).filter(stands_for).map(|(index, _)| index.actions.len()).sum();
         in_texts + in_whole as f32
     }
 
     /// Scores every action of one index.
     fn score(&self, at: usize, index: &ActionIndex, goal: &Goal, scratch: &mut Scratch) {
-        let first = self.postings.partition_point(|posting| posting.index < at);
-        let here = self.postings.get(first..).unwrap_or_default();
-        let here = here.get(..here.partition_point(|posting| posting.index == at)).unwrap_or_default();
-        for postings in here.chunk_by(|a, b| a.word == b.word) {
-            for posting in postings {
-                self.count(posting, index, scratch);
+        let first = self.lists.partition_point(|list| list.index < at);
+        let here = self.lists.get(first..).unwrap_or_default();
+        let here = here.get(..here.partition_point(|list| list.index == at)).unwrap_or_default();
+        for lists in here.chunk_by(|a, b| a.word == b.word) {
+            for list in lists {
+                scratch.count(list);
             }
-            if let Some(word) = postings.first().map(|posting| posting.word) {
-                scratch.saturate(self.idf_of(word), bit(word));
+            if let Some(word) = lists.first().map(|list| list.word) {
+                scratch.saturate(self.idf_of(word), bit(word), self.tuning.k1);
             }
         }
-        scratch.favour(index, goal.intent);
+        scratch.favour(index, goal.intent, self.tuning);
         self.score_connector(at, index, goal, scratch);
         for identifier in &goal.identifiers {
-            if let Ok(Some(info)) = index.exact.terms().get(identifier) {
-                each(&index.exact, &info, |doc, _| scratch.add(doc, EXACT, 0));
+            for doc in index.exact(identifier) {
+                scratch.add(doc, EXACT, 0);
             }
         }
-    }
-
-    /// Adds the occurrences of one term in one field to the frequencies of the word at hand.
-    fn count(&self, posting: &Posting, index: &ActionIndex, scratch: &mut Scratch) {
-        let (Some(field), Some(weights)) = (index.fields.get(posting.field), self.weights.get(posting.field)) else { return };
-        each(&field.terms, &posting.info, |doc, frequency| {
-            let by_length = weights.get(usize::from(field.lengths.fieldnorm_id(doc))).copied().unwrap_or_default();
-            if let Some(sum) = scratch.frequencies.get_mut(doc as usize) {
-                if *sum == 0.0 {
-                    scratch.touched.push(doc);
-                }
-                *sum += posting.weight * by_length * frequency as f32;
-            }
-        });
     }
 
     /// What the connector as a whole has for a goal: its name in it, and words of what it is about.
     fn score_connector(&self, at: usize, index: &ActionIndex, goal: &Goal, scratch: &mut Scratch) {
-        let (named, share) = self.named.get(at).copied().unwrap_or_default();
+        let named = self.named.get(at).copied().unwrap_or_default();
         let mut for_all = 0.0;
         let mut for_matching = 0.0;
-        let mut words = named;
+        let mut words = named.words;
         for (nth, word) in goal.words.iter().enumerate() {
-            if named & bit(nth) != 0 {
-                for_all = f32::max(for_all, NAMED * share * self.idf_of(nth).max(RARE_ENOUGH));
+            if named.words & bit(nth) != 0 {
+                let rarity = self.rarity.get(nth).copied().unwrap_or_default();
+                for_all = f32::max(for_all, self.tuning.named * named.share * rarity.max(self.tuning.rare));
             } else if is_about(index, word) {
-                for_matching += ABOUT * self.idf_of(nth);
+                for_matching += self.tuning.about * self.idf_of(nth);
                 words |= self.absent & bit(nth);
             }
         }
-        if words != named {
+        if words != named.words {
             // Nothing of the set says it but this connector's description: then all of its actions are about it.
             for_all += for_matching;
             for_matching = 0.0;
@@ -282,119 +219,124 @@ impl Plan {
 struct Scratch {
     scores: Vec<f32>,
     matched: Vec<Matched>,
+    /// How many words of the goal stand in the name.
+    covered: Vec<u8>,
     /// Weighted frequencies of the word at hand, and which are not zero.
-    frequencies: Vec<f32>,
+    frequencies: Vec<(f32, bool)>,
     touched: Vec<u32>,
 }
 
 impl Scratch {
     fn reset(&mut self, actions: usize) {
-        for numbers in [&mut self.scores, &mut self.frequencies] {
-            numbers.clear();
-            numbers.resize(actions, 0.0);
-        }
+        self.scores.clear();
+        self.scores.resize(actions, 0.0);
         self.matched.clear();
         self.matched.resize(actions, 0);
+        self.covered.clear();
+        self.covered.resize(actions, 0);
+        self.frequencies.clear();
+        self.frequencies.resize(actions, (0.0, false));
     }
 
-    fn add(&mut self, doc: u32, score: f32, words: Matched) {
-        let doc = doc as usize;
+    fn add(&mut self, doc: usize, score: f32, words: Matched) {
         if let (Some(sum), Some(matched)) = (self.scores.get_mut(doc), self.matched.get_mut(doc)) {
             *sum += score;
             *matched |= words;
         }
     }
 
-    /// Turns the frequencies of one word into scores.
-    fn saturate(&mut self, idf: f32, word: Matched) {
-        while let Some(doc) = self.touched.pop() {
-            let Some(frequency) = self.frequencies.get_mut(doc as usize).map(std::mem::take) else { continue };
-            self.add(doc, idf * frequency * (K1 + 1.0) / (frequency + K1), word);
+    /// Adds the occurrences of one term to the frequencies of the word at hand.
+    fn count(&mut self, list: &List<'_>) {
+        for posting in list.postings {
+            let doc = posting.doc();
+            let weight = list.title * posting.title() + list.text * posting.text();
+            let Some((sum, is_noun)) = self.frequencies.get_mut(doc).filter(|_| weight > 0.0) else { continue };
+            if *sum == 0.0 {
+                self.touched.push(doc as u32);
+            }
+            *sum += weight;
+            *is_noun |= posting.is_noun();
         }
     }
 
-    /// Raises the actions that do what the goal's verb says.
-    fn favour(&mut self, index: &ActionIndex, intent: Option<Effect>) {
-        let Some(intent) = intent else { return };
-        for (score, (_, effect)) in self.scores.iter_mut().zip(&index.actions) {
-            if *effect == intent {
-                *score *= INTENDED;
-            } else if *effect == Effect::Destructive {
-                *score *= UNASKED;
+    /// Turns the frequencies of one word into scores.
+    fn saturate(&mut self, idf: f32, word: Matched, k1: f32) {
+        while let Some(doc) = self.touched.pop() {
+            let doc = doc as usize;
+            let Some((frequency, is_noun)) = self.frequencies.get_mut(doc).map(std::mem::take) else { continue };
+            self.add(doc, idf * frequency * (k1 + 1.0) / (frequency + k1), word);
+            if let Some(covered) = self.covered.get_mut(doc) {
+                *covered = covered.saturating_add(u8::from(is_noun));
+            }
+        }
+    }
+
+    /// Raises the actions that do what the goal's verb says and whose name the goal says in full, and the plainer ones.
+    fn favour(&mut self, index: &ActionIndex, intent: Option<Deed>, tuning: &Tuning) {
+        for ((score, covered), entry) in self.scores.iter_mut().zip(&self.covered).zip(&index.actions) {
+            if *score == 0.0 {
+                continue;
+            }
+            let left = entry.nouns.saturating_sub(*covered);
+            *score *= 1.0 - tuning.uncovered * f32::from(left) / f32::from(entry.nouns.max(1));
+            *score *= 1.0 - tuning.rank * f32::from(entry.rank) / 255.0;
+            *score /= 1.0 + tuning.required * f32::from(entry.required);
+            if let Some(intent) = intent {
+                *score *= match (intent, entry.deed) {
+                    (intent, deed) if intent == deed => tuning.intended,
+                    (Deed::Find, Deed::Get) | (Deed::Get, Deed::Find) => tuning.other_read,
+                    (_, Deed::Remove) => tuning.unasked,
+                    (Deed::Find | Deed::Get, _) | (_, Deed::Find | Deed::Get) => tuning.unintended,
+                    _ => tuning.other_write,
+                };
             }
         }
     }
 }
 
-/// Calls with every document of a posting list and the frequency there (every field records it).
-fn each(terms: &InvertedIndexReader, info: &TermInfo, mut call: impl FnMut(u32, u32)) {
-    let Ok(mut block) = terms.read_block_postings_from_terminfo(info, IndexRecordOption::WithFreqs) else { return };
-    while !block.docs().is_empty() {
-        for (doc, frequency) in block.docs().iter().zip(block.freqs()) {
-            call(*doc, *frequency);
+/// How a goal names each index. Where no platform is named, one may be misspelt. Of several, the first that is said to be the place counts.
+fn naming(indexes: &[&ActionIndex], words: &[Word], tuning: &Tuning) -> Vec<Named> {
+    let exact: Vec<Named> = indexes.iter().map(|index| named_by(index, words, &|said, name| said == name, tuning)).collect();
+    let is_full = |named: &Named| named.words != 0 && named.share >= 1.0;
+    let mut found = exact;
+    if !found.iter().any(is_full) {
+        let close: Vec<Named> = indexes.iter().map(|index| named_by(index, words, &is_close, tuning)).collect();
+        if close.iter().any(is_full) {
+            found = close;
         }
-        block.advance();
     }
+    let is_place = |named: &Named| words.iter().enumerate().any(|(nth, word)| named.words & bit(nth) != 0 && word.is_place);
+    let places = found.iter().filter(|named| is_full(named) && is_place(named)).map(|named| named.words);
+    if let Some(main) = places.min_by_key(|words| words.trailing_zeros()) {
+        for named in &mut found {
+            if named.words & main == 0 {
+                named.share *= tuning.also_named;
+            }
+        }
+    }
+    found
 }
 
-/// By index: which words of a goal name it, and what share of its id or name they are. Where no platform is named, one may be misspelt.
-fn naming(indexes: &[&ActionIndex], words: &[Word]) -> Vec<(Matched, f32)> {
-    let exact: Vec<_> = indexes.iter().map(|index| named_by(index, words, &|said, name| said == name)).collect();
-    if exact.iter().any(|(said, share)| *said != 0 && *share >= 1.0) {
-        return exact;
-    }
-    let close: Vec<_> = indexes.iter().map(|index| named_by(index, words, &is_close)).collect();
-    if close.iter().any(|(_, share)| *share >= 1.0) { close } else { exact }
-}
-
-fn named_by(index: &ActionIndex, words: &[Word], same: &dyn Fn(&str, &str) -> bool) -> (Matched, f32) {
-    let mut best = (0, 0.0);
+fn named_by(index: &ActionIndex, words: &[Word], same: &dyn Fn(&str, &str) -> bool, tuning: &Tuning) -> Named {
+    let mut best = Named::default();
     for name in &index.names {
         let said = words
             .iter()
             .enumerate()
             .filter(|(_, word)| word.terms.first().is_some_and(|(stem, _)| name.iter().any(|part| same(stem, part))));
         let said: Matched = said.fold(0, |bits, (nth, _)| bits | bit(nth));
+        // A part of a name alone says little: `sheet`, `calendar`.
         let share = said.count_ones() as f32 / name.len().max(1) as f32;
-        if share > best.1 {
-            best = (said, share);
+        let share = if share < 1.0 { share * tuning.partly } else { share };
+        if share > best.share {
+            best = Named { words: said, share };
         }
     }
     best
 }
 
-/// Whether two words differ by one letter too many, too few or wrong, or by two that changed places; their first letters are the same.
-fn is_close(said: &str, name: &str) -> bool {
-    let (said, name): (Vec<char>, Vec<char>) = (said.chars().collect(), name.chars().collect());
-    if said.first() != name.first() || said.len() < 3 || name.len() < 4 || said.len().abs_diff(name.len()) > 1 {
-        return false;
-    }
-    let start = said.iter().zip(&name).take_while(|(a, b)| a == b).count();
-    let (said, name) = (said.get(start..).unwrap_or_default(), name.get(start..).unwrap_or_default());
-    let end = said.iter().rev().zip(name.iter().rev()).take_while(|(a, b)| a == b).count();
-    let left = |rest: &[char]| rest.get(..rest.len().saturating_sub(end)).unwrap_or_default().to_vec();
-    let (said, name) = (left(said), left(name));
-    match (said.as_slice(), name.as_slice()) {
-        ([a, b], [c, d]) => a == d && b == c,
-        (said, name) => said.len() <= 1 && name.len() <= 1,
-    }
-}
-
 fn is_about(index: &ActionIndex, word: &Word) -> bool {
     word.terms.first().is_some_and(|(stem, _)| index.about.binary_search(stem).is_ok())
-}
-
-/// What one occurrence weighs, by field and length code: boost over length, the length relative to the average of the set.
-fn weights(indexes: &[&ActionIndex], total: usize) -> [[f32; 256]; 4] {
-    let mut weights = [[0.0; 256]; 4];
-    for (nth, ((weights, boost), length)) in weights.iter_mut().zip(BOOSTS).zip(LENGTH).enumerate() {
-        let tokens: u64 = indexes.iter().filter_map(|index| index.fields.get(nth)).map(|field| field.terms.total_num_tokens()).sum();
-        let average = (tokens as f32 / total.max(1) as f32).max(1.0);
-        for (code, weight) in (0..=u8::MAX).zip(weights) {
-            *weight = boost / (1.0 - length + length * FieldNormReader::id_to_fieldnorm(code) as f32 / average);
-        }
-    }
-    weights
 }
 
 /// The inverse document frequency of BM25.
@@ -457,11 +399,10 @@ impl Best {
         let best = self.heap.into_sorted_vec().into_iter();
         best.filter_map(|Reverse(Candidate { score, order: Reverse((index, doc)), matched })| {
             let index = indexes.get(index)?;
-            let (action, _) = index.actions.get(doc)?;
             let said = words.iter().enumerate().filter(|(nth, _)| matched & bit(*nth) != 0);
             Some(Hit {
-                connector: index.connector.clone(),
-                action: action.to_string(),
+                connector: index.connector.to_string(),
+                action: index.id(doc).to_owned(),
                 score,
                 matched: said.map(|(_, word)| word.typed.clone()).collect(),
             })

@@ -1,43 +1,90 @@
 //! Text into words: identifiers split, accents folded, English stemmed, stop words dropped.
 
-use std::{mem, ops::Range, vec};
+use std::{borrow::Cow, mem, ops::Range};
 
-use tantivy::tokenizer::{
-    AsciiFoldingFilter, LowerCaser, RemoveLongFilter, Stemmer, StopWordFilter, TextAnalyzer, Token, TokenStream, Tokenizer,
-};
+use frostem::{Algorithm, Stemmer};
+use unicode_normalization::{UnicodeNormalization as _, char::is_combining_mark};
 
 /// Longer words are ids and encoded data, which nobody types as a goal. In bytes.
 const LONGEST_WORD: usize = 40;
 
-/// Words that say nothing about which action is meant: English function words, and how people address an assistant.
+/// Words that say nothing about which action is meant: function words of English and of its neighbours, and how people address
+/// an assistant. Sorted.
 const STOP_WORDS: &[&str] = &[
-    "a", "all", "also", "am", "an", "and", "any", "are", "as", "at", "be", "been", "but", "by", "called", "can", "could", "did", "do",
-    "does", "each", "every", "for", "from", "had", "has", "have", "he", "help", "her", "his", "how", "i", "if", "in", "into", "is", "it",
-    "its", "just", "let", "like", "may", "me", "must", "my", "need", "no", "not", "of", "on", "or", "our", "out", "please", "s", "she",
-    "should", "so", "some", "such", "t", "than", "that", "the", "their", "them", "then", "there", "these", "they", "this", "those", "to",
-    "us", "use", "using", "via", "want", "was", "we", "were", "what", "when", "where", "which", "who", "will", "with", "would", "you",
-    "your",
+    "a", "aan", "about", "all", "also", "am", "an", "and", "any", "are", "as", "at", "au", "auf", "aux", "avec", "be", "been", "bei",
+    "but", "by", "called", "can", "con", "could", "da", "dal", "dans", "das", "de", "del", "della", "dem", "den", "der", "des", "di",
+    "did", "die", "dla", "do", "does", "dos", "down", "du", "each", "een", "ein", "eine", "einen", "einer", "el", "em", "en", "et",
+    "every", "for", "from", "fur", "gli", "had", "has", "have", "he", "help", "her", "here", "het", "his", "how", "i", "if", "il", "im",
+    "in", "into", "is", "it", "its", "just", "la", "las", "le", "les", "let", "like", "lo", "los", "ma", "may", "me", "mein", "meine",
+    "meinen", "mes", "met", "meu", "mi", "mia", "mijn", "min", "minha", "mio", "mit", "moj", "mon", "must", "my", "na", "nasz", "need",
+    "nel", "no", "nos", "not", "of", "off", "og", "on", "ons", "onze", "or", "our", "out", "para", "pas", "per", "please", "por", "pour",
+    "que", "qui", "s", "she", "should", "so", "some", "su", "such", "sur", "sus", "t", "than", "that", "the", "their", "them", "then",
+    "there", "these", "they", "this", "those", "to", "un", "una", "und", "une", "uns", "unser", "up", "us", "use", "using", "van", "via",
+    "von", "voor", "want", "was", "we", "were", "what", "when", "where", "which", "who", "will", "with", "would", "y", "you", "your", "zu",
+    "zum", "zur",
 ];
 
 /// The one analysis, for definitions and for goals: what is typed must become what was indexed.
-pub(super) fn analyzer() -> TextAnalyzer {
-    TextAnalyzer::builder(Splitter)
-        .filter(RemoveLongFilter::limit(LONGEST_WORD))
-        .filter(LowerCaser)
-        .filter(AsciiFoldingFilter)
-        .filter(StopWordFilter::remove(STOP_WORDS.iter().map(|word| (*word).to_owned())))
-        .filter(Stemmer::default())
-        .build()
+pub(super) struct Analyzer(Stemmer);
+
+impl Analyzer {
+    pub fn new() -> Self {
+        Self(Stemmer::new(Algorithm::English))
+    }
+
+    /// The stem of one word; `None` when it is not worth searching. Of `postMessage` it is the whole's.
+    pub fn stem(&self, word: &str) -> Option<String> {
+        let plain = plain(word)?;
+        (!is_stop(&plain)).then(|| self.0.stem(&plain).into_owned())
+    }
+
+    /// The stems of a text, in its order.
+    pub fn stems(&self, text: &str) -> Vec<String> {
+        pieces(text).filter_map(|piece| self.stem(piece)).collect()
+    }
 }
 
-/// The stem of a text that is one word, `None` when nothing of it is worth searching. Of `postMessage` it is the whole's.
-pub(super) fn stem(analyzer: &mut TextAnalyzer, word: &str) -> Option<String> {
-    let mut last = None;
-    let mut stream = analyzer.token_stream(word);
-    while stream.advance() {
-        last = Some(mem::take(&mut stream.token_mut().text));
+/// Whether a plain word says nothing about which action is meant.
+pub(super) fn is_stop(plain: &str) -> bool {
+    STOP_WORDS.binary_search(&plain).is_ok()
+}
+
+/// A word in lower case and without accents; `None` for one of nothing else, and for one too long.
+pub(super) fn plain(word: &str) -> Option<Cow<'_, str>> {
+    if word.len() > LONGEST_WORD {
+        return None;
     }
-    last
+    if word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()) {
+        return (!word.is_empty()).then_some(Cow::Borrowed(word));
+    }
+    let mut folded = String::with_capacity(word.len());
+    for c in word.nfkd().filter(|c| !is_combining_mark(*c)).flat_map(char::to_lowercase) {
+        // Letters that are not a letter with a mark.
+        match c {
+            'ß' => folded.push_str("ss"),
+            'æ' => folded.push_str("ae"),
+            'œ' => folded.push_str("oe"),
+            'ø' => folded.push('o'),
+            'ł' => folded.push('l'),
+            'đ' | 'ð' => folded.push('d'),
+            'ı' => folded.push('i'),
+            'þ' => folded.push_str("th"),
+            c if c.is_alphanumeric() => folded.push(c),
+            _ => {}
+        }
+    }
+    (!folded.is_empty()).then_some(Cow::Owned(folded))
+}
+
+/// The words of a text as they stand there. A run of several parts is a word as well, after them: `GitHub` is `Git`, `Hub`, `GitHub`.
+pub(super) fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    runs(text).filter_map(|run| text.get(run)).flat_map(|run| {
+        let mut inside: Vec<&str> = parts(run).filter_map(|part| run.get(part)).collect();
+        if inside.len() > 1 {
+            inside.push(run);
+        }
+        inside
+    })
 }
 
 /// What remains of an id when case and separators do not count: `chat.postMessage` and `chat_post_message` are the same.
@@ -91,72 +138,24 @@ fn is_ideograph(c: char) -> bool {
     matches!(c, '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
 }
 
-/// Cuts text into runs and their parts; a run of several parts is a word as well, after them (`GitHub`: `Git`, `Hub`, `GitHub`).
-#[derive(Clone)]
-struct Splitter;
-
-impl Tokenizer for Splitter {
-    type TokenStream<'a> = Pieces<'a>;
-
-    fn token_stream<'a>(&'a mut self, text: &'a str) -> Pieces<'a> {
-        let mut pieces = Vec::new();
-        for run in runs(text) {
-            let first = pieces.len();
-            let inside = parts(text.get(run.clone()).unwrap_or_default());
-            pieces.extend(inside.map(|part| run.start + part.start..run.start + part.end));
-            if pieces.len() > first + 1 {
-                pieces.push(run);
-            }
-        }
-        Pieces { text, pieces: pieces.into_iter(), token: Token::default() }
-    }
-}
-
-struct Pieces<'a> {
-    text: &'a str,
-    pieces: vec::IntoIter<Range<usize>>,
-    token: Token,
-}
-
-impl TokenStream for Pieces<'_> {
-    fn advance(&mut self) -> bool {
-        let Some(piece) = self.pieces.next() else { return false };
-        self.token.text.clear();
-        self.token.text.push_str(self.text.get(piece.clone()).unwrap_or_default());
-        self.token.offset_from = piece.start;
-        self.token.offset_to = piece.end;
-        self.token.position = self.token.position.wrapping_add(1);
-        true
-    }
-
-    fn token(&self) -> &Token {
-        &self.token
-    }
-
-    fn token_mut(&mut self) -> &mut Token {
-        &mut self.token
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn identifiers_fall_into_words() {
-        let words = |text: &str| {
-            let mut analyzer = analyzer();
-            let mut stream = analyzer.token_stream(text);
-            let mut words = Vec::new();
-            stream.process(&mut |token| words.push(token.text.clone()));
-            words.join(" ")
-        };
+        let words = |text: &str| Analyzer::new().stems(text).join(" ");
         assert_eq!(words("chat.postMessage"), "chat post messag postmessag");
         assert_eq!(words("users_list-all"), "user list");
         assert_eq!(words("HTTPServer sendDMs oauth2 GitHub"), "http server httpserver send dms senddm oauth2 git hub github");
-        assert_eq!(words("Über café"), "uber cafe");
+        assert_eq!(words("Über café Łódź Straße"), "uber cafe lodz strass");
         assert_eq!(words("在Slack发"), "在 slack 发");
         assert_eq!(words(&"x".repeat(500)), "");
         assert_eq!(words("\u{0}\u{301} … 🎉"), "");
+    }
+
+    #[test]
+    fn stop_words_are_sorted() {
+        assert!(STOP_WORDS.is_sorted());
     }
 }

@@ -5,7 +5,10 @@ use serde_json::{Map, Value, json, value::RawValue};
 
 use super::{Reply, upstream};
 use crate::{
-    catalogue::{self, discover},
+    catalogue::{
+        self,
+        discover::{self, Filter},
+    },
     connect,
     error::Result,
     mcp::{Context, relay::Route},
@@ -114,7 +117,7 @@ async fn workflow_builder(context: &Context<'_>, goal: Option<&str>) -> Result<S
     let Some(goal) = goal else {
         return Ok(format!("Ask me what should be done, then plan it as a sequence of actions over my connected platforms.\n\n{steps}"));
     };
-    let found = discover::discover(&context.app.store, &context.caller.scope, Some(context.server), goal, None).await?;
+    let found = discover::discover(&context.app.store, &context.caller.scope, Some(context.server), goal, &Filter::default()).await?;
     let candidates = serde_json::to_string_pretty(&found["actions"]).map_err(crate::error::Error::internal)?;
     Ok(format!(
         "My goal: {goal}\n\nPlan it as a sequence of actions over my connected platforms.\n\n{steps}\n\nActions that may fit, best first:\n\n{candidates}"

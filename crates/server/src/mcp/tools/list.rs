@@ -4,6 +4,8 @@ use std::sync::LazyLock;
 
 use serde_json::{Map, Value, json};
 
+use crate::connectors::search::LONGEST_GOAL;
+
 static TOOLS: LazyLock<Vec<Value>> = LazyLock::new(|| about_actions().into_iter().chain(about_credentials()).collect());
 
 /// The `tools` array of `tools/list`, as JSON text.
@@ -37,8 +39,9 @@ fn about_actions() -> Vec<Value> {
             "Say in plain words what should be done, and get the actions that fit best, ranked, over all platforms: their ids, what they need, and \
              whether the user has a credential for them. Name the platform in the goal if you know it. Next step: get_action_details_alloy.",
             json!({
-                "goal": { "type": "string", "description": "What should be done, in plain words, for example \"send a message to a Slack channel\"." },
+                "goal": { "type": "string", "maxLength": LONGEST_GOAL, "description": "What should be done, in plain words, for example \"send a message to a Slack channel\"." },
                 "connectorId": { "type": "string", "description": "Optional: only actions of this connector." },
+                "category": { "type": "string", "description": "Optional: only actions of connectors of this category, for example crm." },
             }),
             &["goal"],
             "read",

@@ -1,4 +1,5 @@
-//! The labelled goals over the built-in connectors. They were written before anything was tuned; whoever tunes reads `tune.toml` alone.
+//! The labelled goals over the built-in connectors. They were written before anything was tuned; whoever tunes reads `tune.toml` and
+//! `more.toml` alone.
 
 use serde::Deserialize;
 
@@ -9,6 +10,7 @@ use crate::connectors::{
 };
 
 const TUNE: &str = include_str!("../../../../tests/goals/tune.toml");
+const MORE: &str = include_str!("../../../../tests/goals/more.toml");
 const TEST: &str = include_str!("../../../../tests/goals/test.toml");
 
 #[derive(Deserialize)]
@@ -26,7 +28,7 @@ struct Goal {
 /// How many are first, how many among the first five, of how many; and what was found instead, for those who tune.
 fn judge(text: &str) -> (usize, usize, usize, String) {
     let goals: Goals = toml::from_str(text).unwrap();
-    let indexes: Vec<&ActionIndex> = BUILTIN.values().filter_map(|loaded| loaded.index()).collect();
+    let indexes: Vec<&ActionIndex> = BUILTIN.values().map(|loaded| loaded.index()).collect();
     let (mut top, mut near, mut misses) = (0, 0, String::new());
     for goal in &goals.goal {
         for right in &goal.right {
@@ -46,10 +48,18 @@ fn judge(text: &str) -> (usize, usize, usize, String) {
 
 #[test]
 fn goals_find_their_action_among_all_platforms() {
-    let (top, near, of, misses) = judge(TUNE);
-    println!("tune: {top} first, {near} in five, of {of}\n{misses}");
+    for (half, text) in [("tune", TUNE), ("more", MORE)] {
+        let (top, near, of, misses) = judge(text);
+        println!("{half}: {top} first, {near} in five, of {of}\n{misses}");
+    }
     let (top, near, of, _) = judge(TEST);
     println!("test: {top} first, {near} in five, of {of}");
-    // Guards what has been reached; the aim is 70 and 92.
-    assert!(top * 100 >= of * 66 && near * 100 >= of * 85, "test: {top} first, {near} in five, of {of}");
+    assert!(top * 100 >= of * 70 && near * 100 >= of * 92, "test: {top} first, {near} in five, of {of}");
+}
+
+#[test]
+fn indexes_are_small() {
+    let actions: usize = BUILTIN.values().map(|loaded| loaded.index().actions.len()).sum();
+    let bytes: usize = BUILTIN.values().map(|loaded| loaded.index().size()).sum();
+    assert!(bytes < actions * 500, "{bytes} bytes for {actions} actions");
 }

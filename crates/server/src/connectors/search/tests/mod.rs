@@ -11,7 +11,7 @@ use self::{
 use super::{ActionIndex, Hit, search};
 
 fn indexes() -> Vec<ActionIndex> {
-    four().iter().map(|definition| ActionIndex::build(definition).unwrap()).collect()
+    four().iter().map(ActionIndex::build).collect()
 }
 
 fn find(indexes: &[ActionIndex], goal: &str, limit: usize) -> Vec<Hit> {
@@ -114,7 +114,7 @@ fn connectors_outside_of_the_set_do_not_weigh() {
     let ours = indexes();
     let alone: Vec<Vec<Hit>> = GOALS.iter().map(|(goal, _)| find(&ours, goal, 20)).collect();
     let line = |n: usize| format!("send_message_{n} | POST | Send a message to a channel | Message channel page contact room. | channel\n");
-    let theirs = ActionIndex::build(&platform("theirs", "Slack", "Notion", &[], &(0..500).map(line).collect::<String>())).unwrap();
+    let theirs = ActionIndex::build(&platform("theirs", "Slack", "Notion", &[], &(0..500).map(line).collect::<String>()));
     let again: Vec<Vec<Hit>> = GOALS.iter().map(|(goal, _)| find(&ours, goal, 20)).collect();
     assert_eq!(alone, again);
 
@@ -128,11 +128,12 @@ fn connectors_outside_of_the_set_do_not_weigh() {
 #[test]
 fn statistics_are_summed_over_the_set() {
     let line = |n: usize| format!("a{n:03} | GET | Read {} | Nothing. |\n", if n == 0 { "quokka" } else { "wombat" });
-    let first = ActionIndex::build(&platform("one", "One", "", &[], &(0..50).map(line).collect::<String>())).unwrap();
-    let second = ActionIndex::build(&platform("two", "Two", "", &[], "a000 | GET | Read wombat | Nothing. |")).unwrap();
+    let first = ActionIndex::build(&platform("one", "One", "", &[], &(0..50).map(line).collect::<String>()));
+    let second = ActionIndex::build(&platform("two", "Two", "", &[], "a000 | GET | Read wombat | Nothing. |"));
     let found = search(&[&first, &second], "wombat", 100, &|_, _| true);
     assert_eq!(found.len(), 50);
-    assert!(found.iter().all(|hit| hit.score == found[0].score), "a rare word of its own index is common in the set: {found:?}");
+    // Nothing but the place in its connector's list makes a difference.
+    assert!(found.iter().all(|hit| hit.score > found[0].score * 0.85), "a rare word of its own index is common in the set: {found:?}");
 }
 
 #[test]
@@ -179,11 +180,50 @@ fn hostile_goals_are_words_or_nothing() {
 }
 
 #[test]
+fn the_place_counts_more_than_another_platform_that_is_named() {
+    let indexes = indexes();
+    for (goal, connector) in [
+        ("put the Notion notifications into our Slack channel", "slack"),
+        ("Slack: tell everybody that the Notion page is there", "slack"),
+        ("write down in Notion what was said on the Slack channel", "notion"),
+    ] {
+        assert!(first(&indexes, goal).starts_with(&format!("{connector}/")), "{goal}: {:?}", names(&find(&indexes, goal, 3)));
+    }
+}
+
+#[test]
+fn other_languages_that_name_the_platform_find_the_action() {
+    let indexes = indexes();
+    for (goal, wanted) in [
+        ("crea un canal en Slack", "slack/conversations_create"),
+        ("archive le canal Slack", "slack/conversations_archive"),
+        ("lösche die Nachricht in Slack", "slack/chat_delete"),
+        ("cerca una pagina in Notion", "notion/search"),
+        ("maak een nieuw contact aan in HubSpot", "hubspot/contacts_create"),
+    ] {
+        assert_eq!(first(&indexes, goal), wanted, "{goal}");
+    }
+}
+
+#[test]
+fn keywords_and_synonyms_of_a_connector_find_its_actions() {
+    let mut definition =
+        platform("zoo", "Zoo", "", &[], "feed | POST | Feed an animal | Gives food. |\nwash | POST | Wash a cage | Cleans. |");
+    definition.synonyms.insert("animal".to_owned(), "critter, beast".to_owned());
+    definition.actions["wash"].keywords = "scrub, hose down".to_owned();
+    let index = ActionIndex::build(&definition);
+    let first = |goal: &str| names(&search(&[&index], goal, 1, &|_, _| true));
+    assert_eq!(first("nourish the beast"), ["zoo/feed"]);
+    assert_eq!(first("scrub everything"), ["zoo/wash"]);
+    assert!(first("beasts of burden") == ["zoo/feed"] && first("nothing of that").is_empty());
+}
+
+#[test]
 fn hostile_definitions_are_indexed() {
-    let nothing = ActionIndex::build(&platform("", "", "", &[], "")).unwrap();
+    let nothing = ActionIndex::build(&platform("", "", "", &[], ""));
     assert!(search(&[&nothing], "anything at all", 5, &|_, _| true).is_empty());
     assert!(search(&[], "anything at all", 5, &|_, _| true).is_empty());
     let long = format!("a_{} | GET | {} | {} | {}", "b".repeat(70_000), "ü".repeat(70_000), "word ".repeat(200_000), "p".repeat(100_000));
-    let strange = ActionIndex::build(&platform("…", "🎉", "\u{0}", &["\u{202e}"], &format!("🎉 | GET | 🎉 | 🎉 | 🎉\n{long}"))).unwrap();
+    let strange = ActionIndex::build(&platform("…", "🎉", "\u{0}", &["\u{202e}"], &format!("🎉 | GET | 🎉 | 🎉 | 🎉\n{long}")));
     assert_eq!(search(&[&strange, &nothing], "word", 5, &|_, _| true).len(), 1);
 }
