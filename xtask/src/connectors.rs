@@ -102,7 +102,8 @@ fn check(definition: &Definition, specs: &Path) -> Result<Vec<String>, String> {
         explained += known;
         lines.extend(found.into_iter().map(|line| format!("{id}/{action_id}: {line}")));
     }
-    for stale in vendor.differs.iter().filter(|difference| !used.contains(difference.what.as_str())) {
+    let of_definition = vendor.differs.iter().filter(|difference| !report::is_of_sample(difference));
+    for stale in of_definition.filter(|difference| !used.contains(difference.what.as_str())) {
         lines.push(format!("{id}: `vendor.differs` explains `{}`, in which no action differs; leave it out", stale.what));
     }
     println!(

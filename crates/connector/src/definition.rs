@@ -184,7 +184,8 @@ pub struct Vendor {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Difference {
-    /// As the check names it: `query limit: type`.
+    /// As the check names it: `query limit: type`. After `sent`, as the mock of the vendor names what is wrong with the sample:
+    /// `sent query since: format`.
     pub what: String,
     /// Why the connector is right.
     pub why: String,
