@@ -1,6 +1,7 @@
 //! The curated connectors against their vendors' documents.
 
 mod action;
+mod demands;
 mod documents;
 mod operations;
 mod report;
@@ -39,6 +40,10 @@ pub fn main(arguments: &[String]) -> Outcome {
     }
     let specs = specs.or_else(|| std::env::var_os("AMALGAM_SPECS").map(PathBuf::from)).unwrap_or_else(|| root().join(USUAL));
     let definitions = load(&wanted)?;
+    let lacking: Vec<String> = definitions.iter().flat_map(demands::check).collect();
+    if !lacking.is_empty() {
+        return Err(format!("{} things are missing:\n{}", lacking.len(), lacking.join("\n")));
+    }
     if !specs.is_dir() {
         println!("NOT CHECKED: the vendors' documents are not at {}; name their folder with --specs.", specs.display());
         return Ok(());

@@ -1,7 +1,7 @@
 """The vendors' documents, made small: for each connector one OpenAPI document of the operations that its actions use, ready for Prism.
 
-Paths carry the path of their server, answers are left out, what several texts hold stands in one. Nothing that describes a request
-is changed.
+Paths carry the path of their server, answers are left out, what several texts hold stands in one. What describes a request stays as it
+is, but for what Prism would read wrongly (`_leave_out_absent`, `from_swagger`).
 """
 
 import gzip
@@ -322,9 +322,12 @@ def _resources(root: Json, holder: Json, paths: Json) -> None:
         plain = {f"{service.rstrip('/')}/{method[key]}" for key in ("path", "flatPath") if key in method}
         uploads = {upload["path"] for upload in method.get("mediaUpload", {}).get("protocols", {}).values()}
         for path in sorted(plain | uploads):
-            content: Json = {"application/json": {"schema": {"$ref": f"#/components/schemas/{method['request']['$ref']}"}}} if "request" in method else {}
-            # An upload is the file itself, or the file with its description.
-            content = {"*/*": {"schema": {}}} if path in uploads else content
+            content: Json = {}
+            if path in uploads:
+                # An upload is the file itself, or the file with its description.
+                content = {"*/*": {"schema": {}}}
+            elif "request" in method:
+                content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{method['request']['$ref']}"}}}
             body = {"requestBody": {"content": content}} if content else {}
             paths.setdefault(path.replace("{+", "{"), {})[method["httpMethod"].lower()] = described | body
     for inner in holder.get("resources", {}).values():

@@ -19,7 +19,8 @@ class Jupyter:
         self.url = f"http://127.0.0.1:{(port := free_port())}"
         self.files = directory / "files"
         self.files.mkdir()
-        options = [f"--ServerApp.port={port}", "--ServerApp.port_retries=0", f"--ServerApp.root_dir={self.files}", f"--IdentityProvider.token={TOKEN}"]
+        options = [f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
+        options += [f"--ServerApp.root_dir={self.files}", f"--IdentityProvider.token={TOKEN}"]
         command = [sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root", *options]
         places = {name: str(directory / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")}
         self.process = Process("jupyter", command, directory / "jupyter.log", plain_env(**places), directory)
