@@ -8,8 +8,8 @@ use amalgam_protocol::{
 };
 use bytes::{Bytes, BytesMut};
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method,
-    header::{ACCEPT, CONTENT_TYPE},
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE},
 };
 use tokio::time::Instant;
 
@@ -20,7 +20,10 @@ use super::{
 use crate::{
     egress::{EgressErrorKind, IncomingBody, OutgoingRequest},
     error::{Error, Kind, Result},
-    store::{Scope, upstreams::Upstream},
+    store::{
+        Scope,
+        upstreams::{Auth, Upstream},
+    },
 };
 
 /// What an upstream answered to one HTTP request.
@@ -103,7 +106,16 @@ impl Shared {
     /// Sends it. The owner's headers are in the clear from here to the end of this function.
     pub async fn http(&self, upstream: &Arc<Upstream>, ask: Ask<'_>) -> Result<Answer> {
         let mut headers = ask.forwarded.cloned().unwrap_or_default();
-        self.add_manual_headers(upstream, &mut headers)?;
+        let is_oauth = upstream.auth == Auth::Oauth;
+        if is_oauth {
+            // A client's own token is for us, or for nobody that this user has signed in to.
+            headers.remove(AUTHORIZATION);
+            if let Some(value) = self.authorization(upstream).await? {
+                headers.insert(AUTHORIZATION, value);
+            }
+        } else {
+            self.add_manual_headers(upstream, &mut headers)?;
+        }
         // Computed after configured: what the protocol says cannot be overridden.
         headers.extend(ask.headers);
         headers.entry(ACCEPT).or_insert(HeaderValue::from_static("application/json, text/event-stream"));
@@ -111,6 +123,7 @@ impl Shared {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         let left = ask.until.saturating_duration_since(Instant::now());
+        let (mut again, mut ask_again) = (true, true);
         let request = |headers| OutgoingRequest {
             method: ask.method.clone(),
             url: ask.url,
@@ -123,7 +136,6 @@ impl Shared {
             credential_bound: true,
         };
         let egress = ask.whose.map_or_else(|| self.egress.clone(), |scope| self.egress.of(&scope.account, &scope.user));
-        let mut again = true;
         let incoming = loop {
             let request = request(if again { headers.clone() } else { std::mem::take(&mut headers) });
             match egress.send_streaming(request).await {
@@ -137,6 +149,15 @@ impl Shared {
                     };
                     let sentence = format!("{} cannot be reached: {error}.", upstream.name);
                     return Err(Error { cause: Some(error.cause().to_owned().into()), ..Error::new(kind, sentence) });
+                }
+                Ok(incoming) if is_oauth && matches!(incoming.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
+                    let sent = headers.get(AUTHORIZATION);
+                    let other = self.challenged(upstream, incoming.status, &incoming.headers, sent, std::mem::take(&mut ask_again)).await?;
+                    match other {
+                        // It was refused before anything was done.
+                        Some(value) => drop(headers.insert(AUTHORIZATION, value)),
+                        None => break incoming,
+                    }
                 }
                 Ok(incoming) => break incoming,
             }
