@@ -1,6 +1,7 @@
 //! The curated connectors against their vendors' documents.
 
 mod action;
+mod demands;
 mod documents;
 mod operations;
 mod report;
@@ -39,6 +40,10 @@ pub fn main(arguments: &[String]) -> Outcome {
     }
     let specs = specs.or_else(|| std::env::var_os("AMALGAM_SPECS").map(PathBuf::from)).unwrap_or_else(|| root().join(USUAL));
     let definitions = load(&wanted)?;
+    let lacking: Vec<String> = definitions.iter().flat_map(demands::check).collect();
+    if !lacking.is_empty() {
+        return Err(format!("{} things are missing:\n{}", lacking.len(), lacking.join("\n")));
+    }
     if !specs.is_dir() {
         println!("NOT CHECKED: the vendors' documents are not at {}; name their folder with --specs.", specs.display());
         return Ok(());
@@ -102,7 +107,8 @@ fn check(definition: &Definition, specs: &Path) -> Result<Vec<String>, String> {
         explained += known;
         lines.extend(found.into_iter().map(|line| format!("{id}/{action_id}: {line}")));
     }
-    for stale in vendor.differs.iter().filter(|difference| !used.contains(difference.what.as_str())) {
+    let of_definition = vendor.differs.iter().filter(|difference| !report::is_of_sample(difference));
+    for stale in of_definition.filter(|difference| !used.contains(difference.what.as_str())) {
         lines.push(format!("{id}: `vendor.differs` explains `{}`, in which no action differs; leave it out", stale.what));
     }
     println!(

@@ -181,6 +181,23 @@ pub struct Vendor {
     /// Differences that are right in every action that has them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub differs: Vec<Difference>,
+    /// What the platform does not offer, so that the connector lacks it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub absent: Vec<Absent>,
+}
+
+/// Something that connectors should have and this one cannot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Absent {
+    /// `paging` of a list, `scopes` of an action, `use` of a scope by the actions, `revoke_url`, `rate_limit`.
+    pub what: String,
+    /// The actions or scopes that it is about; none for the connector itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub of: Vec<String>,
+    /// Why the platform, or the connector, does without.
+    pub why: String,
 }
 
 /// A difference from the vendor's document that is right.
@@ -188,7 +205,8 @@ pub struct Vendor {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Difference {
-    /// As the check names it: `query limit: type`.
+    /// As the check names it: `query limit: type`. After `sent`, as the mock of the vendor names what is wrong with the sample:
+    /// `sent query since: format`.
     pub what: String,
     /// Why the connector is right.
     pub why: String,

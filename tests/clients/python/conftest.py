@@ -1,4 +1,4 @@
-"""Fixtures: one node, one Synapse and one Kinto a session, agents for each test. Logs are shown when a test fails."""
+"""Fixtures: one node, one Synapse, one Kinto and one Jupyter a session, agents for each test. Logs are shown when a test fails."""
 
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -8,6 +8,7 @@ import pytest
 
 from support.agent import Agent
 from support.amalgam import BINARY, Amalgam
+from support.jupyter import Jupyter
 from support.kinto import Kinto
 from support.process import Process
 from support.synapse import Synapse
@@ -45,6 +46,18 @@ def synapse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Synapse]:
 def kinto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kinto]:
     """A running Kinto server."""
     server = Kinto(tmp_path_factory.mktemp("kinto"))
+    _started.append(server.process)
+    try:
+        server.wait_ready()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jupyter]:
+    """A running Jupyter server."""
+    server = Jupyter(tmp_path_factory.mktemp("jupyter"))
     _started.append(server.process)
     try:
         server.wait_ready()

@@ -3,6 +3,7 @@
 import os
 import secrets
 import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -19,7 +20,7 @@ ADMIN_KEY = "client-suite-admin-key-0123456789"
 class Amalgam:
     """One running node and its administrator."""
 
-    def __init__(self, directory: Path, config: str = "") -> None:
+    def __init__(self, directory: Path, config: str = "", arguments: Sequence[str] = (), environment: Mapping[str, str] = {}) -> None:
         self.url = f"http://127.0.0.1:{(port := free_port())}"
         self._database = Database.from_environment()
         command = [str(BINARY), "serve", "--listen", f"127.0.0.1:{port}"]
@@ -28,7 +29,8 @@ class Amalgam:
             (directory / "amalgam.toml").write_text(config)
         if self._database:
             command += ["--database-url", self._database.url]
-        env = plain_env(AMALGAM_ADMIN_KEY=ADMIN_KEY)
+        command += arguments
+        env = plain_env(AMALGAM_ADMIN_KEY=ADMIN_KEY, **environment)
         self.process = Process("amalgam", command, directory / "amalgam.log", env, directory)
         self.admin = httpx.Client(
             base_url=self.url, headers={"Authorization": f"Bearer {ADMIN_KEY}"}, timeout=30, trust_env=False

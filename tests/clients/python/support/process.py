@@ -45,6 +45,17 @@ class Process:
                 time.sleep(0.05)
         raise RuntimeError(f"{self.name} did not answer 200 on {url} within {seconds} s:\n{self.tail()}")
 
+    def wait_listening(self, port: int, seconds: float = 60) -> None:
+        """Returns when somebody listens on the port; fails when the program dies or takes too long."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and self._child.poll() is None:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=2).close()
+                return
+            except OSError:
+                time.sleep(0.05)
+        raise RuntimeError(f"{self.name} does not listen after {seconds} s, or has ended:\n{self.tail()}")
+
     def _peak_memory_kib(self) -> int:
         """The most memory that the program itself has held so far, in KiB; 0 where the system does not tell."""
         try:
