@@ -31,6 +31,9 @@ pub struct Options {
     /// Only calls to other MCP servers
     #[arg(long)]
     gateway: bool,
+    /// Only what credentials and user tokens add
+    #[arg(long, conflicts_with = "gateway")]
+    identity: bool,
     /// The node's program [default: `amalgam` beside this one]
     #[arg(long, value_name = "FILE")]
     node: Option<PathBuf>,
@@ -73,10 +76,15 @@ pub fn run(options: &Options) -> Result<(), String> {
     let (platform, generator) = (Platform::start(&programs)?, Generator::start(programs.cores.others.as_deref(), &programs.bench)?);
     let mut bench = Bench { programs, platform, generator, rounds, requests, rows: Vec::new() };
     let load = load_average();
-    if !options.gateway {
+    if !options.gateway && !options.identity {
         bench.against_a_platform(options)?;
     }
-    bench.gateway()?;
+    if !options.gateway {
+        bench.identity()?;
+    }
+    if !options.identity {
+        bench.gateway()?;
+    }
     let machine = format!("{}; load average {load} before, {} after; {rounds} rounds", machine(&bench.programs.cores), load_average());
     report::print(&machine, &bench.rows, options.json)
 }
@@ -144,7 +152,7 @@ impl Bench {
     }
 
     /// CPU time of each request in microseconds, with what is done after the answers (the audit trail).
-    fn cost(&mut self, subject: &Subject<'_>, requests: usize) -> Result<f64, String> {
+    pub fn cost(&mut self, subject: &Subject<'_>, requests: usize) -> Result<f64, String> {
         let before = subject.process.cpu_time()?;
         self.generator.run(&subject.job.sized(CONNECTIONS, requests))?;
         sleep(Duration::from_millis(150));
