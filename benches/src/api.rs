@@ -15,6 +15,10 @@ use serde_json::{Value, json};
 
 /// The id under which the platform is imported.
 pub const CONNECTOR: &str = "bench";
+/// The same without a credential.
+pub const OPEN_CONNECTOR: &str = "open";
+/// What stands before the paths of that one.
+const OPEN: &str = "/open";
 /// Its one action. It writes, so that no read cache answers.
 pub const ACTION: &str = "create_order";
 /// Where that action is.
@@ -30,7 +34,7 @@ const ANSWER: &str = r#"{"id":"ord_5f2c9a7d81","object":"order","status":"create
 /// # Errors
 /// A sentence when the address cannot be listened on.
 pub fn run(listen: SocketAddr) -> Result<(), String> {
-    crate::listen::serve(listen, Router::new().route(PATH, post(create)))
+    crate::listen::serve(listen, Router::new().route(PATH, post(create)).route(&format!("{OPEN}{PATH}"), post(create_for_anybody)))
 }
 
 async fn create(headers: HeaderMap, Json(_): Json<Value>) -> Response {
@@ -39,6 +43,19 @@ async fn create(headers: HeaderMap, Json(_): Json<Value>) -> Response {
         return StatusCode::UNAUTHORIZED.into_response();
     }
     ([(CONTENT_TYPE, "application/json")], ANSWER).into_response()
+}
+
+async fn create_for_anybody(Json(_): Json<Value>) -> Response {
+    ([(CONTENT_TYPE, "application/json")], ANSWER).into_response()
+}
+
+/// The OpenAPI document of the part of the platform that wants no token.
+pub fn open_document(address: SocketAddr) -> Value {
+    let mut document = document(address);
+    document["servers"] = json!([{ "url": format!("http://{address}{OPEN}") }]);
+    document["security"] = json!([]);
+    document["components"] = json!({});
+    document
 }
 
 /// The OpenAPI document of the platform at this address.

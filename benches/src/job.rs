@@ -17,6 +17,9 @@ pub struct Job {
     pub paths: Vec<String>,
     /// Name and value; `host` and `content-length` are added.
     pub headers: Vec<(String, String)>,
+    /// One more header whose value differs: its name, and the values, taken in turn.
+    #[serde(default)]
+    pub each: Option<(String, Vec<String>)>,
     /// The body of every request; an empty one makes it a GET.
     pub body: String,
     /// What every answer must contain, beside the status 200.
@@ -38,6 +41,11 @@ impl Job {
     /// The same with other numbers.
     pub fn sized(&self, connections: usize, requests: usize) -> Self {
         Self { connections, requests, ..self.clone() }
+    }
+
+    /// The same with one more header, whose values are taken in turn.
+    pub fn with_each(&self, name: &str, values: Vec<String>) -> Self {
+        Self { each: Some((name.to_owned(), values)), ..self.clone() }
     }
 
     /// The same for somebody else.

@@ -69,7 +69,7 @@ async fn work(job: Job) -> Result<Timing, String> {
 
 /// Asks on one connection until all requests are done; the nanoseconds of each.
 async fn ask(job: Arc<Job>, next: Arc<AtomicUsize>, mut stream: TcpStream) -> Result<Vec<u32>, String> {
-    let mut tail = format!(" HTTP/1.1\r\nhost: {}\r\ncontent-length: {}\r\n", job.address, job.body.len());
+    let mut tail = format!("host: {}\r\ncontent-length: {}\r\n", job.address, job.body.len());
     for (name, value) in &job.headers {
         tail.push_str(&format!("{name}: {value}\r\n"));
     }
@@ -86,6 +86,12 @@ async fn ask(job: Arc<Job>, next: Arc<AtomicUsize>, mut stream: TcpStream) -> Re
         request.clear();
         request.extend_from_slice(if job.body.is_empty() { b"GET ".as_slice() } else { b"POST ".as_slice() });
         request.extend_from_slice(path.as_bytes());
+        request.extend_from_slice(b" HTTP/1.1\r\n");
+        if let Some((name, values)) = &job.each
+            && let Some(value) = n.checked_rem(values.len()).and_then(|n| values.get(n))
+        {
+            request.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+        }
         request.extend_from_slice(tail.as_bytes());
         let started = Instant::now();
         stream.write_all(&request).await.map_err(|e| format!("cannot send: {e}"))?;

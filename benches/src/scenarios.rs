@@ -32,8 +32,11 @@ pub struct Options {
     #[arg(long)]
     gateway: bool,
     /// Only searches over many actions
-    #[arg(long, conflicts_with = "gateway")]
+    #[arg(long, conflicts_with_all = ["gateway", "identity"])]
     search: bool,
+    /// Only what credentials and user tokens add
+    #[arg(long, conflicts_with = "gateway")]
+    identity: bool,
     /// The node's program [default: `amalgam` beside this one]
     #[arg(long, value_name = "FILE")]
     node: Option<PathBuf>,
@@ -76,13 +79,17 @@ pub fn run(options: &Options) -> Result<(), String> {
     let (platform, generator) = (Platform::start(&programs)?, Generator::start(programs.cores.others.as_deref(), &programs.bench)?);
     let mut bench = Bench { programs, platform, generator, rounds, requests, rows: Vec::new() };
     let load = load_average();
-    if !options.gateway && !options.search {
+    let all = !options.gateway && !options.identity && !options.search;
+    if all {
         bench.against_a_platform(options)?;
     }
-    if !options.search {
+    if all || options.identity {
+        bench.identity()?;
+    }
+    if all || options.gateway {
         bench.gateway()?;
     }
-    if !options.gateway {
+    if all || options.search {
         bench.search()?;
     }
     let machine = format!("{}; load average {load} before, {} after; {rounds} rounds", machine(&bench.programs.cores), load_average());
@@ -152,7 +159,7 @@ impl Bench {
     }
 
     /// CPU time of each request in microseconds, with what is done after the answers (the audit trail).
-    fn cost(&mut self, subject: &Subject<'_>, requests: usize) -> Result<f64, String> {
+    pub fn cost(&mut self, subject: &Subject<'_>, requests: usize) -> Result<f64, String> {
         let before = subject.process.cpu_time()?;
         self.generator.run(&subject.job.sized(CONNECTIONS, requests))?;
         sleep(Duration::from_millis(150));

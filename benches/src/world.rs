@@ -129,13 +129,14 @@ impl Installation {
         let this = Self { directory: directory()?, servers };
         let (address, mut process) = this.spawn(programs)?;
         process.wait_for(address)?;
+        call(address, "/api/connectors", KEY, &json!({ "id": api::OPEN_CONNECTOR, "spec": api::open_document(platform) }))?;
         call(address, "/api/connectors", KEY, &json!({ "id": api::CONNECTOR, "spec": api::document(platform) }))?;
         let credential = json!({ "authenticationType": "bearer", "data": { "token": api::TOKEN } });
         call(address, &format!("/connectors/{}/credentials", api::CONNECTOR), KEY, &credential)?;
         let server = json!({
             "name": "Original", "tokenExpiresInDays": Value::Null, "rateLimitPerMinute": 1_000_000_000,
             "restrictions": {
-                "connectors": { "mode": "allowlist", "allowedIds": [api::CONNECTOR, "slack"] },
+                "connectors": { "mode": "allowlist", "allowedIds": [api::CONNECTOR, api::OPEN_CONNECTOR, "slack"] },
                 "actions": { "mode": "blocklist", "blockedActions": ["slack/delete_*", "bench/delete_*"] } },
         });
         let server = call(address, "/api/servers", KEY, &server)?;
@@ -225,7 +226,12 @@ pub fn tools_list(address: SocketAddr, modern: bool, paths: Vec<String>) -> Job 
 
 /// A job that runs the platform's action through these servers, with so many order lines.
 pub fn execute(address: SocketAddr, modern: bool, paths: Vec<String>, lines: usize) -> Job {
-    let arguments = json!({ "connectorId": api::CONNECTOR, "actionId": api::ACTION, "parameters": api::arguments(lines) });
+    execute_of(api::CONNECTOR, address, modern, paths, lines)
+}
+
+/// The same of this connector.
+pub fn execute_of(connector: &str, address: SocketAddr, modern: bool, paths: Vec<String>, lines: usize) -> Job {
+    let arguments = json!({ "connectorId": connector, "actionId": api::ACTION, "parameters": api::arguments(lines) });
     let params = json!({ "name": "execute_action_alloy", "arguments": arguments });
     mcp(address, modern, paths, "tools/call", Some("execute_action_alloy"), params, "ord_5f2c9a7d81")
 }
@@ -239,6 +245,7 @@ pub fn direct(address: SocketAddr) -> Job {
         requests: 1,
         paths: vec![api::PATH.to_owned()],
         headers: headers.map(|(name, value)| (name.to_owned(), value)).to_vec(),
+        each: None,
         body: api::arguments(0).to_string(),
         expect: "ord_5f2c9a7d81".to_owned(),
     }
@@ -269,6 +276,7 @@ pub fn mcp(
         requests: 1,
         paths,
         headers: headers.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        each: None,
         body: json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string(),
         expect: expect.to_owned(),
     }
