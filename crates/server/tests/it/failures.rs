@@ -26,7 +26,7 @@ async fn statuses_are_mapped_with_advice() {
         ("422", "the platform says 422", 400, "PLATFORM_ERROR"),
         ("500", "the platform says 500", 502, "PLATFORM_UNAVAILABLE"),
         ("503", "the platform says 503", 502, "PLATFORM_UNAVAILABLE"),
-        ("wait", "17 seconds", 429, "RATE_LIMITED"),
+        ("wait", "40 seconds", 429, "RATE_LIMITED"),
     ] {
         let (tool, twin) = both(&node, &server, id).await;
         tool.refuses(words);
@@ -34,7 +34,7 @@ async fn statuses_are_mapped_with_advice() {
         assert_eq!(twin.body["error"]["code"], code, "{}", twin.text);
         let platforms: u64 = id.parse().unwrap_or(429);
         assert_eq!(twin.body["error"]["details"]["status"], platforms, "{}", twin.text);
-        assert_eq!(twin.header("retry-after"), if id == "wait" { "17" } else { "" });
+        assert_eq!(twin.header("retry-after"), if id == "wait" { "40" } else { "" });
     }
 }
 

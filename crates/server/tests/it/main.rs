@@ -30,6 +30,7 @@ mod resources;
 mod restrictions;
 mod servers;
 mod sessions;
+mod shaping;
 mod sign_in;
 mod start;
 mod streams;

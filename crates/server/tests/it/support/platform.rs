@@ -139,6 +139,7 @@ async fn misbehave(shared: &Shared, what: &str, seen: &Seen) -> Response {
         (_, Some(status)) => json_answer(status, &json!({ "error": { "message": format!("the platform says {status}") } })),
         ("garbage", _) => response(200, "application/json", "{\"broken\": "),
         ("html", _) => response(200, "text/html", "<h1>hello</h1>"),
+        ("page", _) => response(500, "text/html; charset=utf-8", "<html><TITLE>Bad & ü</TITLE><body>at line 7"),
         ("empty", _) => response(204, "", ""),
         ("binary", _) => response(200, "application/octet-stream", &b"\xff\xfe\x00\x01"[..]),
         ("big", _) => response(200, "application/json", format!("\"{}\"", "x".repeat(2 * 1024 * 1024))),
@@ -153,7 +154,7 @@ async fn misbehave(shared: &Shared, what: &str, seen: &Seen) -> Response {
         ("echo-error", _) => json_answer(400, &json!({ "message": format!("no such key: {:?}", seen.headers) })),
         ("wait", _) => {
             let mut response = json_answer(429, &json!({ "message": "slow down" }));
-            response.headers_mut().insert("retry-after", "17".parse().unwrap());
+            response.headers_mut().insert("retry-after", "40".parse().unwrap());
             response
         }
         ("private", _) => {
