@@ -4,6 +4,7 @@
 mod again;
 mod arguments;
 mod credential;
+mod files;
 mod outcome;
 mod scrub;
 pub mod upstream;
@@ -22,22 +23,25 @@ use amalgam_policy::Decision;
 use amalgam_vault::hex;
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 pub use self::arguments::{Arguments, exact};
-use self::{again::Attempt, credential::Chosen, view::View};
+use self::{again::Attempt, credential::Chosen, files::Attached, view::View};
 use crate::{
     app::App,
     auth::Caller,
     catalogue,
     clock::random,
     connectors::Loaded,
-    egress::{EgressError, Incoming, OutgoingRequest},
+    egress::{Arrived, EgressError, Incoming, OutgoingRequest},
     error::{Error, Result},
     read_cache::Kept,
-    store::audit::{Entry, shown},
+    store::{
+        audit::{Entry, shown},
+        files::{File, MAX_FILE},
+    },
     telemetry::audit::Trail,
 };
 
@@ -104,6 +108,8 @@ pub struct Answer {
     pub picked_credential: Option<String>,
     /// It comes from the read cache.
     pub cached: bool,
+    /// The file that it describes, where the platform answered with one.
+    pub file: Option<Box<File>>,
 }
 
 /// Does it, and leaves an audit entry whatever comes of it.
@@ -154,6 +160,8 @@ async fn execute(app: &App, call: &Call<'_>, arguments: Arguments) -> Result<Ans
     let action = catalogue::action(&loaded, server, call.action_id)?;
     let mut arguments = arguments.flatten(action)?;
     let skip = call.view.enter(app, call, action, &mut arguments)?;
+    // The arguments as they came are what cursors know a call by.
+    let attached = files::attach(app, scope, action, &mut arguments).await?;
     let mut chosen = credential::choose(app, scope, &loaded.connector, action, call.credential_id, arguments).await?;
     let picked_credential = chosen.picked();
     action.validate(chosen.arguments()).map_err(outcome::bad_argument)?;
@@ -171,34 +179,42 @@ async fn execute(app: &App, call: &Call<'_>, arguments: Arguments) -> Result<Ans
         let extent = Extent::of(std::str::from_utf8(&body).map_err(Error::internal)?).map_err(Error::internal)?;
         let next = next(&loaded, action, chosen.arguments(), link.as_deref(), &body)?;
         let arguments = chosen.into_arguments();
-        return Ok(Answer { connector: loaded, status, body, extent, next, skip, arguments, picked_credential, cached: true });
+        return Ok(Answer { connector: loaded, status, body, extent, next, skip, arguments, picked_credential, cached: true, file: None });
     }
     chosen.renewed(app, scope, &loaded).await?;
-    let incoming = reach(app, call, &loaded, action, &mut chosen).await;
+    let incoming = reach(app, call, &loaded, action, &mut chosen, &attached).await;
     if action.action.effect() != Effect::Read {
         // Even a write that failed may have changed something.
         app.reads.invalidate(scope, call.connector_id);
     }
-    let outcome::Read { status, body, extent, link, keep } = outcome::read(&loaded.connector, action, incoming?)?;
+    let (incoming, file) = incoming?;
+    let outcome::Read { status, body, extent, link, keep } = outcome::read(&loaded.connector, action, incoming)?;
     let next = next(&loaded, action, chosen.arguments(), link.as_deref(), &body)?;
     if let Some(key) = key.filter(|_| keep) {
         app.reads.put(key, Kept { status, body: body.clone(), link });
     }
     let arguments = chosen.into_arguments();
-    Ok(Answer { connector: loaded, status, body, extent, next, skip, arguments, picked_credential, cached: false })
+    Ok(Answer { connector: loaded, status, body, extent, next, skip, arguments, picked_credential, cached: false, file })
 }
 
 /// Sends the request until there is an answer to tell: again with a renewed token, and again where that may help and does no harm.
-async fn reach(app: &App, call: &Call<'_>, loaded: &Arc<Loaded>, action: &CompiledAction, chosen: &mut Chosen) -> Result<Incoming> {
+async fn reach(
+    app: &App,
+    call: &Call<'_>,
+    loaded: &Arc<Loaded>,
+    action: &CompiledAction,
+    chosen: &mut Chosen,
+    attached: &[Attached],
+) -> Result<(Incoming, Option<Box<File>>)> {
     let until = Instant::now() + call.timeout.unwrap_or(app.config.action_timeout);
     // The same each time: it is how a platform knows a write that it has seen.
     let nonce = if action.needs_nonce(&loaded.connector) { hex(&random::<16>()) } else { String::from("unused") };
     let mut is_renewed = false;
     let mut times = 0;
     loop {
-        let attempt = send(app, call, loaded, action, chosen, (&nonce, until)).await;
+        let attempt = send(app, call, loaded, action, chosen, Once { nonce: &nonce, until, attached }).await;
         // A token can end before its time: it is renewed once. What was refused has not been done.
-        if let Attempt::Answered(incoming) = &attempt
+        if let Attempt::Answered(incoming, _) = &attempt
             && incoming.status == StatusCode::UNAUTHORIZED
             && !is_renewed
             && chosen.renewed_after_refusal(app, &call.caller.scope, loaded).await?
@@ -226,17 +242,17 @@ fn next(
     }
 }
 
+/// What one attempt has of its call.
+struct Once<'a> {
+    nonce: &'a str,
+    until: Instant,
+    attached: &'a [Attached],
+}
+
 /// Builds the request and sends it once.
-async fn send(
-    app: &App,
-    call: &Call<'_>,
-    loaded: &Loaded,
-    action: &CompiledAction,
-    chosen: &Chosen,
-    (nonce, until): (&str, Instant),
-) -> Attempt {
-    match request(app, call, loaded, action, chosen, (nonce, until)).await {
-        Ok(Ok(incoming)) => Attempt::Answered(incoming),
+async fn send(app: &App, call: &Call<'_>, loaded: &Loaded, action: &CompiledAction, chosen: &Chosen, once: Once<'_>) -> Attempt {
+    match request(app, call, loaded, action, chosen, once).await {
+        Ok(Ok((incoming, file))) => Attempt::Answered(incoming, file),
         Ok(Err(error)) => Attempt::Failed(error),
         Err(error) => Attempt::Refused(error),
     }
@@ -249,8 +265,8 @@ async fn request(
     loaded: &Loaded,
     action: &CompiledAction,
     chosen: &Chosen,
-    (nonce, until): (&str, Instant),
-) -> Result<Result<Incoming, EgressError>> {
+    Once { nonce, until, attached }: Once<'_>,
+) -> Result<Result<(Incoming, Option<Box<File>>), EgressError>> {
     let opened = chosen.open(app, &call.caller.scope, loaded.connector.definition())?;
     let (secrets, variables) = (opened.fields(), opened.variables());
     let account = Account {
@@ -260,25 +276,34 @@ async fn request(
         nonce,
     };
     let plan = plan(&loaded.connector, action, chosen.arguments(), &account).map_err(outcome::bad_argument)?;
-    let has_body = plan.body.is_some();
+    let (has_body, headers) = (plan.body.is_some(), outcome::headers(&plan)?);
+    let (body, stream) = files::payload(app, plan.body, attached)?;
     let request = OutgoingRequest {
         method: outcome::method(plan.method),
         url: &plan.url,
-        headers: outcome::headers(&plan)?,
-        body: plan.body.map_or_else(Bytes::new, |body| Bytes::from(body.bytes)),
+        headers,
+        body,
         timeout: until.saturating_duration_since(Instant::now()),
         max_response_bytes: app.config.max_response_bytes,
-        follow_redirects: true,
+        follow_redirects: stream.is_none(),
         // A body that goes elsewhere takes along what the user meant for this platform alone.
         credential_bound: account.auth.is_some() || has_body,
     };
     let scope = &call.caller.scope;
-    let mut incoming = match app.egress.of(&scope.account, &scope.user).send(request).await {
-        Ok(incoming) => incoming,
-        Err(error) => return Ok(Err(error)),
-    };
-    scrub::scrub(&mut incoming, &plan.secrets)?;
-    Ok(Ok(incoming))
+    let egress = app.egress.of(&scope.account, &scope.user);
+    // The answer to HEAD has a type and no content.
+    let is_file = |status, headers: &HeaderMap| plan.method != Method::Head && files::is_file(status, headers);
+    match egress.send_or_stream(request, stream, is_file, MAX_FILE).await {
+        Ok(Arrived::Whole(mut incoming)) => {
+            scrub::scrub(&mut incoming, &plan.secrets)?;
+            Ok(Ok((incoming, None)))
+        }
+        Ok(Arrived::File(stream)) => {
+            let (incoming, file) = files::keep(app, call, &loaded.connector, stream, &plan.secrets, until).await?;
+            Ok(Ok((incoming, Some(Box::new(file)))))
+        }
+        Err(error) => Ok(Err(error)),
+    }
 }
 
 fn cacheable(app: &App, call: &Call<'_>, loaded: &Loaded, action: &CompiledAction) -> bool {

@@ -16,6 +16,7 @@ mod direct;
 mod doctor;
 mod egress;
 mod error;
+mod files;
 mod grants;
 mod http;
 mod jobs;

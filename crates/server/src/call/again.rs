@@ -12,6 +12,7 @@ use crate::{
     clock::random,
     egress::{EgressErrorKind, Incoming},
     error::{Error, Result},
+    store::files::File,
 };
 
 /// A call is sent so often again.
@@ -23,8 +24,8 @@ const LEFT: Duration = Duration::from_millis(500);
 
 /// What became of one attempt.
 pub enum Attempt {
-    /// The platform answered.
-    Answered(Incoming),
+    /// The platform answered; with a file, which the answer describes.
+    Answered(Incoming, Option<Box<File>>),
     /// It did not; the error is of `egress`.
     Failed(crate::egress::EgressError),
     /// It was not sent, or its answer cannot be shown.
@@ -33,9 +34,9 @@ pub enum Attempt {
 
 impl Attempt {
     /// The answer, or the sentence that says why there is none.
-    pub fn end(self) -> Result<Incoming> {
+    pub fn end(self) -> Result<(Incoming, Option<Box<File>>)> {
         match self {
-            Self::Answered(incoming) => Ok(incoming),
+            Self::Answered(incoming, file) => Ok((incoming, file)),
             Self::Failed(error) => Err(outcome::not_reached(error)),
             Self::Refused(error) => Err(error),
         }
@@ -50,7 +51,7 @@ pub fn is_repeatable(connector: &Connector, action: &CompiledAction) -> bool {
 /// How long to wait before an action is sent again; `None` when it is not.
 pub fn pause(connector: &Connector, action: &CompiledAction, attempt: &Attempt, times: u32, until: Instant) -> Option<Duration> {
     let asked = match attempt {
-        Attempt::Answered(incoming) => match outcome::limit(connector, action, incoming) {
+        Attempt::Answered(incoming, _) => match outcome::limit(connector, action, incoming) {
             Some(wait) => wait,
             None if is_passing(incoming.status) => outcome::retry_after(incoming),
             None => return None,

@@ -157,7 +157,7 @@ fn unreadable(connector: &Connector, error: impl Display) -> Error {
     Error::new(Kind::PlatformFailed, format!("{name} answered with JSON that cannot be read: {error}"))
 }
 
-fn is_json(content_type: &str) -> bool {
+pub fn is_json(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     essence == "application/json" || essence == "text/json" || essence.ends_with("+json")
 }

@@ -149,7 +149,7 @@ pub(super) async fn execute(app: &App, call: &Call<'_>, arguments: Arguments, lo
     let connector = registered.loaded.clone();
     let extent = Extent::of(&result).map_err(Error::internal)?;
     let body = Bytes::from(result);
-    Ok(Answer { connector, status: 200, body, extent, next: None, skip, arguments, picked_credential: None, cached: false })
+    Ok(Answer { connector, status: 200, body, extent, next: None, skip, arguments, picked_credential: None, cached: false, file: None })
 }
 
 /// The upstream with what it offers, asked now where that was never known.

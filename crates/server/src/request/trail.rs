@@ -57,6 +57,8 @@ fn operation(method: &Method, path: &str) -> Option<&'static str> {
         ("POST", "/api/v1/user-mcp-servers/import") => "upstream.import",
         ("PATCH", "/api/v1/user-mcp-servers/{mcpServerId}") => "upstream.update",
         ("DELETE", "/api/v1/user-mcp-servers/{mcpServerId}" | "/api/v1/mcp-connections/{connectionId}") => "upstream.delete",
+        ("POST", "/connectors/files/upload/request") => "file.create",
+        ("DELETE", "/connectors/files/{s3Key}") => "file.delete",
         ("POST", "/users") => "user.create",
         ("DELETE", "/users/{userId}") => "user.delete",
         ("PUT", "/users/{userId}/password") => "password.set",

@@ -50,7 +50,8 @@ async fn what_is_no_json_is_described() {
     assert_eq!(tool.ok()["status"], 204);
     let (tool, _) = both(&node, &server, "binary").await;
     let binary = tool.ok();
-    assert_eq!((&binary["encoding"], &binary["size"], &binary["data"]), (&json!("base64"), &json!(4), &json!("//4AAQ==")));
+    assert_eq!((&binary["contentType"], &binary["size"]), (&json!("application/octet-stream"), &json!(4)));
+    assert!(binary["s3Key"].as_str().unwrap().starts_with("file_"), "{binary}");
     for id in ["garbage", "deep"] {
         let (tool, twin) = both(&node, &server, id).await;
         tool.refuses("not");

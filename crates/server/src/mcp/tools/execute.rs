@@ -98,12 +98,12 @@ fn timeout(arguments: &Map<String, Value>) -> Result<Option<Duration>> {
 /// Shapes an answer for a model; the second part tells whether it is an object.
 fn outcome(context: &Context<'_>, answer: Answer, call: (&str, Option<&str>), view: &View) -> Result<(Outcome, bool)> {
     let (app, caller, (action_id, credential)) = (context.app, context.caller, call);
-    let cached = answer.cached;
+    let (cached, file) = (answer.cached, answer.file.clone());
     let shaped = view.shaped(app, (caller, action_id, credential), &answer, &app.config.shape)?;
     let (value, is_object) = match (shaped.filter(|(shaped, _)| shaped.changed), answer.picked_credential) {
         (None, None) => {
             let text = String::from_utf8(answer.body.into()).map_err(Error::internal)?;
-            return Ok((Outcome { text, structured: false, cached }, answer.extent.is_object));
+            return Ok((Outcome { text, structured: false, cached, file }, answer.extent.is_object));
         }
         (Some((shaped, cursor)), None) => {
             let value = shaped.with(cursor);
@@ -113,7 +113,7 @@ fn outcome(context: &Context<'_>, answer: Answer, call: (&str, Option<&str>), vi
         (Some((shaped, cursor)), Some(id)) => (name_credential(shaped.with(cursor), id), true),
         (None, Some(id)) => (name_credential(parse_answer(&answer.body).map_err(Error::internal)?, id), true),
     };
-    Ok((Outcome { text: value.to_string(), structured: false, cached }, is_object))
+    Ok((Outcome { text: value.to_string(), structured: false, cached, file }, is_object))
 }
 
 /// Names the credential that was picked among several: beside the platform's own members, which stay where they are.

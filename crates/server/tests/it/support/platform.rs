@@ -142,6 +142,13 @@ async fn misbehave(shared: &Shared, what: &str, seen: &Seen) -> Response {
         ("page", _) => response(500, "text/html; charset=utf-8", "<html><TITLE>Bad & ü</TITLE><body>at line 7"),
         ("empty", _) => response(204, "", ""),
         ("binary", _) => response(200, "application/octet-stream", &b"\xff\xfe\x00\x01"[..]),
+        ("image", _) => {
+            let mut response = response(200, "image/png", vec![0x89; 300_000]);
+            response.headers_mut().insert("content-disposition", "attachment; filename=\"../cat?.png\"".parse().unwrap());
+            response
+        }
+        ("large", _) => response(200, "application/zip", vec![7; 24 * 1024 * 1024]),
+        ("leak", _) => response(200, "application/zip", format!("\u{1}{:?}", seen.headers)),
         ("big", _) => response(200, "application/json", format!("\"{}\"", "x".repeat(2 * 1024 * 1024))),
         ("endless", _) => endless(),
         ("deep", _) => response(200, "application/json", format!("{}{}", "[".repeat(100_000), "]".repeat(100_000))),
