@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use crate::check::{Problems, check_differences, check_failure, check_header_name, check_pointer, check_rate_limit, check_schema};
-use crate::definition::{Action, AuthScheme, BodyKind, Definition, Method, Paging, Parameter, Place, Placement, SecretPlace};
+use crate::definition::{Action, AuthScheme, BodyKind, Definition, Effect, Method, Paging, Parameter, Place, Placement, SecretPlace};
 use crate::template::{Piece, pieces};
 use crate::text::{closest, name, show};
 
@@ -49,6 +49,16 @@ pub(crate) fn check_action(problems: &mut Problems, id: &str, action: &Action, d
         }
     }
     check_pagination(problems, &format!("{place}.pagination"), action);
+    if let Some(header) = &action.idempotency_header {
+        let place = format!("{place}.idempotency_header");
+        check_header_name(problems, &place, header);
+        if definition.headers.keys().any(|key| key.eq_ignore_ascii_case(header)) {
+            problems.add(&place, "This header is fixed in `headers`; leave one of them out.");
+        }
+        if action.effect() == Effect::Read {
+            problems.add(&place, "This action reads, and a read needs no key to be repeated; leave it out.");
+        }
+    }
     if action.sample.as_ref().is_some_and(|sample| !sample.is_object()) {
         problems.add(format!("{place}.sample"), "A sample is an object of arguments.");
     }

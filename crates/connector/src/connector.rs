@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::check::check;
 use crate::check_action::split_query;
-use crate::definition::{Action, BodyKind, Definition, Effect, Method, Parameter};
+use crate::definition::{Action, BodyKind, Definition, Parameter};
 use crate::parse::Problem;
 use crate::template::{Piece, pieces};
 
@@ -154,12 +154,13 @@ impl CompiledAction {
     /// Whether a plan of it with this connector uses `Account::nonce`.
     #[must_use]
     pub fn needs_nonce(&self, connector: &Connector) -> bool {
-        self.action.body == Some(BodyKind::Multipart) || (connector.about.idempotency_header.is_some() && self.is_repeatable_write())
+        self.action.body == Some(BodyKind::Multipart) || self.has_idempotency_key(connector)
     }
 
-    /// A write that platforms with idempotency keys take one for.
-    pub(crate) fn is_repeatable_write(&self) -> bool {
-        matches!(self.action.method, Method::Post | Method::Put | Method::Patch) && self.action.effect() != Effect::Read
+    /// Whether it is a write that the platform knows by a key when it comes again.
+    #[must_use]
+    pub fn has_idempotency_key(&self, connector: &Connector) -> bool {
+        self.action.idempotency_header(connector.definition()).is_some()
     }
 }
 

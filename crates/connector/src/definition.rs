@@ -44,7 +44,8 @@ pub struct Definition {
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub headers: IndexMap<String, String>,
     /// Header that takes a key, random for each call, by which the platform knows a repeated write: Stripe's `Idempotency-Key`.
-    /// Sent with POST, PUT and PATCH, except by reads.
+    /// Sent with POST, PUT and PATCH, except by reads; those writes are then sent again when the platform fails or asks to wait. Only where
+    /// the platform takes it with all of them: else an action has its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_header: Option<String>,
     /// Ways to authenticate, in order of preference, one of each type. Empty: the platform needs no credential.

@@ -9,10 +9,11 @@ use crate::shape::list_pointer;
 /// A longer cursor is none.
 const LONGEST: usize = 4096;
 
-/// The argument and value that ask for the next page, `{parameter, value}`, when there is one. `link` is the answer's header `Link`.
+/// What the paging argument takes to ask for the next page, when there is one. `link` is the answer's header `Link`.
 #[must_use]
 pub fn next(action: &Action, args: &Map<String, Value>, link: Option<&str>, body: &Value) -> Option<Value> {
-    let pagination = action.pagination.as_ref()?;
+    // Where no argument takes it, nothing can be asked for.
+    let pagination = action.pagination.as_ref().filter(|pagination| pagination.cursor.is_some())?;
     if pagination.more.as_deref().is_some_and(|pointer| !body.pointer(pointer).is_some_and(says_yes)) {
         return None;
     }
@@ -20,7 +21,7 @@ pub fn next(action: &Action, args: &Map<String, Value>, link: Option<&str>, body
         return None;
     }
     let pointer = pagination.next.as_deref();
-    let value = match pagination.kind {
+    Some(match pagination.kind {
         Paging::Cursor => usable(body.pointer(pointer?)?)?.clone(),
         Paging::Url => of_url(action, pagination, body.pointer(pointer?)?.as_str()?)?,
         Paging::Link => of_url(action, pagination, next_link(link?)?)?,
@@ -30,10 +31,6 @@ pub fn next(action: &Action, args: &Map<String, Value>, link: Option<&str>, body
             json!(counted(pagination, args).checked_add(u64::try_from(items(action, body)?.len()).ok()?)?)
         }
         Paging::Page | Paging::Offset => return None,
-    };
-    Some(match &pagination.cursor {
-        Some(parameter) => json!({"parameter": parameter, "value": value}),
-        None => json!({"value": value}),
     })
 }
 

@@ -264,3 +264,25 @@ create table upstream_grants (
   updated_at bigint not null,
   unique (upstream_id, user_id)
 );
+
+-- Files that users have uploaded or platforms have answered with; `is_complete` is 2 while one arrives. What is in them is in pieces, sealed.
+create table files (
+  id text primary key,
+  account_id text not null references accounts (id) on delete cascade,
+  user_id text not null,
+  name text not null,
+  media_type text not null,
+  md5 text,
+  size bigint not null,
+  is_complete bigint not null,
+  created_at bigint not null,
+  expires_at bigint not null
+);
+create index files_by_owner on files (account_id, user_id, created_at);
+create index files_by_end on files (expires_at);
+create table file_pieces (
+  file_id text not null references files (id) on delete cascade,
+  place bigint not null,
+  sealed bytea not null,
+  primary key (file_id, place)
+);

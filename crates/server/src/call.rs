@@ -1,11 +1,14 @@
 //! The only way to reach a platform: resolve, restrict, credential, plan, send, record. MCP and the REST twin both pass through here
 //! (they count the call against its rate limit at their door, so that a malformed one counts too).
 
+mod again;
 mod arguments;
 mod credential;
+mod files;
 mod outcome;
 mod scrub;
 pub mod upstream;
+pub mod view;
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,21 +23,25 @@ use amalgam_policy::Decision;
 use amalgam_vault::hex;
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 
 pub use self::arguments::{Arguments, exact};
-use self::credential::Chosen;
+use self::{again::Attempt, credential::Chosen, files::Attached, view::View};
 use crate::{
     app::App,
     auth::Caller,
     catalogue,
     clock::random,
     connectors::Loaded,
-    egress::{Incoming, OutgoingRequest},
+    egress::{Arrived, EgressError, Incoming, OutgoingRequest},
     error::{Error, Result},
     read_cache::Kept,
-    store::audit::{Entry, shown},
+    store::{
+        audit::{Entry, shown},
+        files::{File, MAX_FILE},
+    },
     telemetry::audit::Trail,
 };
 
@@ -75,6 +82,8 @@ pub struct Call<'a> {
     pub extra_headers: &'a [(&'a str, &'a str)],
     /// 1 to 300 seconds.
     pub timeout: Option<Duration>,
+    /// What of the answer is wanted.
+    pub view: &'a View,
     /// As in the answer's `x-request-id`.
     pub request_id: &'a str,
 }
@@ -89,12 +98,18 @@ pub struct Answer {
     pub body: Bytes,
     /// How large it is.
     pub extent: Extent,
-    /// The argument and value that ask for the next page, when there is one.
+    /// What the action's paging argument takes for the next page, when there is one.
     pub next: Option<Value>,
+    /// Where in it the caller wants to go on.
+    pub skip: usize,
+    /// What it was asked with.
+    pub arguments: Map<String, Value>,
     /// The credential that was used although the user has several and named none.
     pub picked_credential: Option<String>,
     /// It comes from the read cache.
     pub cached: bool,
+    /// The file that it describes, where the platform answered with one.
+    pub file: Option<Box<File>>,
 }
 
 /// Does it, and leaves an audit entry whatever comes of it.
@@ -143,7 +158,10 @@ async fn execute(app: &App, call: &Call<'_>, arguments: Arguments) -> Result<Ans
         return Box::pin(upstream::execute(app, call, arguments, loaded)).await;
     }
     let action = catalogue::action(&loaded, server, call.action_id)?;
-    let arguments = arguments.flatten(action)?;
+    let mut arguments = arguments.flatten(action)?;
+    let skip = call.view.enter(app, call, action, &mut arguments)?;
+    // The arguments as they came are what cursors know a call by.
+    let attached = files::attach(app, scope, action, &mut arguments).await?;
     let mut chosen = credential::choose(app, scope, &loaded.connector, action, call.credential_id, arguments).await?;
     let picked_credential = chosen.picked();
     action.validate(chosen.arguments()).map_err(outcome::bad_argument)?;
@@ -160,29 +178,57 @@ async fn execute(app: &App, call: &Call<'_>, arguments: Arguments) -> Result<Ans
     {
         let extent = Extent::of(std::str::from_utf8(&body).map_err(Error::internal)?).map_err(Error::internal)?;
         let next = next(&loaded, action, chosen.arguments(), link.as_deref(), &body)?;
-        return Ok(Answer { connector: loaded, status, body, extent, next, picked_credential, cached: true });
+        let arguments = chosen.into_arguments();
+        return Ok(Answer { connector: loaded, status, body, extent, next, skip, arguments, picked_credential, cached: true, file: None });
     }
     chosen.renewed(app, scope, &loaded).await?;
-    let mut incoming = send(app, call, &loaded, action, &chosen).await;
-    // A token can end before its time: it is renewed once. What was refused has not been done.
-    if incoming.as_ref().is_ok_and(|incoming| incoming.status == StatusCode::UNAUTHORIZED)
-        && chosen.renewed_after_refusal(app, scope, &loaded).await?
-    {
-        incoming = send(app, call, &loaded, action, &chosen).await;
-    }
+    let incoming = reach(app, call, &loaded, action, &mut chosen, &attached).await;
     if action.action.effect() != Effect::Read {
         // Even a write that failed may have changed something.
         app.reads.invalidate(scope, call.connector_id);
     }
-    let outcome::Read { status, body, extent, link, keep } = outcome::read(&loaded.connector, action, incoming?)?;
+    let (incoming, file) = incoming?;
+    let outcome::Read { status, body, extent, link, keep } = outcome::read(&loaded.connector, action, incoming)?;
     let next = next(&loaded, action, chosen.arguments(), link.as_deref(), &body)?;
     if let Some(key) = key.filter(|_| keep) {
         app.reads.put(key, Kept { status, body: body.clone(), link });
     }
-    Ok(Answer { connector: loaded, status, body, extent, next, picked_credential, cached: false })
+    let arguments = chosen.into_arguments();
+    Ok(Answer { connector: loaded, status, body, extent, next, skip, arguments, picked_credential, cached: false, file })
 }
 
-/// The argument and value that ask for the next page, where the action has pages.
+/// Sends the request until there is an answer to tell: again with a renewed token, and again where that may help and does no harm.
+async fn reach(
+    app: &App,
+    call: &Call<'_>,
+    loaded: &Arc<Loaded>,
+    action: &CompiledAction,
+    chosen: &mut Chosen,
+    attached: &[Attached],
+) -> Result<(Incoming, Option<Box<File>>)> {
+    let until = Instant::now() + call.timeout.unwrap_or(app.config.action_timeout);
+    // The same each time: it is how a platform knows a write that it has seen.
+    let nonce = if action.needs_nonce(&loaded.connector) { hex(&random::<16>()) } else { String::from("unused") };
+    let mut is_renewed = false;
+    let mut times = 0;
+    loop {
+        let attempt = send(app, call, loaded, action, chosen, Once { nonce: &nonce, until, attached }).await;
+        // A token can end before its time: it is renewed once. What was refused has not been done.
+        if let Attempt::Answered(incoming, _) = &attempt
+            && incoming.status == StatusCode::UNAUTHORIZED
+            && !is_renewed
+            && chosen.renewed_after_refusal(app, &call.caller.scope, loaded).await?
+        {
+            is_renewed = true;
+            continue;
+        }
+        let Some(pause) = again::pause(&loaded.connector, action, &attempt, times, until) else { return attempt.end() };
+        times += 1;
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// What the paging argument takes for the next page, where the action has pages.
 fn next(
     loaded: &Loaded,
     action: &CompiledAction,
@@ -196,34 +242,68 @@ fn next(
     }
 }
 
-/// Builds the request and sends it. The secret is in the clear from here to the end of this function.
-async fn send(app: &App, call: &Call<'_>, loaded: &Loaded, action: &CompiledAction, chosen: &Chosen) -> Result<Incoming> {
-    let nonce = if action.needs_nonce(&loaded.connector) { hex(&random::<16>()) } else { String::from("unused") };
+/// What one attempt has of its call.
+struct Once<'a> {
+    nonce: &'a str,
+    until: Instant,
+    attached: &'a [Attached],
+}
+
+/// Builds the request and sends it once.
+async fn send(app: &App, call: &Call<'_>, loaded: &Loaded, action: &CompiledAction, chosen: &Chosen, once: Once<'_>) -> Attempt {
+    match request(app, call, loaded, action, chosen, once).await {
+        Ok(Ok((incoming, file))) => Attempt::Answered(incoming, file),
+        Ok(Err(error)) => Attempt::Failed(error),
+        Err(error) => Attempt::Refused(error),
+    }
+}
+
+/// One request. The secret is in the clear from here to the end of this function.
+async fn request(
+    app: &App,
+    call: &Call<'_>,
+    loaded: &Loaded,
+    action: &CompiledAction,
+    chosen: &Chosen,
+    Once { nonce, until, attached }: Once<'_>,
+) -> Result<Result<(Incoming, Option<Box<File>>), EgressError>> {
     let opened = chosen.open(app, &call.caller.scope, loaded.connector.definition())?;
     let (secrets, variables) = (opened.fields(), opened.variables());
     let account = Account {
         variables: &variables,
         auth: chosen.scheme(&loaded.connector).map(|scheme| (scheme, secrets.as_slice())),
         extra_headers: call.extra_headers,
-        nonce: &nonce,
+        nonce,
     };
     let plan = plan(&loaded.connector, action, chosen.arguments(), &account).map_err(outcome::bad_argument)?;
-    let has_body = plan.body.is_some();
+    let (has_body, headers) = (plan.body.is_some(), outcome::headers(&plan)?);
+    let (body, stream) = files::payload(app, plan.body, attached)?;
     let request = OutgoingRequest {
         method: outcome::method(plan.method),
         url: &plan.url,
-        headers: outcome::headers(&plan)?,
-        body: plan.body.map_or_else(Bytes::new, |body| Bytes::from(body.bytes)),
-        timeout: call.timeout.unwrap_or(app.config.action_timeout),
+        headers,
+        body,
+        timeout: until.saturating_duration_since(Instant::now()),
         max_response_bytes: app.config.max_response_bytes,
-        follow_redirects: true,
+        follow_redirects: stream.is_none(),
         // A body that goes elsewhere takes along what the user meant for this platform alone.
         credential_bound: account.auth.is_some() || has_body,
     };
     let scope = &call.caller.scope;
-    let mut incoming = app.egress.of(&scope.account, &scope.user).send(request).await.map_err(outcome::not_reached)?;
-    scrub::scrub(&mut incoming, &plan.secrets)?;
-    Ok(incoming)
+    let egress = app.egress.of(&scope.account, &scope.user);
+    // The answer to HEAD has a type and no content.
+    let is_file = |status, headers: &HeaderMap| plan.method != Method::Head && files::is_file(status, headers);
+    match egress.send_or_stream(request, stream, is_file, MAX_FILE).await {
+        Ok(Arrived::Whole(mut incoming)) => {
+            scrub::scrub(&mut incoming, &plan.secrets)?;
+            Ok(Ok((incoming, None)))
+        }
+        Ok(Arrived::File(stream)) => {
+            let (incoming, file) = files::keep(app, call, &loaded.connector, stream, &plan.secrets, until).await?;
+            Ok(Ok((incoming, Some(Box::new(file)))))
+        }
+        Err(error) => Ok(Err(error)),
+    }
 }
 
 fn cacheable(app: &App, call: &Call<'_>, loaded: &Loaded, action: &CompiledAction) -> bool {

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use amalgam_connector::closest;
+use amalgam_connector::{closest, definition::Effect};
 use moka::sync::Cache;
 
 use self::names::Names;
@@ -33,8 +33,10 @@ pub struct Tool {
     pub action_id: String,
     /// Its answers carry `structuredContent`.
     pub has_output_schema: bool,
-    /// It takes `fields` and `raw` beside the action's own arguments.
-    pub selects: bool,
+    /// What it takes beside the action's own arguments, of `call::view::NAMES`.
+    pub takes: Vec<&'static str>,
+    /// It reads, so that an answer of its may go on.
+    pub pages: bool,
     /// It is a tool of an upstream, which answers in its own words.
     pub is_upstream: bool,
 }
@@ -125,23 +127,24 @@ fn build(named: &[Arc<Loaded>], server: &Server) -> DirectTools {
             continue;
         };
         let offered = loaded.upstream.as_ref().and_then(|offering| offering.tools.get(&*action.id));
-        let (has_output_schema, selects) = match offered {
+        let (has_output_schema, takes) = match offered {
             Some(tool) => {
                 list.push(describe::upstream(place.key(), &action.id, &tool.raw));
-                (false, false)
+                (false, Vec::new())
             }
             None => {
                 let output = describe::output(action);
-                let selects = describe::selects(action);
-                list.push(describe::platform(place.key(), &loaded.connector, action, output.as_ref(), selects).to_string());
-                (output.is_some(), selects)
+                let takes = describe::takes(action);
+                list.push(describe::platform(place.key(), &loaded.connector, action, output.as_ref(), &takes).to_string());
+                (output.is_some(), takes)
             }
         };
         place.insert(Tool {
             connector_id: loaded.id().to_owned(),
             action_id: action.id.to_string(),
             has_output_schema,
-            selects,
+            takes,
+            pages: action.action.effect() == Effect::Read,
             is_upstream: offered.is_some(),
         });
     }

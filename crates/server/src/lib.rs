@@ -17,6 +17,7 @@ mod direct;
 mod doctor;
 mod egress;
 mod error;
+mod files;
 mod grants;
 mod http;
 mod jobs;

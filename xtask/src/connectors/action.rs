@@ -190,7 +190,7 @@ impl<'d> Checked<'_, 'd> {
             || (there.place == "query" && fixed.split('&').any(is_fixed))
             || (header && own.contains(&name.to_ascii_lowercase().as_str()))
             || (header && self.definition.headers.keys().any(|key| key.eq_ignore_ascii_case(name)))
-            || (header && self.definition.idempotency_header.as_ref().is_some_and(|key| key.eq_ignore_ascii_case(name)))
+            || (header && self.action.idempotency_header(self.definition).is_some_and(|key| key.eq_ignore_ascii_case(name)))
             // Slack declares the token among the parameters of every operation.
             || matches!(name, "token" | "access_token")
     }

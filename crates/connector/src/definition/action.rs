@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Difference, Failure, RateLimit, is_false, is_true, yes};
+use super::{Definition, Difference, Failure, RateLimit, is_false, is_true, yes};
 
 /// One operation of a platform.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,6 +57,10 @@ pub struct Action {
     /// How often it may be called, where that is not the connector's `rate_limit`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<RateLimit>,
+    /// Header that takes a key of each call, where only some of the platform's actions take one: Zendesk's `Idempotency-Key`. As the
+    /// connector's `idempotency_header`, which goes for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_header: Option<String>,
     /// What of the answer matters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response: Option<Response>,
@@ -282,6 +286,15 @@ impl Paging {
 }
 
 impl Action {
+    /// The header by which the platform knows this action when it comes again: its own, else the connector's with POST, PUT and PATCH that write.
+    #[must_use]
+    pub fn idempotency_header<'a>(&'a self, definition: &'a Definition) -> Option<&'a str> {
+        let writes = self.effect() != Effect::Read;
+        let usual =
+            || definition.idempotency_header.as_deref().filter(|_| matches!(self.method, Method::Post | Method::Put | Method::Patch));
+        self.idempotency_header.as_deref().or_else(usual).filter(|_| writes)
+    }
+
     /// What it does to the platform's data, declared or by method.
     #[must_use]
     pub fn effect(&self) -> Effect {

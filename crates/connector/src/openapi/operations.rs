@@ -11,7 +11,7 @@ use super::security::{self, Secrets};
 use super::servers::{self, Server};
 use super::template::Template;
 use super::{Omission, answers, arguments, body, names, parameters, text};
-use crate::definition::{Action, AuthScheme, Method};
+use crate::definition::{Action, AuthScheme, Method, Parameter, Place};
 
 /// The most actions of one connector.
 const MAX_ACTIONS: usize = 20_000;
@@ -142,7 +142,8 @@ fn one(
     let (kind, fields) = body::read(document, &mut expander.notes, secrets, (method, source.operation), &given, &place)?;
     given.arguments.extend(fields);
     expander.operation.clone_from(&place);
-    let params = arguments::finish(expander, given.arguments)?;
+    let mut params = arguments::finish(expander, given.arguments)?;
+    let idempotency_header = idempotency_header(method, &mut params);
     let response = answers::response(expander, source.operation);
     let pagination = answers::pagination(document, source.operation, method, &params);
     let text = |key: &str| operation.get(key).and_then(Value::as_str).map(str::trim).unwrap_or_default();
@@ -166,6 +167,7 @@ fn one(
         cache: true,
         params,
         failure: None,
+        idempotency_header,
         rate_limit: None,
         response,
         pagination,
@@ -173,6 +175,17 @@ fn one(
         differs: Vec::new(),
     };
     Ok(Draft { own_id, origin: place, action })
+}
+
+/// The header that takes a key of each call, by its usual names. Whoever calls may give one; else it is made.
+fn idempotency_header(method: Method, params: &mut IndexMap<String, Parameter>) -> Option<String> {
+    if !matches!(method, Method::Post | Method::Put | Method::Patch | Method::Delete) {
+        return None;
+    }
+    let is_key = |wire: &str| ["idempotency-key", "x-idempotency-key"].iter().any(|usual| wire.eq_ignore_ascii_case(usual));
+    let (name, param) = params.iter_mut().find(|(name, param)| param.place == Place::Header && is_key(param.wire_name(name)))?;
+    param.required = false;
+    Some(param.wire_name(name).to_owned())
 }
 
 /// The first tag, else the first fixed segment of the path.

@@ -68,8 +68,8 @@ pub(super) fn build(
         headers.push(((*key).to_owned(), (*value).to_owned()));
     }
     // Last, so that whoever repeats a call by themselves can give their own key.
-    if let Some(key) = definition.idempotency_header.as_ref().filter(|key| action.is_repeatable_write() && !has(&headers, key)) {
-        headers.push((key.clone(), account.nonce.to_owned()));
+    if let Some(key) = action.action.idempotency_header(definition).filter(|key| !has(&headers, key)) {
+        headers.push((key.to_owned(), account.nonce.to_owned()));
     }
     Ok(headers)
 }

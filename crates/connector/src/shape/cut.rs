@@ -1,18 +1,26 @@
 //! Cuts long lists, long strings and deep nesting, and keeps a list of what was cut.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::shape::ShapeLimits;
 use crate::text::count;
 
 /// Cuts that are listed one by one; the rest are counted.
 const LISTED: usize = 20;
+/// Where members are few, names are not longer, in bytes.
+const LONGEST_NAME: usize = 100;
 
 /// One pass over an answer. It descends no deeper than the limit, so the recursion is bounded.
 pub(super) struct Cutter<'a> {
-    limits: &'a ShapeLimits,
-    /// The main list is counted in the metadata and not listed again.
+    limits: ShapeLimits,
+    /// Members that an object keeps.
+    members: usize,
+    /// The main list has been cut, and is counted in the metadata.
     main: Option<&'a str>,
+    /// Items of it that were left out before the first one.
+    skipped: usize,
+    /// Where the value lies in the whole answer: a JSON pointer.
+    base: &'a str,
     path: String,
     done: bool,
     pub(super) cuts: Vec<Value>,
@@ -20,8 +28,26 @@ pub(super) struct Cutter<'a> {
 }
 
 impl<'a> Cutter<'a> {
-    pub(super) fn new(limits: &'a ShapeLimits, main: Option<&'a str>) -> Self {
-        Self { limits, main, path: String::new(), done: false, cuts: Vec::new(), more: 0 }
+    pub(super) fn new(limits: ShapeLimits) -> Self {
+        Self { limits, members: usize::MAX, main: None, skipped: 0, base: "", path: String::new(), done: false, cuts: Vec::new(), more: 0 }
+    }
+
+    /// Leaves the main list as long as it is; its first item had so many before it.
+    pub(super) fn past(mut self, main: Option<&'a str>, skipped: usize) -> Self {
+        (self.main, self.skipped) = (main, skipped);
+        self
+    }
+
+    /// The value lies at this place in the whole answer.
+    pub(super) fn below(mut self, base: Option<&'a str>) -> Self {
+        self.base = base.unwrap_or_default();
+        self
+    }
+
+    /// Objects keep so many members, and none whose name alone would fill the room.
+    pub(super) fn of_members(mut self, members: usize) -> Self {
+        self.members = members;
+        self
     }
 
     pub(super) fn cut(&mut self, value: &mut Value) {
@@ -49,18 +75,21 @@ impl<'a> Cutter<'a> {
             }
             Value::Array(items) => {
                 let length = items.len();
-                if length > self.limits.items {
+                let is_main = self.main == Some(self.path.as_str());
+                if !is_main && length > self.limits.items {
                     items.truncate(self.limits.items);
-                    self.done = true;
-                    if self.main != Some(self.path.as_str()) {
-                        self.note(json!({"path": self.shown_path(), "originalCount": length, "displayedCount": self.limits.items}));
-                    }
+                    self.note(json!({"path": self.shown_path(), "originalCount": length, "displayedCount": self.limits.items}));
                 }
+                // Paths lead into the answer as the platform sent it.
+                let first = if is_main { self.skipped } else { 0 };
                 for (index, item) in items.iter_mut().enumerate() {
-                    self.step(&index.to_string(), item, depth);
+                    self.step(&(first + index).to_string(), item, depth);
                 }
             }
             Value::Object(members) => {
+                if self.members != usize::MAX {
+                    self.few(members);
+                }
                 for (key, member) in members.iter_mut() {
                     // A scalar that fits needs no path.
                     if matches!(member, Value::Array(_) | Value::Object(_) | Value::String(_)) {
@@ -69,6 +98,17 @@ impl<'a> Cutter<'a> {
                 }
             }
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    fn few(&mut self, members: &mut Map<String, Value>) {
+        let (before, mut kept) = (members.len(), 0);
+        members.retain(|name, _| {
+            kept += 1;
+            kept <= self.members && name.len() <= LONGEST_NAME
+        });
+        if members.len() < before {
+            self.note(json!({"path": self.shown_path(), "originalMembers": before, "displayedMembers": members.len()}));
         }
     }
 
@@ -91,7 +131,7 @@ impl<'a> Cutter<'a> {
     }
 
     fn shown_path(&self) -> String {
-        crate::text::cut(&self.path, 200).into_owned()
+        crate::text::cut(&format!("{}{}", self.base, self.path), 200).into_owned()
     }
 }
 

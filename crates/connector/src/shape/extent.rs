@@ -37,6 +37,12 @@ impl Extent {
         Ok(extent.get())
     }
 
+    /// No list has more items than so many.
+    #[must_use]
+    pub fn has_no_list_over(&self, items: usize) -> bool {
+        self.items <= items
+    }
+
     /// Nothing of the text has to be cut; the same as `!needs_shaping` of its value.
     #[must_use]
     pub fn fits(&self, limits: &ShapeLimits) -> bool {

@@ -20,22 +20,19 @@ pub(super) fn possible(action: &Action) -> bool {
 }
 
 /// The refinement answer for the list at `pointer`.
-pub(super) fn refinement(action: &Action, body: &Value, pointer: &str, next: Option<Value>, limits: &ShapeLimits) -> Map<String, Value> {
+pub(super) fn refinement(action: &Action, body: &Value, pointer: &str, limits: &ShapeLimits) -> Map<String, Value> {
     let items = body.pointer(pointer).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let noun = noun(action, pointer);
     let limit = action.pagination.as_ref().and_then(|pagination| pagination.limit.as_deref());
     let mut answer = Map::new();
     answer.insert("needsRefinement".into(), true.into());
     answer.insert("message".into(), format!("Found {} {noun}. This is too many to display effectively.", items.len()).into());
-    answer.insert("guidance".into(), guidance(action, limit, next.is_some(), limits).into());
+    answer.insert("guidance".into(), guidance(action, limit, limits).into());
     answer.insert("suggestions".into(), suggestions(action, limit, limits).into());
     answer.insert("searchInstructions".into(), instructions(action).into());
     let mut samples = Value::Array(items.iter().take(2).cloned().collect());
-    Cutter::new(limits, None).cut(&mut samples);
+    Cutter::new(*limits).cut(&mut samples);
     answer.insert("samples".into(), samples);
-    if let Some(next) = next {
-        answer.insert("nextCursor".into(), next);
-    }
     answer
 }
 
@@ -76,7 +73,7 @@ fn size_param<'a>(action: &'a Action, limit: Option<&'a str>) -> Option<&'a str>
     limit.or_else(|| action.params.keys().map(String::as_str).find(|key| is_size(key)))
 }
 
-fn guidance(action: &Action, limit: Option<&str>, next: bool, limits: &ShapeLimits) -> String {
+fn guidance(action: &Action, limit: Option<&str>, limits: &ShapeLimits) -> String {
     let mut advice = Vec::new();
     let filters: Vec<String> = filters(action).take(NAMED).map(|(key, _)| format!("`{}`", name(key))).collect();
     if !filters.is_empty() {
@@ -85,9 +82,7 @@ fn guidance(action: &Action, limit: Option<&str>, next: bool, limits: &ShapeLimi
     if let Some(limit) = size_param(action, limit) {
         advice.push(format!("Ask for fewer at a time: `{limit}` of at most {}.", limits.items));
     }
-    if next {
-        advice.push("After that, follow `nextCursor` page by page.".to_owned());
-    }
+    advice.push("To go through all of them page by page, repeat the call as it was, with `cursor` set to `nextCursor`.".to_owned());
     advice.push("Ask the user which ones are meant, or use an action that gets one by its id.".to_owned());
     let numbered: Vec<String> = advice.iter().enumerate().map(|(index, text)| format!("{}. {text}", index + 1)).collect();
     numbered.join("\n")
@@ -103,9 +98,6 @@ fn suggestions(action: &Action, limit: Option<&str>, limits: &ShapeLimits) -> Ve
         .collect();
     if let Some(limit) = size_param(action, limit) {
         suggestions.push(format!("Set `{limit}` to {} or less.", limits.items));
-    }
-    if let Some(cursor) = action.pagination.as_ref().and_then(|pagination| pagination.cursor.as_deref()) {
-        suggestions.push(format!("Go on from a page with `{cursor}`."));
     }
     if suggestions.is_empty() {
         suggestions.push("Use an action that gets one item by its id, or one that searches.".to_owned());

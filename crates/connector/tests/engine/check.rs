@@ -161,6 +161,12 @@ fn rules_of_credentials_errors_and_pages() {
 }
 
 #[track_caller]
+#[test]
+fn rules_of_keys_of_one_action() {
+    let own = "path = \"/a\"\nidempotency_header = \"x\"";
+    refused(&[("headers = { X = \"1\" }", own, "leave one of them out"), ("", own, "a read needs no key")]);
+}
+
 fn refused(cases: &[(&str, &str, &str)]) {
     for (top, action, wanted) in cases {
         let found = problems(top, action);

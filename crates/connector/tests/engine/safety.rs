@@ -2,7 +2,7 @@
 
 use amalgam_connector::connector::Connector;
 use amalgam_connector::plan::{Account, plan};
-use amalgam_connector::shape::{ShapeLimits, Wanted, shape};
+use amalgam_connector::shape::{Rest, ShapeLimits, Wanted, shape};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use url::Url;
@@ -132,9 +132,24 @@ proptest! {
         let connector = demo();
         let limits = ShapeLimits { items, refine_over: 6, string_bytes: 8, depth };
         let before = value.clone();
-        let shaped = shape(connector.action("get_document").unwrap(), value, &Wanted::default(), None, &limits);
+        let shaped = shape(connector.action("get_document").unwrap(), value, &Wanted::default(), None, &limits).unwrap();
         prop_assert!(shaped.changed || shaped.value == before);
-        let again = shape(connector.action("get_document").unwrap(), json!({"x": shaped.value}), &Wanted::default(), None, &ShapeLimits::default());
+        let again = json!({"x": shaped.with(None)});
+        let again = shape(connector.action("get_document").unwrap(), again, &Wanted::default(), None, &ShapeLimits::default()).unwrap();
         prop_assert!(!again.changed);
+    }
+
+    /// Whatever an answer holds, it fits its budget, and what is left out of its list is where the cursor leads.
+    #[test]
+    fn a_budget_is_kept(value in any_value(), budget in 1_500_usize..4_000) {
+        let connector = demo();
+        let body = Value::Array((0..40).map(|n| json!({"n": n, "x": value, "text": "é".repeat(3_000)})).collect());
+        let wanted = Wanted { max_bytes: Some(budget), goes_on: true, ..Wanted::default() };
+        let shaped = shape(connector.action("get_document").unwrap(), body, &wanted, None, &ShapeLimits::default()).unwrap();
+        let shown = shaped.value.as_array().unwrap().len();
+        prop_assert_eq!(shaped.rest.clone(), Some(Rest::After(shown)));
+        let text = shaped.with(Some("c".repeat(300))).to_string();
+        // What is told of it may name long places.
+        prop_assert!(text.len() <= budget + 300, "{} of {}: {}", text.len(), budget, text);
     }
 }

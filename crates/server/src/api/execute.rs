@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use amalgam_connector::shape::{ShapeLimits, Shaped};
 use axum::{
     extract::State,
     response::{IntoResponse, Response},
@@ -13,7 +14,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     app::App,
-    call::{self, Answer, Arguments, Call, Door},
+    call::{self, Answer, Arguments, Call, Door, view::View},
     clock::random_hex24,
     connect,
     error::{Error, Result},
@@ -46,6 +47,16 @@ pub struct ExecuteBody {
     /// All arguments, flat.
     #[schema(value_type = Option<Object>)]
     parameters: Map<String, Value>,
+    /// `nextCursor` of an answer to the same call: goes on there.
+    cursor: Option<String>,
+    /// At most so many items of the answer's list.
+    #[schema(minimum = 1, maximum = 1000)]
+    limit: Option<u64>,
+    /// JSON pointer of the part of the answer that is wanted.
+    part: Option<String>,
+    /// At most about so many tokens (3 bytes of JSON each): what does not fit is cut, and `metadata` says where.
+    #[schema(minimum = 500, maximum = 1_000_000)]
+    max_tokens: Option<u64>,
     /// Milliseconds, 1,000 to 300,000; absent = 30,000.
     #[schema(minimum = 1000, maximum = 300_000)]
     timeout: Option<u64>,
@@ -77,6 +88,8 @@ async fn execute(
     call::exact(&bytes)?;
     let extra: Vec<(String, String)> = body.additional_headers.iter().map(|(name, value)| header(name, value)).collect::<Result<_>>()?;
     let extra: Vec<(&str, &str)> = extra.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let view = View::of_program(body.cursor, body.limit, body.part, body.max_tokens)?;
+    let credential_id = body.credential_id.as_deref().or(twin.credential_id.as_deref());
     let arguments =
         Arguments { parameters: body.parameters, path: body.path_params, query: body.query_parameters, body: body.request_body };
     let text = serde_json::to_vec(&arguments).map_err(Error::internal)?;
@@ -86,16 +99,18 @@ async fn execute(
         connector_id: &connector_id,
         action_id: &action_id,
         arguments_text: &text,
-        credential_id: body.credential_id.as_deref().or(twin.credential_id.as_deref()),
+        credential_id,
         extra_headers: &extra,
         timeout: body.timeout.map(timeout).transpose()?,
+        view: &view,
         request_id: &twin.request_id,
     };
     let answer = match call::run(&app, call, arguments).await {
         Ok(answer) => answer,
         Err(error) => return Err(connect::lead(&app, &twin.caller, twin.redirect_uri.as_deref(), error).await),
     };
-    let mut response = respond(&answer);
+    let shaped = view.shaped(&app, (&twin.caller, &action_id, credential_id), &answer, &ShapeLimits::NONE)?;
+    let mut response = respond(&answer, shaped)?;
     limited.write(response.headers_mut());
     Ok(response)
 }
@@ -118,21 +133,33 @@ fn header(name: &str, value: &Value) -> Result<(String, String)> {
     Ok((name.to_owned(), text))
 }
 
-/// The envelope around the platform's own bytes.
-fn respond(answer: &Answer) -> Response {
+/// The envelope around the platform's own bytes, or around what is left of them.
+fn respond(answer: &Answer, shaped: Option<(Shaped, Option<String>)>) -> Result<Response> {
     let mut body = Vec::with_capacity(answer.body.len() + 160);
     let head = format!("{{\"executionId\":\"{}\",\"success\":true,\"status\":{}", random_hex24(), answer.status);
     body.extend_from_slice(head.as_bytes());
     if let Some(id) = &answer.picked_credential {
         body.extend_from_slice(format!(",\"credentialId\":\"{id}\"").as_bytes());
     }
+    let (shaped, cursor) = shaped.map_or((None, None), |(shaped, cursor)| (Some(shaped), cursor));
+    if let Some(cursor) = cursor {
+        body.extend_from_slice(format!(",\"nextCursor\":\"{cursor}\"").as_bytes());
+    }
+    let shaped = shaped.filter(|shaped| shaped.changed);
+    if let Some(shaped) = shaped.as_ref().filter(|shaped| !shaped.told.is_empty()) {
+        body.extend_from_slice(b",\"metadata\":");
+        serde_json::to_writer(&mut body, &shaped.told).map_err(Error::internal)?;
+    }
     body.extend_from_slice(b",\"responseData\":");
-    body.extend_from_slice(&answer.body);
+    match shaped {
+        Some(shaped) => serde_json::to_writer(&mut body, &shaped.value).map_err(Error::internal)?,
+        None => body.extend_from_slice(&answer.body),
+    }
     body.push(b'}');
     let mut response = body.into_response();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if answer.cached {
         response.headers_mut().insert("x-cache-hit", HeaderValue::from_static("true"));
     }
-    response
+    Ok(response)
 }

@@ -11,6 +11,7 @@ mod credentials;
 mod custom_connectors;
 mod doctor;
 mod execute;
+mod files;
 mod grants;
 mod health;
 mod jwt_issuers;
@@ -77,9 +78,11 @@ pub fn routes() -> OpenApiRouter<App> {
         .merge(grants::routes())
         .merge(user_mcp_servers::routes())
         .merge(mcp_connections::routes())
+        .merge(files::routes())
         .route_layer(from_fn(audited));
     OpenApiRouter::with_openapi(Document::openapi())
         .merge(management)
+        .merge(files::by_link())
         .merge(audit::routes())
         .merge(connectors::routes())
         .merge(execute::routes())

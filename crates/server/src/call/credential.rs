@@ -139,6 +139,13 @@ impl Chosen {
         &self.arguments
     }
 
+    /// All arguments as they came, variables included.
+    pub fn into_arguments(self) -> Map<String, Value> {
+        let mut arguments = self.arguments;
+        arguments.extend(self.given);
+        arguments
+    }
+
     /// Variables that came with the arguments.
     pub fn given(&self) -> &Map<String, Value> {
         &self.given

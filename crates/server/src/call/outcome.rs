@@ -12,6 +12,7 @@ use http::{
 };
 use serde_json::{Value, json};
 
+use super::again;
 use crate::{
     clock::now_ms,
     egress::{EgressError, EgressErrorKind, Incoming},
@@ -20,6 +21,9 @@ use crate::{
 
 /// The platform's own words in our sentences are cut after this many characters.
 const MAX_REASON: usize = 500;
+
+/// So much of a page for people is looked at, in bytes.
+const MAX_PAGE: usize = 16 * 1024;
 
 /// An answer with a success status, as JSON.
 pub struct Read {
@@ -153,40 +157,47 @@ fn unreadable(connector: &Connector, error: impl Display) -> Error {
     Error::new(Kind::PlatformFailed, format!("{name} answered with JSON that cannot be read: {error}"))
 }
 
-fn is_json(content_type: &str) -> bool {
+pub fn is_json(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     essence == "application/json" || essence == "text/json" || essence.ends_with("+json")
+}
+
+/// A header that is a number.
+fn number(incoming: &Incoming, name: &str) -> Option<u64> {
+    incoming.headers.get(name).and_then(|value| value.to_str().ok()?.parse::<u64>().ok())
+}
+
+/// The seconds that the platform asks to wait, in the usual header. A date in its place is not read: clocks differ.
+pub fn retry_after(incoming: &Incoming) -> Option<u32> {
+    number(incoming, RETRY_AFTER.as_str()).and_then(|seconds| u32::try_from(seconds).ok())
+}
+
+/// Whether an answer says that a rate limit is reached, and the seconds to wait, where the platform tells them.
+#[expect(clippy::option_option, reason = "a limit without a time is one as well")]
+pub fn limit(connector: &Connector, action: &CompiledAction, incoming: &Incoming) -> Option<Option<u32>> {
+    if incoming.status.is_success() {
+        return None;
+    }
+    let limit = action.action.rate_limit.as_ref().or(connector.definition().rate_limit.as_ref());
+    let header = |name: &str| number(incoming, name);
+    // A limit by another status is told, and waited for, like the usual one.
+    if !failure::is_limit(limit, incoming.status.as_u16(), header) {
+        return None;
+    }
+    let now = u64::try_from(now_ms() / 1_000).unwrap_or_default();
+    let told = || limit.and_then(|limit| failure::wait(limit, parse_answer(&incoming.body).ok().as_ref(), header, now));
+    Some(retry_after(incoming).or_else(|| told().and_then(|seconds| u32::try_from(seconds).ok())))
 }
 
 fn refused(connector: &Connector, action: &CompiledAction, incoming: &Incoming) -> Error {
     let status = incoming.status;
     let body = parse_answer(&incoming.body).ok();
-    let reason = body.as_ref().and_then(|body| failure::reason(connector, body));
+    let reason = body.as_ref().and_then(|body| failure::reason(connector, body)).or_else(|| title(incoming));
     let reason = reason.map(|reason| format!(": {}", cut(&reason))).unwrap_or_default();
-    let header = |name: &str| incoming.headers.get(name).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    let limit = action.action.rate_limit.as_ref().or(connector.definition().rate_limit.as_ref());
-    let now = u64::try_from(now_ms() / 1_000).unwrap_or_default();
-    // A limit by another status is told, and waited for, like the usual one.
-    let is_limit = failure::is_limit(limit, status.as_u16(), header);
-    let meant = if is_limit { StatusCode::TOO_MANY_REQUESTS } else { status };
-    let told = || limit.filter(|_| is_limit).and_then(|limit| failure::wait(limit, body.as_ref(), header, now));
-    let retry_after = header(RETRY_AFTER.as_str()).or_else(told).and_then(|seconds| u32::try_from(seconds).ok());
-    // Without a credential none can be wrong, and none can be made.
-    let is_open = connector.definition().auth.is_empty() || !action.action.auth;
-    let usual = match meant {
-        StatusCode::UNAUTHORIZED if connector.definition().auth.is_empty() => {
-            "The platform wants a credential, and this connector declares no way to authenticate: whoever imported it should import a document with \
-             its security schemes."
-        }
-        StatusCode::UNAUTHORIZED if is_open => "The platform wants a credential, and this action is declared to need none.",
-        StatusCode::FORBIDDEN if is_open => "The platform does not permit this without a credential, and none is sent with this action.",
-        StatusCode::NOT_FOUND if is_open => "What the parameters name does not exist there.",
-        StatusCode::UNAUTHORIZED => "The credential is wrong or no longer valid: create a new one with create_credential_alloy.",
-        StatusCode::FORBIDDEN => "The credential does not permit this: it may lack a scope or a role on the platform.",
-        StatusCode::NOT_FOUND => "What the parameters name does not exist there, or this credential cannot see it.",
-        StatusCode::TOO_MANY_REQUESTS if retry_after.is_none() => "The platform asks to wait before the next call.",
-        _ => "",
-    };
+    let limit = limit(connector, action, incoming);
+    let meant = if limit.is_some() { StatusCode::TOO_MANY_REQUESTS } else { status };
+    let retry_after = limit.unwrap_or_else(|| retry_after(incoming));
+    let usual = usual(connector, action, meant, retry_after);
     let wait = retry_after.map(|seconds| format!(" The platform asks to wait {seconds} seconds.")).unwrap_or_default();
     let advice = failure::advice(connector, action, meant.as_u16(), body.as_ref(), usual);
     let kind = match meant.as_u16() {
@@ -202,6 +213,50 @@ fn refused(connector: &Connector, action: &CompiledAction, incoming: &Incoming) 
     let mut error = Error::new(kind, sentence.trim_end().to_owned()).with_details(details);
     error.headers.extend(retry_after.map(|seconds| ("retry-after", seconds)));
     error
+}
+
+/// What a status usually means and what to do, where the connector does not say it.
+fn usual(connector: &Connector, action: &CompiledAction, meant: StatusCode, retry_after: Option<u32>) -> &'static str {
+    // Without a credential none can be wrong, and none can be made.
+    let is_open = connector.definition().auth.is_empty() || !action.action.auth;
+    let may_be_done = !again::is_repeatable(connector, action);
+    match meant {
+        StatusCode::UNAUTHORIZED if connector.definition().auth.is_empty() => {
+            "The platform wants a credential, and this connector declares no way to authenticate: whoever imported it should import a document with \
+             its security schemes."
+        }
+        StatusCode::UNAUTHORIZED if is_open => "The platform wants a credential, and this action is declared to need none.",
+        StatusCode::FORBIDDEN if is_open => "The platform does not permit this without a credential, and none is sent with this action.",
+        StatusCode::NOT_FOUND if is_open => "What the parameters name does not exist there.",
+        StatusCode::UNAUTHORIZED => "The credential is wrong or no longer valid: create a new one with create_credential_alloy.",
+        StatusCode::FORBIDDEN => "The credential does not permit this: it may lack a scope or a role on the platform.",
+        StatusCode::NOT_FOUND => "What the parameters name does not exist there, or this credential cannot see it.",
+        StatusCode::CONFLICT => "It does not go with what is there now: read that again, and repeat the call with what fits it.",
+        StatusCode::UNPROCESSABLE_ENTITY => {
+            "The platform understood the call and does not accept its parameters: correct them; get_action_details_alloy says what they mean."
+        }
+        StatusCode::TOO_MANY_REQUESTS if retry_after.is_none() => "The platform asks to wait before the next call.",
+        status if status.is_redirection() => "It leads nowhere that can be followed: the connector's address may have changed.",
+        status if status.is_server_error() && may_be_done => {
+            "The platform failed, and what was asked may have been done all the same: look before you repeat it."
+        }
+        status if status.is_server_error() => "The platform failed, not the call: repeat it later.",
+        _ => "",
+    }
+}
+
+/// The title of a page for people, which gateways answer with.
+fn title(incoming: &Incoming) -> Option<String> {
+    let kind = incoming.headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    if !kind.to_ascii_lowercase().starts_with("text/html") {
+        return None;
+    }
+    let page = String::from_utf8_lossy(incoming.body.get(..incoming.body.len().min(MAX_PAGE))?).into_owned();
+    // As long as the page: only ASCII changes.
+    let lower = page.to_ascii_lowercase();
+    let start = lower.find("<title").and_then(|at| Some(at + lower.get(at..)?.find('>')? + 1));
+    let title = start.and_then(|start| page.get(start..start + lower.get(start..)?.find('<')?)).map(str::trim).unwrap_or_default();
+    Some(if title.is_empty() { "a web page instead of data".to_owned() } else { format!("a web page titled \"{title}\"") })
 }
 
 fn cut(text: &str) -> String {

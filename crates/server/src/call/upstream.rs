@@ -120,10 +120,11 @@ pub(super) async fn execute(app: &App, call: &Call<'_>, arguments: Arguments, lo
     let server = call.caller.server.as_deref();
     let registered = known(app, call, loaded).await?;
     let action = catalogue::action(&registered.loaded, server, call.action_id)?;
-    let arguments = arguments.flatten(action)?;
+    let mut arguments = arguments.flatten(action)?;
+    let skip = call.view.enter(app, call, action, &mut arguments)?;
     let tool = registered.loaded.upstream.as_deref().and_then(|offering| offering.tools.get(call.action_id));
-    let arguments = serde_json::to_string(&arguments).map_err(Error::internal)?;
-    let params = format!("{{\"name\":{},\"arguments\":{arguments}}}", quoted(call.action_id));
+    let sent = serde_json::to_string(&arguments).map_err(Error::internal)?;
+    let params = format!("{{\"name\":{},\"arguments\":{sent}}}", quoted(call.action_id));
     let client = Client::plain(&call.caller.scope);
     let upstream = app.store.upstream_for(&registered.upstream, &client.scope.user).await?;
     let demand = Demand {
@@ -147,7 +148,8 @@ pub(super) async fn execute(app: &App, call: &Call<'_>, arguments: Arguments, lo
     }
     let connector = registered.loaded.clone();
     let extent = Extent::of(&result).map_err(Error::internal)?;
-    Ok(Answer { connector, status: 200, body: Bytes::from(result), extent, next: None, picked_credential: None, cached: false })
+    let body = Bytes::from(result);
+    Ok(Answer { connector, status: 200, body, extent, next: None, skip, arguments, picked_credential: None, cached: false, file: None })
 }
 
 /// The upstream with what it offers, asked now where that was never known.

@@ -21,7 +21,7 @@ pub fn is_builtin(id: &str) -> bool {
 
 /// True for an id that no account may take: `/connectors/search` is the search, and the others are built in.
 pub fn is_reserved(id: &str) -> bool {
-    id == "search" || is_builtin(id)
+    matches!(id, "search" | "files") || is_builtin(id)
 }
 
 /// Whose upstreams a caller reaches: through a server those of its owner, who lends them; else the caller's own.

@@ -55,9 +55,9 @@ pub fn checked(mut all: BTreeMap<String, Process>) -> Result<BTreeMap<String, Pr
         if !is_slug {
             return Err(format!("the name of [stdio.{name}] must be 1 to 40 of a-z, 0-9 and -"));
         }
-        // `/connectors/search` is the search.
-        if name == "search" {
-            return Err("[stdio.search] needs another name: \"search\" is a fixed word in addresses under /connectors".to_owned());
+        // `/connectors/search` is the search, and `/connectors/files/…` are files.
+        if matches!(name.as_str(), "search" | "files") {
+            return Err(format!("[stdio.{name}] needs another name: \"{name}\" is a fixed word in addresses under /connectors"));
         }
         if process.command.trim().is_empty() {
             return Err(format!("[stdio.{name}] needs a command"));

@@ -202,6 +202,7 @@ fn tool(raw: &str) -> Option<(String, Tool, Action)> {
         cache: false,
         params: params.collect(),
         failure: None,
+        idempotency_header: None,
         rate_limit: None,
         response: None,
         pagination: None,

@@ -21,7 +21,7 @@ pub fn output(action: &CompiledAction) -> Option<Value> {
 }
 
 /// The description of an action as a tool.
-pub fn platform(name: &str, connector: &Connector, action: &CompiledAction, output: Option<&Value>, selects: bool) -> Value {
+pub fn platform(name: &str, connector: &Connector, action: &CompiledAction, output: Option<&Value>, takes: &[&str]) -> Value {
     let effect = action.action.effect();
     let mut tool = json!({
         "name": name,
@@ -39,19 +39,34 @@ pub fn platform(name: &str, connector: &Connector, action: &CompiledAction, outp
     if let Some(output) = output {
         tool["outputSchema"] = output.clone();
     }
-    if selects {
-        let about = "Members of the answer that you need, dotted for inner ones. Without it you get those that matter most.";
-        tool["inputSchema"]["properties"]["fields"] = json!({ "type": "array", "items": { "type": "string" }, "description": about });
-        tool["inputSchema"]["properties"]["raw"] =
-            json!({ "type": "boolean", "description": "True for the whole answer of the platform." });
+    for name in takes {
+        tool["inputSchema"]["properties"][name] = match *name {
+            "fields" => {
+                let about = "Members of the answer that you need, dotted for inner ones. Without it you get those that matter most.";
+                json!({ "type": "array", "items": { "type": "string" }, "description": about })
+            }
+            "raw" => json!({ "type": "boolean", "description": "True for the whole answer of the platform." }),
+            "cursor" => json!({ "type": "string", "description": "`nextCursor` of an answer to the same call: goes on there." }),
+            "limit" => json!({ "type": "integer", "minimum": 1, "maximum": 1000, "description": "At most so many items." }),
+            "part" => json!({ "type": "string", "description": "A `path` that was cut in an answer to the same call: shows that part." }),
+            _ => json!({ "type": "integer", "minimum": 500, "description": "At most about so many tokens." }),
+        };
     }
     tool
 }
 
-/// Whether only a part of its answers is shown unless more is asked for, and its own arguments leave room for asking.
-pub fn selects(action: &CompiledAction) -> bool {
-    let partial = action.action.response.as_ref().is_some_and(|response| !response.fields.is_empty() || response.select.is_some());
-    partial && !["fields", "raw"].iter().any(|name| action.action.params.contains_key(*name))
+/// What says what of its answers is wanted, as far as its own arguments leave room for it: members, where only a part is shown unless more is
+/// asked for; a place, where it may be asked again.
+pub fn takes(action: &CompiledAction) -> Vec<&'static str> {
+    let free = |name: &&str| !action.action.params.contains_key(*name);
+    let response = action.action.response.as_ref();
+    let partial = response.is_some_and(|response| !response.fields.is_empty() || response.select.is_some());
+    let selecting = if partial && ["fields", "raw"].iter().all(free) { &["fields", "raw"][..] } else { &[] };
+    let reads = action.action.effect() == Effect::Read;
+    let pages = reads && action.action.pagination.is_some();
+    let reading = if reads { &["cursor", "part", "maxTokens"][..] } else { &[] };
+    let paging = if pages { &["limit"][..] } else { &[] };
+    selecting.iter().chain(reading.iter().chain(paging).filter(|name| free(name))).copied().collect()
 }
 
 /// What of a declared answer can be promised to clients, which refuse answers that break the promise: the names and descriptions of

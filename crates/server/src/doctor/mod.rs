@@ -14,7 +14,7 @@ use url::Url;
 use crate::{
     app::App,
     auth::Caller,
-    call::{self, Call, Door},
+    call::{self, Call, Door, view::View},
     catalogue,
     clock::{now_ms, rfc3339},
     connect::{self, Sent},
@@ -263,6 +263,7 @@ async fn first_call(app: &App, look: &Look<'_>, loaded: &Loaded, credential: Opt
         credential_id: credential.map(|credential| credential.id.as_str()),
         extra_headers: &[],
         timeout: Some(TIMEOUT),
+        view: &View::default(),
         request_id: look.request_id,
     };
     match call::run(app, call, Map::<String, Value>::new()).await {

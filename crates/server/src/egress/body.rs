@@ -1,14 +1,68 @@
-//! What comes back: the answer read whole, or its body piece by piece, both within a limit.
+//! What is sent, whole or piece by piece, and what comes back: the answer read whole, or its body piece by piece, both within a limit.
 
-use std::fmt;
+use std::{
+    fmt, io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
 
 use bytes::{Bytes, BytesMut};
+use futures_util::stream::{BoxStream, StreamExt as _};
 use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
-use http_body_util::BodyExt;
-use hyper::body::Body;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Frame, SizeHint};
 use url::Url;
 
 use super::error::{EgressError, EgressErrorKind, from_body};
+
+/// The body of a request.
+pub enum Payload {
+    /// At hand, so that it can be sent again.
+    Whole(Full<Bytes>),
+    /// Piece by piece, once; and how many bytes are left of it.
+    Stream(BoxStream<'static, io::Result<Bytes>>, u64),
+}
+
+impl From<Bytes> for Payload {
+    fn from(bytes: Bytes) -> Self {
+        Self::Whole(Full::new(bytes))
+    }
+}
+
+impl Body for Payload {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        match self.get_mut() {
+            Self::Whole(body) => Pin::new(body).poll_frame(context).map_err(|never| match never {}),
+            Self::Stream(pieces, left) => Poll::Ready(ready!(pieces.poll_next_unpin(context)).map(|piece| {
+                let piece = piece?;
+                *left = left.saturating_sub(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+                Ok(Frame::data(piece))
+            })),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Whole(body) if body.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(body) => body.size_hint(),
+            Self::Stream(_, left) => SizeHint::with_exact(*left),
+        }
+    }
+}
+
+/// What came of a request whose answer may be a file.
+pub enum Arrived {
+    /// An answer to read.
+    Whole(Incoming),
+    /// A file, whose body is still on its way.
+    File(IncomingStream),
+}
 
 /// An answer, read whole.
 pub struct Incoming {
@@ -74,6 +128,15 @@ impl IncomingBody {
             return Err(this.too_large());
         }
         Ok(this)
+    }
+
+    /// The same body, of at most `limit` bytes.
+    pub(super) fn within(mut self, limit: usize) -> Result<Self, EgressError> {
+        (self.left, self.limit) = (limit, limit);
+        if usize::try_from(self.body.size_hint().lower()).map_or(true, |bytes| bytes > limit) {
+            return Err(self.too_large());
+        }
+        Ok(self)
     }
 
     /// The next piece as it came from the socket, `None` at the end. Safe to cancel: an unfinished wait loses nothing.

@@ -23,7 +23,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
-use http_body_util::Full;
 use hyper::body::Body;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::capture_connection;
@@ -33,7 +32,7 @@ use moka::sync::Cache;
 use rustls::RootCertStore;
 use url::Url;
 
-pub use body::{Incoming, IncomingBody, IncomingStream};
+pub use body::{Arrived, Incoming, IncomingBody, IncomingStream, Payload};
 use connect::Connector;
 pub use connect::{Resolve, SystemResolver};
 pub use error::{EgressError, EgressErrorKind};
@@ -110,7 +109,7 @@ pub struct Egress {
     shared: Arc<Shared>,
 }
 
-type Pool = Client<Connector, Full<Bytes>>;
+type Pool = Client<Connector, Payload>;
 
 /// What all owners share.
 struct Shared {
@@ -165,9 +164,32 @@ impl Egress {
         let url = redirect::parse(request.url)?;
         let (limit, host) = (request.timeout, name(&url));
         let call = async {
-            let answer = self.exchange(request, url, &host).await?;
+            let answer = self.exchange(request, None, url, &host).await?;
             let body = answer.body.whole().await?;
             Ok(Incoming { status: answer.status, headers: answer.headers, body, url: answer.url })
+        };
+        within(limit, &host, call).await
+    }
+
+    /// Sends a request, with `stream` as its body where there is one, and reads its answer, unless `is_file` says that it is one: that may be
+    /// `most` bytes long, and is still on its way. A streamed body is sent once, so that no redirect may be followed.
+    pub async fn send_or_stream(
+        &self,
+        request: OutgoingRequest<'_>,
+        stream: Option<Payload>,
+        is_file: impl Fn(StatusCode, &HeaderMap) -> bool,
+        most: usize,
+    ) -> Result<Arrived, EgressError> {
+        let url = redirect::parse(request.url)?;
+        let (limit, host, readable) = (request.timeout, name(&url), request.max_response_bytes);
+        let request = OutgoingRequest { max_response_bytes: readable.max(most), ..request };
+        let call = async {
+            let answer = self.exchange(request, stream, url, &host).await?;
+            if is_file(answer.status, &answer.headers) {
+                return Ok(Arrived::File(answer));
+            }
+            let body = answer.body.within(readable)?.whole().await?;
+            Ok(Arrived::Whole(Incoming { status: answer.status, headers: answer.headers, body, url: answer.url }))
         };
         within(limit, &host, call).await
     }
@@ -176,11 +198,17 @@ impl Egress {
     pub async fn send_streaming(&self, request: OutgoingRequest<'_>) -> Result<IncomingStream, EgressError> {
         let url = redirect::parse(request.url)?;
         let (limit, host) = (request.timeout, name(&url));
-        within(limit, &host, self.exchange(request, url, &host)).await
+        within(limit, &host, self.exchange(request, None, url, &host)).await
     }
 
     /// One request and the redirects that follow from it.
-    async fn exchange(&self, request: OutgoingRequest<'_>, url: Url, host: &str) -> Result<IncomingStream, EgressError> {
+    async fn exchange(
+        &self,
+        request: OutgoingRequest<'_>,
+        mut stream: Option<Payload>,
+        url: Url,
+        host: &str,
+    ) -> Result<IncomingStream, EgressError> {
         let OutgoingRequest { method, mut headers, body, .. } = request;
         check(&method, &headers)?;
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
@@ -189,7 +217,7 @@ impl Egress {
         let mut hop = Hop { method, url, headers, body };
         let mut host = host.to_owned();
         for followed in 0..=self.shared.max_redirects {
-            let response = self.roundtrip(&mut hop, &host, request.follow_redirects).await?;
+            let response = self.roundtrip(&mut hop, stream.take(), &host, request.follow_redirects).await?;
             let location = redirect::target(response.status(), response.headers());
             let Some(location) = location.filter(|_| request.follow_redirects) else {
                 return answer(response, hop.url, request.max_response_bytes, host);
@@ -206,18 +234,25 @@ impl Egress {
 
     /// One request, one answer. The pool repeats by itself what an idle connection refused to begin; a safe request
     /// whose connection closed without an answer is repeated once here (RFC 9110 section 9.2.2).
-    async fn roundtrip(&self, hop: &mut Hop, host: &str, keep: bool) -> Result<Response<hyper::body::Incoming>, EgressError> {
-        let safe = hop.method.is_safe();
+    async fn roundtrip(
+        &self,
+        hop: &mut Hop,
+        stream: Option<Payload>,
+        host: &str,
+        keep: bool,
+    ) -> Result<Response<hyper::body::Incoming>, EgressError> {
+        // What is streamed is there once.
+        let safe = hop.method.is_safe() && stream.is_none();
         let headers = if keep || safe { hop.headers.clone() } else { mem::take(&mut hop.headers) };
-        let result = match self.once(build(hop, headers)?).await {
-            Err(error) if safe && error::is_unanswered(&error) => self.once(build(hop, hop.headers.clone())?).await,
+        let result = match self.once(build(hop, headers, stream)?).await {
+            Err(error) if safe && error::is_unanswered(&error) => self.once(build(hop, hop.headers.clone(), None)?).await,
             result => result,
         };
         result.map_err(|error| error::from_client(&error, host))
     }
 
     /// Does not keep a connection whose next bytes may still belong to this answer: one that announces a body where there is none.
-    async fn once(&self, mut request: Request<Full<Bytes>>) -> Result<Response<hyper::body::Incoming>, hyper_util::client::legacy::Error> {
+    async fn once(&self, mut request: Request<Payload>) -> Result<Response<hyper::body::Incoming>, hyper_util::client::legacy::Error> {
         let is_head = request.method() == Method::HEAD;
         let connection = capture_connection(&mut request);
         let response = self.client.request(request).await?;
@@ -233,14 +268,14 @@ impl Egress {
     }
 }
 
-fn build(hop: &Hop, mut headers: HeaderMap) -> Result<Request<Full<Bytes>>, EgressError> {
+fn build(hop: &Hop, mut headers: HeaderMap, stream: Option<Payload>) -> Result<Request<Payload>, EgressError> {
     // Hyper says nothing about an empty body, and some platforms then answer 411 (RFC 9110 section 8.6).
-    if hop.body.is_empty() && matches!(hop.method, Method::POST | Method::PUT | Method::PATCH) {
+    if stream.is_none() && hop.body.is_empty() && matches!(hop.method, Method::POST | Method::PUT | Method::PATCH) {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(0));
     }
     let uri =
         Uri::try_from(hop.url.as_str()).map_err(|cause| EgressError::invalid("its URL cannot be written into a request").because(cause))?;
-    let mut request = Request::new(Full::new(hop.body.clone()));
+    let mut request = Request::new(stream.unwrap_or_else(|| Payload::from(hop.body.clone())));
     *request.method_mut() = hop.method.clone();
     *request.uri_mut() = uri;
     *request.headers_mut() = headers;

@@ -1,4 +1,4 @@
-//! Removes what has had its time: old audit entries, tokens and API keys that open nothing any more, ended sessions and grants.
+//! Removes what has had its time: old audit entries, tokens and API keys that open nothing any more, ended sessions and grants, files.
 
 use std::time::Duration;
 
@@ -29,6 +29,7 @@ async fn purge(app: &App) {
         app.store.purge_sessions().await,
         app.store.purge_grants(now).await,
         app.store.purge_connect_links().await,
+        app.store.purge_files().await,
     ];
     for error in results.into_iter().filter_map(Result::err) {
         tracing::warn!(cause = error.cause.as_ref().map(tracing::field::display), "cannot remove old rows");

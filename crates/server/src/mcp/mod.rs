@@ -54,6 +54,15 @@ impl Context<'_> {
         fault(error)
     }
 
+    /// Whether the client's revision has links among the content of results; of a client that names none it is not known.
+    pub fn knows_links(&self) -> bool {
+        let session = self.session.map(|session| session.revision);
+        match self.era {
+            Era::Modern => true,
+            Era::Legacy { header_version } => session.or(header_version).is_some_and(|revision| revision.as_str() >= "2025-06-18"),
+        }
+    }
+
     /// How the server presents itself.
     pub fn identity(&self) -> Identity<'_> {
         Identity {

@@ -59,6 +59,8 @@ fn operation(method: &Method, path: &str) -> Option<&'static str> {
         ("POST", "/api/v1/user-mcp-servers/{mcpServerId}/sign-in") => "upstream.sign-in-link",
         ("DELETE", "/api/v1/user-mcp-servers/{mcpServerId}" | "/api/v1/mcp-connections/{connectionId}") => "upstream.delete",
         ("DELETE", "/api/grants/{grantId}") => "grant.revoke",
+        ("POST", "/connectors/files/upload/request") => "file.create",
+        ("DELETE", "/connectors/files/{s3Key}") => "file.delete",
         ("POST", "/users") => "user.create",
         ("DELETE", "/users/{userId}") => "user.delete",
         ("PUT", "/users/{userId}/password") => "password.set",

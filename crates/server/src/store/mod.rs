@@ -10,6 +10,7 @@ pub mod connections;
 pub mod connectors;
 pub mod credentials;
 pub mod db;
+pub mod files;
 pub mod grants;
 pub mod issuers;
 pub mod sealer;

@@ -113,6 +113,16 @@ impl Sealer {
         self.key.open_text(owner, sealed).map_err(Error::from)
     }
 
+    /// Seals bytes for this owner.
+    pub fn seal_bytes(&self, owner: &[&str], plain: &[u8]) -> Result<Vec<u8>> {
+        amalgam_vault::seal(&self.key, random(), owner, plain).map_err(Error::from)
+    }
+
+    /// Opens what `seal_bytes` made for the same owner.
+    pub fn unseal_bytes(&self, owner: &[&str], sealed: &[u8]) -> Result<Vec<u8>> {
+        Ok(amalgam_vault::open(&self.key, owner, sealed)?.to_vec())
+    }
+
     /// A secret text derived for one purpose and one name.
     pub fn derived(&self, purpose: &str, name: &str) -> Result<Secret> {
         let key = self.key.derive(purpose)?;

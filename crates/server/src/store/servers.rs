@@ -59,6 +59,9 @@ pub struct Settings {
     /// Instead of the default of 100.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_limit_per_minute: Option<u32>,
+    /// Answers that a model reads have no more tokens than so many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<u32>,
     /// Members of the account other than the owner may use it.
     pub is_public: bool,
 }

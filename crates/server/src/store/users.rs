@@ -171,6 +171,7 @@ impl Store {
             &**account,
             id
         )?;
+        execute_in!(&mut tx, "delete from files where account_id = $1 and user_id = $2", &**account, id)?;
         let connections = fetch_all_in!(
             &mut tx,
             (String,),

@@ -26,7 +26,7 @@ async fn statuses_are_mapped_with_advice() {
         ("422", "the platform says 422", 400, "PLATFORM_ERROR"),
         ("500", "the platform says 500", 502, "PLATFORM_UNAVAILABLE"),
         ("503", "the platform says 503", 502, "PLATFORM_UNAVAILABLE"),
-        ("wait", "17 seconds", 429, "RATE_LIMITED"),
+        ("wait", "40 seconds", 429, "RATE_LIMITED"),
     ] {
         let (tool, twin) = both(&node, &server, id).await;
         tool.refuses(words);
@@ -34,7 +34,7 @@ async fn statuses_are_mapped_with_advice() {
         assert_eq!(twin.body["error"]["code"], code, "{}", twin.text);
         let platforms: u64 = id.parse().unwrap_or(429);
         assert_eq!(twin.body["error"]["details"]["status"], platforms, "{}", twin.text);
-        assert_eq!(twin.header("retry-after"), if id == "wait" { "17" } else { "" });
+        assert_eq!(twin.header("retry-after"), if id == "wait" { "40" } else { "" });
     }
 }
 
@@ -50,7 +50,8 @@ async fn what_is_no_json_is_described() {
     assert_eq!(tool.ok()["status"], 204);
     let (tool, _) = both(&node, &server, "binary").await;
     let binary = tool.ok();
-    assert_eq!((&binary["encoding"], &binary["size"], &binary["data"]), (&json!("base64"), &json!(4), &json!("//4AAQ==")));
+    assert_eq!((&binary["contentType"], &binary["size"]), (&json!("application/octet-stream"), &json!(4)));
+    assert!(binary["s3Key"].as_str().unwrap().starts_with("file_"), "{binary}");
     for id in ["garbage", "deep"] {
         let (tool, twin) = both(&node, &server, id).await;
         tool.refuses("not");

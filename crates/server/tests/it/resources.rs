@@ -34,7 +34,7 @@ async fn connectors_are_resources_where_they_are_permitted() {
         assert_eq!(modern.body["error"]["code"], -32602, "{uri}: {}", modern.text);
     }
     let templates = server.rpc("resources/templates/list", json!({})).await.expect(200);
-    assert_eq!(templates.body["result"]["resourceTemplates"].as_array().unwrap().len(), 2);
+    assert_eq!(templates.body["result"]["resourceTemplates"].as_array().unwrap().len(), 3);
 }
 
 #[tokio::test]

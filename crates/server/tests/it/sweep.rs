@@ -118,6 +118,7 @@ async fn objects(node: &TestNode) -> impl Fn(&str) -> String {
         "grantId" => grant.clone(),
         "accountId" => "default".to_owned(),
         "name" => "look".to_owned(),
+        "s3Key" => "file_of_nobody".to_owned(),
         other => panic!("the sweep does not know the path parameter {other}"),
     }
 }

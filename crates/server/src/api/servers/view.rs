@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     app::App,
+    call::view::{MAX_TOKENS, MIN_TOKENS, is_budget},
     catalogue,
     clock::rfc3339,
     error::{Error, Result, unknown_among},
@@ -52,6 +53,8 @@ pub struct ServerView {
     user_override: UserOverride,
     #[serde(skip_serializing_if = "Option::is_none")]
     rate_limit_per_minute: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_tokens: Option<u32>,
     is_public: bool,
     /// Always `connectivity`.
     mode: &'static str,
@@ -80,6 +83,7 @@ impl ServerView {
             tool_prefix: server.settings.tool_prefix,
             user_override: server.settings.user_override,
             rate_limit_per_minute: server.settings.rate_limit_per_minute,
+            max_tokens: server.settings.max_tokens,
             is_public: server.settings.is_public,
             mode: "connectivity",
             created_at: rfc3339(server.created_at),
@@ -140,6 +144,10 @@ pub struct ServerBody {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<u32>, minimum = 1)]
     pub rate_limit_per_minute: Option<Option<u32>>,
+    /// Answers that a model reads have at most about so many tokens (3 bytes of JSON each); null lifts the budget.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<u32>, minimum = 500, maximum = 1_000_000)]
+    pub max_tokens: Option<Option<u32>>,
     /// Other users of your account may use the server with their own keys.
     pub is_public: Option<bool>,
     /// A misspelt `restrictions` must not make a server that restricts nothing.
@@ -152,7 +160,7 @@ pub struct ServerBody {
 const ANSWERED: [&str; 9] =
     ["serverId", "url", "accessUrl", "accessToken", "tokenExpiresAt", "hasRestrictions", "mode", "createdAt", "updatedAt"];
 /// What may be sent.
-const SENT: [&str; 11] = [
+const SENT: [&str; 12] = [
     "name",
     "description",
     "customInstructions",
@@ -163,6 +171,7 @@ const SENT: [&str; 11] = [
     "toolPrefix",
     "userOverride",
     "rateLimitPerMinute",
+    "maxTokens",
     "isPublic",
 ];
 
@@ -238,6 +247,13 @@ impl ServerBody {
                 return Err(Error::invalid("rateLimitPerMinute", "`rateLimitPerMinute` must be at least 1, or null for the default."));
             }
             settings.rate_limit_per_minute = limit;
+        }
+        if let Some(tokens) = self.max_tokens {
+            if tokens.is_some_and(|tokens| !is_budget(tokens)) {
+                let sentence = format!("`maxTokens` must be a whole number from {MIN_TOKENS} to {MAX_TOKENS}, or null for no budget.");
+                return Err(Error::invalid("maxTokens", sentence));
+            }
+            settings.max_tokens = tokens;
         }
         if let Some(connectors) = self.connectors {
             if connectors.iter().any(|id| id.is_empty() || id.len() > 64) {

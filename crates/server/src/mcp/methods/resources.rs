@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use amalgam_connector::definition::Effect;
 use amalgam_protocol::{Fault, Params, ResultWriter, respond::CacheScope};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json, value::RawValue};
 
 use super::{Reply, upstream};
@@ -11,6 +12,7 @@ use crate::{
     catalogue::{self, visible_action},
     connectors::Loaded,
     error::Result,
+    files,
     mcp::Context,
     store::workflows::Workflow,
 };
@@ -72,6 +74,7 @@ pub async fn templates(context: &Context<'_>, id: &RawValue) -> Result<Reply, Fa
     let own = vec![
         json!({ "uriTemplate": "resource://connectors/{id}", "name": "connector", "title": "Connector", "description": "What a connector can do: its actions, and how to authenticate.", "mimeType": "text/markdown" }),
         json!({ "uriTemplate": "resource://workflows/{name}", "name": "workflow", "title": "Workflow", "description": "A saved recipe of action calls.", "mimeType": "application/json" }),
+        json!({ "uriTemplate": "resource://files/{s3Key}", "name": "file", "title": "File", "description": "A file that an action has answered with, or that the user has uploaded; kept for a day." }),
     ];
     let upstreams = upstream::fresh(context).await?;
     let theirs = upstream::offered(context, &upstreams, "resources/read", upstream::templates);
@@ -97,6 +100,8 @@ pub async fn read(context: &Context<'_>, id: &RawValue, params: Option<&Params<'
         };
         let recipe = json!({ "name": workflow.name, "description": workflow.description, "steps": workflow.steps });
         ("application/json", recipe.to_string())
+    } else if let Some(name) = uri.strip_prefix(files::URI) {
+        return file(context, id, uri, name).await;
     } else {
         let upstreams = upstream::upstreams(context).await?;
         let route = params.zip(upstream::source_of(context, &upstreams, "resources/read", uri));
@@ -104,6 +109,20 @@ pub async fn read(context: &Context<'_>, id: &RawValue, params: Option<&Params<'
         return upstream::pass(context, "resources/read", id, params, route).await;
     };
     let contents = json!([{ "uri": uri, "mimeType": mime, "text": text }]);
+    let mut writer = ResultWriter::new(context.era, id);
+    writer.member("contents", contents.to_string().as_bytes());
+    writer.cache(TTL_MS, CacheScope::Private);
+    Ok(Reply::Json(writer.finish(context.server_info().as_bytes())))
+}
+
+/// A file of the user, as a client reads it: text as text, other bytes in base64.
+async fn file(context: &Context<'_>, id: &RawValue, uri: &str, name: &str) -> Result<Reply, Fault> {
+    let store = &context.app.store;
+    let found = store.file(&context.caller.scope, name).await.map_err(|e| context.fault(&e))?;
+    let Some(file) = found else { return Err(Fault::resource_not_found(context.era, uri)) };
+    let most = context.app.config.max_response_bytes;
+    let bytes = files::whole(store, &file, most).await.map_err(|e| context.fault(&e))?;
+    let contents = json!([{ "uri": uri, "mimeType": file.media_type, "blob": STANDARD.encode(bytes) }]);
     let mut writer = ResultWriter::new(context.era, id);
     writer.member("contents", contents.to_string().as_bytes());
     writer.cache(TTL_MS, CacheScope::Private);

@@ -1,13 +1,14 @@
 //! `tools/list` and `tools/call`, in dynamic and in direct exposure.
 
 use amalgam_protocol::{Fault, Params, ResultWriter, respond::CacheScope, strict};
-use serde_json::{Map, Value, value::RawValue};
+use serde_json::{Map, Value, json, value::RawValue};
 
 use super::{Reply, connect, upstream};
 use crate::{
     error::{Error, over_rest},
+    files,
     mcp::{Context, tools, tools::Outcome},
-    store::servers::Exposure,
+    store::{files::File, servers::Exposure},
 };
 
 /// Lists stay as they are until the server or a connector is changed, which is announced; in milliseconds.
@@ -95,6 +96,14 @@ fn unknown(name: &str, meant: Option<&str>) -> Fault {
     Fault::invalid_params(format!("Unknown tool \"{name}\".{meant} tools/list lists them all."))
 }
 
+/// A text, and the link that leads to a file.
+fn with_link(text: &str, file: &File) -> Value {
+    json!([
+        { "type": "text", "text": text },
+        { "type": "resource_link", "uri": files::uri(file), "name": file.name, "mimeType": file.media_type, "size": file.size },
+    ])
+}
+
 fn reply(context: &Context<'_>, id: &RawValue, outcome: crate::error::Result<Outcome>) -> Reply {
     let info = context.server_info();
     let outcome = match outcome {
@@ -107,7 +116,10 @@ fn reply(context: &Context<'_>, id: &RawValue, outcome: crate::error::Result<Out
         }
     };
     let mut writer = ResultWriter::with_capacity(context.era, id, outcome.text.len() * 9 / 8 + info.len() + 256);
-    writer.text(&outcome.text, false);
+    match outcome.file.filter(|_| context.knows_links()) {
+        Some(file) => drop(writer.member("content", with_link(&outcome.text, &file).to_string().as_bytes())),
+        None => drop(writer.text(&outcome.text, false)),
+    }
     if outcome.structured {
         writer.member("structuredContent", outcome.text.as_bytes());
     }

@@ -67,7 +67,7 @@ fn about_actions() -> Vec<Value> {
             "execute_action_alloy",
             "Run an action",
             "Run an action on a platform as the current user, with the user's own credential, and get the platform's answer as JSON. Long lists are cut: \
-             the answer then has `metadata` or `needsRefinement` and says how to ask for less or for the next page. If the user has no credential yet, \
+             the answer then has `metadata` or `needsRefinement`, and `nextCursor` leads to the rest. If the user has no credential yet, \
              the error says how to create one.",
             json!({
                 "connectorId": connector,
@@ -76,6 +76,10 @@ fn about_actions() -> Vec<Value> {
                 "credentialId": { "type": "string", "description": "Optional: which of several credentials to use (get_credentials_alloy lists them). Without it the newest is used." },
                 "fields": { "type": "array", "items": { "type": "string" }, "description": "Optional: the members of the answer (of each item of a list) that you need, dotted for inner ones, for example [\"id\", \"owner.name\"]. Without it you get those that matter most." },
                 "raw": { "type": "boolean", "description": "Optional: true for the whole answer of the platform." },
+                "limit": { "type": "integer", "minimum": 1, "maximum": 1000, "description": "Optional: at most so many items of the answer's list." },
+                "cursor": { "type": "string", "description": "Optional: `nextCursor` of an answer, to go on there. Repeat the call as it was and add it." },
+                "part": { "type": "string", "description": "Optional: a JSON pointer, such as a `path` that an answer lists as cut, to read that part alone. Repeat the call as it was and add it." },
+                "maxTokens": { "type": "integer", "minimum": 500, "maximum": 1_000_000, "description": "Optional: the answer has at most about so many tokens (3 bytes of JSON each); what does not fit is cut, and the answer says how to get it." },
                 "timeout": { "type": "integer", "minimum": 1000, "maximum": 300_000, "description": "Optional: milliseconds to wait for the platform. Default 30000." },
             }),
             &["connectorId", "actionId", "parameters"],

@@ -14,7 +14,7 @@ pub use self::list::LIST;
 use super::Context;
 use crate::{
     error::{Error, Result, unknown_among},
-    store::audit::shown,
+    store::{audit::shown, files::File},
 };
 
 /// What a tool says.
@@ -25,11 +25,13 @@ pub struct Outcome {
     pub structured: bool,
     /// It comes from the read cache.
     pub cached: bool,
+    /// A file that belongs to it.
+    pub file: Option<Box<File>>,
 }
 
 impl From<Value> for Outcome {
     fn from(value: Value) -> Self {
-        Self { text: value.to_string(), structured: false, cached: false }
+        Self { text: value.to_string(), structured: false, cached: false, file: None }
     }
 }
 

@@ -139,8 +139,16 @@ async fn misbehave(shared: &Shared, what: &str, seen: &Seen) -> Response {
         (_, Some(status)) => json_answer(status, &json!({ "error": { "message": format!("the platform says {status}") } })),
         ("garbage", _) => response(200, "application/json", "{\"broken\": "),
         ("html", _) => response(200, "text/html", "<h1>hello</h1>"),
+        ("page", _) => response(500, "text/html; charset=utf-8", "<html><TITLE>Bad & ü</TITLE><body>at line 7"),
         ("empty", _) => response(204, "", ""),
         ("binary", _) => response(200, "application/octet-stream", &b"\xff\xfe\x00\x01"[..]),
+        ("image", _) => {
+            let mut response = response(200, "image/png", vec![0x89; 300_000]);
+            response.headers_mut().insert("content-disposition", "attachment; filename=\"../cat?.png\"".parse().unwrap());
+            response
+        }
+        ("large", _) => response(200, "application/zip", vec![7; 24 * 1024 * 1024]),
+        ("leak", _) => response(200, "application/zip", format!("\u{1}{:?}", seen.headers)),
         ("big", _) => response(200, "application/json", format!("\"{}\"", "x".repeat(2 * 1024 * 1024))),
         ("endless", _) => endless(),
         ("deep", _) => response(200, "application/json", format!("{}{}", "[".repeat(100_000), "]".repeat(100_000))),
@@ -153,7 +161,7 @@ async fn misbehave(shared: &Shared, what: &str, seen: &Seen) -> Response {
         ("echo-error", _) => json_answer(400, &json!({ "message": format!("no such key: {:?}", seen.headers) })),
         ("wait", _) => {
             let mut response = json_answer(429, &json!({ "message": "slow down" }));
-            response.headers_mut().insert("retry-after", "17".parse().unwrap());
+            response.headers_mut().insert("retry-after", "40".parse().unwrap());
             response
         }
         ("private", _) => {
