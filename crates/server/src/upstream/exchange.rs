@@ -97,7 +97,8 @@ impl Shared {
     pub async fn begin(self: &Arc<Self>, demand: &Demand<'_>) -> Result<Exchange> {
         let mut place = self.health(demand.upstream).enter(&demand.upstream.name).await?;
         let until = Instant::now() + demand.timeout;
-        let begun = match timeout_at(until, Box::pin(self.attempt(demand, until))).await {
+        let attempt = std::pin::pin!(self.attempt(demand, until));
+        let begun = match timeout_at(until, attempt).await {
             Ok(begun) => begun,
             Err(_) => Err(late(demand.upstream)),
         };
@@ -132,7 +133,7 @@ impl Shared {
                         self.set_log_level(&session, level, until).await?;
                     }
                     let call = self.running(demand.upstream, Link::Session(session.clone()), session.next_id());
-                    let message = bridge::request(&call.id, demand.method, &params(demand, None, &call.id)?);
+                    let message = bridge::request_of(&call.id, demand.method, &members(demand, None, &call.id)?);
                     let answer = self.call(demand, session.headers(), message, until).await?;
                     (Some(session), answer, call)
                 }
@@ -178,7 +179,7 @@ impl Shared {
         let message = if is_modern {
             modern_request(demand, &call.id)?.1
         } else {
-            bridge::request(&call.id, demand.method, &params(demand, None, &call.id)?)
+            bridge::request_of(&call.id, demand.method, &members(demand, None, &call.id)?)
         };
         let heard = pipe.request(&call.id, message).await?;
         Ok(Exchange { heard: Some(heard), is_modern, ..Exchange::new(call, until) })
@@ -200,10 +201,6 @@ fn is_foreign(answer: &Answer) -> bool {
         Some(Heard::Done(Err(error))) => is_version_refused(&error),
         _ => true,
     }
-}
-
-fn params(demand: &Demand<'_>, envelope: Option<Envelope<'_>>, id: &str) -> Result<String> {
-    members(demand, envelope, id).map(|params| params.to_string())
 }
 
 fn members<'a>(demand: &Demand<'a>, envelope: Option<Envelope<'_>>, id: &str) -> Result<Object<'a>> {
@@ -234,7 +231,7 @@ fn modern_request(demand: &Demand<'_>, id: &str) -> Result<(HeaderMap, String)> 
             }
         }
     }
-    Ok((headers, bridge::request(id, demand.method, &object.to_string())))
+    Ok((headers, bridge::request_of(id, demand.method, &object)))
 }
 
 /// The upstream refused a message with an HTTP status.
@@ -266,17 +263,14 @@ impl Exchange {
         let mut this = Self::new(call, until);
         match answer.body {
             Body::Events(events) => this.events = Some(events),
-            body @ Body::Whole(_) => {
-                let text = std::str::from_utf8(text_of(&body)).unwrap_or_default();
-                match read(text) {
-                    Ok(messages) if answer.status < 300 || messages.iter().any(|message| matches!(message.heard, Heard::Done(Err(_)))) => {
-                        this.ready.extend(messages);
-                    }
-                    Ok(_) => return Err(refused(&this.call.upstream, answer.status, &body)),
-                    Err(_) if answer.status >= 300 => return Err(refused(&this.call.upstream, answer.status, &body)),
-                    Err(what) => return Err(failed(&this.call.upstream, what)),
-                }
+            Body::Whole(body) if answer.status < 300 => {
+                let messages = read(String::from_utf8(body).unwrap_or_default());
+                this.ready.extend(messages.map_err(|what| failed(&this.call.upstream, what))?);
             }
+            body @ Body::Whole(_) => match read(std::str::from_utf8(text_of(&body)).unwrap_or_default()) {
+                Ok(messages) if messages.iter().any(|message| matches!(message.heard, Heard::Done(Err(_)))) => this.ready.extend(messages),
+                _ => return Err(refused(&this.call.upstream, answer.status, &body)),
+            },
         }
         Ok(this)
     }
@@ -333,7 +327,7 @@ impl Exchange {
                 // An event without data only says where the stream can be taken up again.
                 Ok(Some(event)) if event.data.is_empty() || event.name != "message" => {}
                 Ok(Some(event)) => {
-                    self.ready.extend(read(&event.data).map_err(|what| failed(&self.call.upstream, what))?);
+                    self.ready.extend(read(event.data).map_err(|what| failed(&self.call.upstream, what))?);
                 }
                 Ok(None) => self.resume("ended its answer without a result").await?,
                 Err(what) => self.resume(&what).await?,

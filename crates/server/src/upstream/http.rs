@@ -6,7 +6,7 @@ use amalgam_protocol::{
     splice::{Object, string},
     sse::{Decoder, Event},
 };
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method,
     header::{ACCEPT, CONTENT_TYPE},
@@ -23,6 +23,9 @@ use crate::{
     store::{Scope, upstreams::Upstream},
 };
 
+/// An answer gets as much room at once as it announces, up to this many bytes; further room as it comes.
+const ROOM: usize = 1024 * 1024;
+
 /// What an upstream answered to one HTTP request.
 pub struct Answer {
     /// The HTTP status.
@@ -36,7 +39,7 @@ pub struct Answer {
 /// The body of an answer.
 pub enum Body {
     /// Read whole; not an event stream.
-    Whole(Bytes),
+    Whole(Vec<u8>),
     /// Events, as they come.
     Events(Box<Events>),
 }
@@ -102,10 +105,15 @@ pub struct Ask<'a> {
 impl Shared {
     /// Sends it. The owner's headers are in the clear from here to the end of this function.
     pub async fn http(&self, upstream: &Arc<Upstream>, ask: Ask<'_>) -> Result<Answer> {
-        let mut headers = ask.forwarded.cloned().unwrap_or_default();
-        self.add_manual_headers(upstream, &mut headers)?;
-        // Computed after configured: what the protocol says cannot be overridden.
-        headers.extend(ask.headers);
+        let mut headers = ask.headers;
+        let forwarded = ask.forwarded.filter(|forwarded| !forwarded.is_empty());
+        if forwarded.is_some() || upstream.sealed.is_some() {
+            let mut configured = forwarded.cloned().unwrap_or_default();
+            self.add_manual_headers(upstream, &mut configured)?;
+            // Computed after configured: what the protocol says cannot be overridden.
+            configured.extend(headers);
+            headers = configured;
+        }
         headers.entry(ACCEPT).or_insert(HeaderValue::from_static("application/json, text/event-stream"));
         if !ask.body.is_empty() {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -172,15 +180,15 @@ impl Shared {
     }
 }
 
-async fn whole(body: &mut IncomingBody, limit: usize) -> Result<Bytes, String> {
-    let mut all = BytesMut::new();
+async fn whole(body: &mut IncomingBody, limit: usize) -> Result<Vec<u8>, String> {
+    let mut all = Vec::with_capacity(body.announced().min(ROOM));
     while let Some(piece) = body.chunk().await.map_err(|error| strip(&error.to_string()))? {
         if all.len() + piece.len() > limit {
             return Err(format!("answered more than {limit} bytes"));
         }
         all.extend_from_slice(&piece);
     }
-    Ok(all.freeze())
+    Ok(all)
 }
 
 /// A header value from text that a message has, in the form that a header can carry (SEP-2243).

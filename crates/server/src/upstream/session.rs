@@ -18,7 +18,7 @@ use super::{
     era::NotSpoken,
     exchange::{self, Exchange},
     http::{Ask, Body},
-    message::{Heard, failed},
+    message::{Answered, Heard, failed},
     stream::Stream,
 };
 use crate::{
@@ -230,7 +230,7 @@ impl Exchange {
     pub async fn done(&mut self) -> Result<Result<String, String>> {
         loop {
             match self.next().await? {
-                Heard::Done(outcome) => return Ok(outcome),
+                Heard::Done(outcome) => return Ok(outcome.map(Answered::into_result)),
                 Heard::Request { id, method, .. } => self.refuse(&id, &method).await?,
                 Heard::Notification { .. } => {}
             }

@@ -46,13 +46,13 @@ pub async fn pass(context: &Context<'_>, method: &str, id: &RawValue, params: &P
     let log_level = if context.era.is_modern() {
         meta.and_then(|meta| meta.log_level.as_deref()).map(str::to_owned)
     } else {
-        context.session.and_then(|session| context.app.upstreams.waiting().lane(session.hash()).log_level())
+        context.session.and_then(|session| context.app.upstreams.waiting().log_level(session.hash()))
     };
     let token = meta.and_then(|meta| meta.progress_token).map(|token| token.get().to_owned());
     let asked = Asked { id, method, params: params.raw, client, log_level, token };
     // Boxed, as below wherever a future of many steps begins: the sum of them would be held on the stack.
     match Box::pin(Relay::begin(context, asked, route)).await {
-        Ok(relay) => Ok(Reply::Relay(Box::new(relay))),
+        Ok(relay) => Ok(Reply::Relay(relay)),
         Err(error) => {
             error.log(context.request_id);
             let (_, bytes) = relay::failure(context.era, id, method, &context.server_info(), &error);

@@ -37,7 +37,7 @@ pub fn open(app: &App, caller: &Caller, handle: &str) -> Option<(String, String)
 /// A result with the client's id of its task, where it has one. `known` is the id that the client has asked about.
 pub fn renamed(app: &App, caller: &Caller, connector: &str, known: Option<&str>, result: &str) -> Result<Option<String>> {
     // A look that spares the rest: most results are of no task.
-    if !result.contains("\"taskId\"") {
+    if memchr::memmem::find(result.as_bytes(), b"\"taskId\"").is_none() {
         return Ok(None);
     }
     let mut object = Object::parse(result).map_err(Error::internal)?;
