@@ -137,7 +137,8 @@ impl Shared {
         if let Some(not_spoken) = NotSpoken::of_status(answer.status, &answer.body) {
             return Ok(Err(not_spoken));
         }
-        let id = answer.headers.get(SESSION).cloned();
+        // A copy: the header itself is a part of the connection's buffer, which would stay as long as the session.
+        let id = answer.headers.get(SESSION).and_then(|id| HeaderValue::from_bytes(id.as_bytes()).ok());
         let mut exchange = Exchange::of_answer(self, upstream, "0", answer, until)?;
         let result = match exchange.done().await? {
             Ok(result) => result,
