@@ -96,6 +96,8 @@ create table auth_configs (
   key_id text,
   scopes text not null,
   variables text not null,
+  -- Where the secret goes that was entered.
+  sent_to text not null,
   sealed text,
   created_at bigint not null,
   updated_at bigint not null
@@ -123,6 +125,7 @@ create table connect_links (
   expires_at bigint not null
 );
 create index connect_links_by_end on connect_links (expires_at);
+create index connect_links_by_account on connect_links (account_id, expires_at);
 
 create table users (
   account_id text not null references accounts (id) on delete cascade,
@@ -243,6 +246,20 @@ create table connections (
   user_id text not null,
   url text not null,
   sealed text not null,
+  created_at bigint not null,
+  updated_at bigint not null,
+  unique (upstream_id, user_id)
+);
+
+-- What an upstream's authorization server has granted one user, with the client that it was granted to. Sealed, for this address.
+create table upstream_grants (
+  id text primary key,
+  upstream_id text not null references upstreams (id) on delete cascade,
+  user_id text not null,
+  url text not null,
+  sealed text not null,
+  expires_at bigint,
+  lease_until bigint,
   created_at bigint not null,
   updated_at bigint not null,
   unique (upstream_id, user_id)

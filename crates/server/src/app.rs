@@ -33,6 +33,8 @@ pub struct AppState {
     pub store: Arc<Store>,
     /// The one client for requests that leave.
     pub egress: Egress,
+    /// The same for addresses that strangers name: what connectors may reach inside is closed to it.
+    pub documents: Egress,
     /// Rate windows.
     pub limits: Limits,
     /// The audit trail.

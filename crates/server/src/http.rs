@@ -30,10 +30,10 @@ use self::unread::Unread;
 use crate::{
     api,
     app::App,
-    authorization_server,
+    authorization_client, authorization_server,
     error::{Error, Kind, over_rest},
     mcp, page,
-    request::{REQUEST_ID, RequestId},
+    request::{Peer, REQUEST_ID, RequestId},
 };
 
 /// All routes with their documentation.
@@ -50,6 +50,8 @@ pub struct Front {
     routes: Router,
     /// The same routes for requests that a web page makes.
     cross_origin: Cors<Router>,
+    /// The other end of the connection.
+    peer: Peer,
 }
 
 impl Front {
@@ -60,11 +62,18 @@ impl Front {
         let routes = routes
             .route("/openapi.json", get(move || std::future::ready(([("content-type", "application/json")], text.clone()))))
             .merge(page::routes())
+            .merge(authorization_client::routes(app.clone()))
             .merge(authorization_server::routes(app.clone()))
             .fallback(|| std::future::ready(Error::not_found("path")))
             .method_not_allowed_fallback(method_not_allowed)
             .with_state(app.clone());
-        Self { cross_origin: cors(app.clone()).layer(routes.clone()), routes, app }
+        let peer = Peer::of(&http::Extensions::new());
+        Self { cross_origin: cors(app.clone()).layer(routes.clone()), routes, app, peer }
+    }
+
+    /// The same for one connection.
+    pub fn for_peer(&self, address: IpAddr) -> Self {
+        Self { peer: Peer(address), ..self.clone() }
     }
 
     /// Request id, Host and Origin, and the shape of errors.
@@ -75,6 +84,7 @@ impl Front {
             Some(error) => error.into_response(),
             None => {
                 request.extensions_mut().insert(id.clone());
+                request.extensions_mut().insert(self.peer);
                 request.headers_mut().insert(REQUEST_ID, id.header().clone());
                 self.route(request).await
             }

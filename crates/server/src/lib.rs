@@ -4,6 +4,7 @@ mod api;
 mod api_key;
 mod app;
 mod auth;
+mod authorization_client;
 mod authorization_server;
 mod call;
 mod catalogue;

@@ -89,6 +89,7 @@ impl Node {
     pub async fn stop(self) {
         self.stop.send_replace(true);
         let _ = self.serving.await;
+        self.app.grants.settle(GRACE).await;
         self.app.audit.flush().await;
         self.app.store.close().await;
     }
@@ -166,6 +167,8 @@ async fn first_key(store: &Store, chosen: Option<String>) -> Result<Option<Secre
 fn assemble(config: Config, store: Arc<Store>, address: SocketAddr, oidc_secret: Option<Secret>) -> Result<App, String> {
     let egress = EgressConfig { allow: config.egress_allow.clone(), ..EgressConfig::default() };
     let egress = Egress::new(egress).map_err(|e| format!("cannot set up TLS: {e}"))?;
+    let documents = EgressConfig { allow: config.client_metadata_allow.clone(), ..EgressConfig::default() };
+    let documents = Egress::new(documents).map_err(|e| format!("cannot set up TLS: {e}"))?;
     Ok(Arc::new(AppState {
         base_url: config.base_url(address),
         oidc_secret,
@@ -173,6 +176,7 @@ fn assemble(config: Config, store: Arc<Store>, address: SocketAddr, oidc_secret:
         grants: Grants::new(store.clone(), egress.clone()),
         upstreams: Upstreams::new(store.clone(), egress.clone(), &config),
         egress,
+        documents,
         limits: Limits::new(),
         audit: AuditLog::start(store.clone()),
         reads: ReadCache::new(config.read_cache),
@@ -197,9 +201,9 @@ async fn serve(listener: TcpListener, app: App) {
     let room = Arc::new(Semaphore::new(connections()));
     loop {
         let Ok(place) = room.clone().acquire_owned().await else { break };
-        let stream = tokio::select! {
+        let (stream, peer) = tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok(accepted) => accepted,
                 Err(error) => {
                     // Out of file descriptors, usually: the next one may find a place.
                     tracing::warn!(%error, "cannot accept a connection");
@@ -210,7 +214,7 @@ async fn serve(listener: TcpListener, app: App) {
             () = stopped(&mut stopping) => break,
         };
         let _ = stream.set_nodelay(true);
-        let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), front.clone()));
+        let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), front.for_peer(peer.ip())));
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection ended early");

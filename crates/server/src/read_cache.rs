@@ -87,6 +87,11 @@ impl ReadCache {
         }
     }
 
+    /// Forgets everything, because users are gone whose names others may get.
+    pub fn forget_all(&self) {
+        self.answers.invalidate_all();
+    }
+
     /// Makes this user's answers of this connector unreachable.
     pub fn invalidate(&self, scope: &Scope, connector: &str) {
         let place = self.hasher.hash_one((scope, connector));

@@ -11,7 +11,7 @@ use crate::{
     clock::rfc3339,
     error::{Error, Kind, Result},
     request::{Json, Management, Path},
-    store::{accounts::DEFAULT_ACCOUNT, api_keys::Role},
+    store::{Change, accounts::DEFAULT_ACCOUNT, api_keys::Role},
 };
 
 pub fn routes() -> OpenApiRouter<App> {
@@ -95,8 +95,13 @@ async fn delete(State(app): State<App>, Management(caller): Management, Path(id)
     if id == DEFAULT_ACCOUNT {
         return Err(Error::new(Kind::Conflict, "The account `default` is the operator's and cannot be deleted."));
     }
+    let leaving = app.grants.leaving(&id, None).await?;
     if !app.store.delete_account(&id).await? {
         return Err(Error::not_found("account"));
     }
+    app.grants.revoke_later(leaving);
+    app.reads.forget_all();
+    app.upstreams.end_scope(&id, None);
+    app.announce(Change::People(id.as_str().into()));
     Ok(Removed::answer("Account deleted", id))
 }

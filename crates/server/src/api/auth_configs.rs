@@ -13,7 +13,7 @@ use crate::{
     clock::{random_slug, rfc3339},
     connect,
     error::{Error, Result},
-    grants::scheme,
+    grants::{destination, scheme},
     oauth::{PrivateKey, for_browser},
     request::{Json, Management, Path, Query, present},
     store::auth_configs::{AuthConfig, ClientAuth, NewAuthConfig},
@@ -51,9 +51,9 @@ pub struct AuthConfigView {
 }
 
 impl AuthConfigView {
-    fn of(app: &App, config: AuthConfig) -> Self {
+    fn of(app: &App, account: &str, config: AuthConfig) -> Self {
         Self {
-            redirect_uri: connect::callback(app, &config.connector),
+            redirect_uri: connect::callback(app, account, &config.connector),
             id: config.id,
             connector_id: config.connector,
             name: config.name,
@@ -217,9 +217,10 @@ async fn create(
         scopes: &scopes,
         variables: &variables,
         secret: secret.as_ref(),
+        sent_to: &destination(&loaded, &variables),
     };
     let config = app.store.create_auth_config(&caller.scope.account, &id, loaded.id(), &kept).await?;
-    Ok(Created(id, AuthConfigView::of(&app, config)))
+    Ok(Created(id, AuthConfigView::of(&app, &caller.scope.account, config)))
 }
 
 /// List the account's OAuth clients, newest first.
@@ -233,7 +234,8 @@ async fn list(
 ) -> Result<axum::Json<AuthConfigList>> {
     caller.require_admin()?;
     let configs = app.store.auth_configs(&caller.scope.account, query.connector_id.as_deref()).await?;
-    let auth_configs: Vec<AuthConfigView> = configs.into_iter().map(|config| AuthConfigView::of(&app, config)).collect();
+    let auth_configs: Vec<AuthConfigView> =
+        configs.into_iter().map(|config| AuthConfigView::of(&app, &caller.scope.account, config)).collect();
     Ok(axum::Json(AuthConfigList { count: auth_configs.len(), auth_configs }))
 }
 
@@ -245,7 +247,7 @@ async fn list(
 async fn get(State(app): State<App>, Management(caller): Management, Path(id): Path<String>) -> Result<axum::Json<AuthConfigView>> {
     caller.require_admin()?;
     let config = app.store.auth_config(&caller.scope.account, &id).await?.ok_or_else(|| Error::not_found("auth config"))?;
-    Ok(axum::Json(AuthConfigView::of(&app, config)))
+    Ok(axum::Json(AuthConfigView::of(&app, &caller.scope.account, config)))
 }
 
 /// Change one: a new secret, other scopes. What is absent stays.
@@ -282,15 +284,24 @@ async fn update(
     let key_id = change.key_id.unwrap_or_else(|| before.key_id.clone());
     let scopes = change.scopes.unwrap_or_else(|| before.scopes.clone());
     checked(&name, &client_id, key_id.as_deref(), &scopes)?;
-    let variables = match change.variables {
-        Some(variables) => {
-            let loaded = catalogue::resolve(&app.store, &caller.scope, None, &before.connector).await?;
+    let variables = change.variables.unwrap_or_else(|| before.variables.clone());
+    let sent_to = match catalogue::resolve(&app.store, &caller.scope, None, &before.connector).await {
+        Ok(loaded) => {
             let (_, oauth2) = scheme(&loaded).ok_or_else(|| Error::not_found("auth config"))?;
             connect::check_place(loaded.connector.definition(), oauth2, &variables)?;
-            variables
+            destination(&loaded, &variables)
         }
-        None => before.variables.clone(),
+        // Its connector is gone: it cannot be used, but it can be put in order.
+        Err(_) if variables == before.variables => before.sent_to.clone(),
+        Err(error) => return Err(error),
     };
+    // Whoever could lead the secret elsewhere could read it there.
+    if secret.is_none() && client_auth != ClientAuth::None && sent_to != before.sent_to {
+        return Err(Error::invalid(
+            "clientSecret",
+            "The secret would go to another address than the one that it was entered for: send `clientSecret` (or `privateKey`) with this change.",
+        ));
+    }
     let new = NewAuthConfig {
         name: &name,
         client_id: &client_id,
@@ -299,12 +310,13 @@ async fn update(
         scopes: &scopes,
         variables: &variables,
         secret: secret.as_ref(),
+        sent_to: &sent_to,
     };
     if !app.store.update_auth_config(account, &before, &new).await? {
         return Err(Error::not_found("auth config"));
     }
     let config = app.store.auth_config(account, &id).await?.ok_or_else(|| Error::not_found("auth config"))?;
-    Ok(axum::Json(AuthConfigView::of(&app, config)))
+    Ok(axum::Json(AuthConfigView::of(&app, &caller.scope.account, config)))
 }
 
 /// Delete one: what was granted to it works until it ends, and then the users connect again.

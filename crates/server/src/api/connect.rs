@@ -1,4 +1,4 @@
-//! `/connect/{link}` and `/connect/callback/{connectorId}`: the pages on which users connect themselves. They are for browsers, so that they
+//! `/connect/{link}` and `/connect/callback/{accountId}/{connectorId}`: the pages on which users connect themselves. They are for browsers, so that they
 //! answer in HTML and are not in the API's description; the link, and on the way back state and browser, are the right to be there.
 
 use amalgam_connector::definition::AuthKind;
@@ -11,7 +11,7 @@ use axum::{
 };
 use http::{
     HeaderMap, HeaderValue, StatusCode,
-    header::{CONTENT_TYPE, COOKIE, LOCATION, SET_COOKIE},
+    header::{CONTENT_TYPE, LOCATION, SET_COOKIE},
 };
 use serde_json::{Map, Value};
 use url::{Url, form_urlencoded};
@@ -19,10 +19,11 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
     app::App,
-    connect::{self, Input, Opening, Returned},
+    connect::{self, Input, Opening, browser},
     error::{Error, Kind, Result},
-    oauth, page,
-    request::{Path, RequestId, read_body},
+    oauth::{self, Returned},
+    page,
+    request::{Path, RequestId, read_body, to_the_end},
 };
 
 /// A form's largest body in bytes: a few fields of 64 KB.
@@ -31,7 +32,9 @@ const MAX_FORM: usize = 512 * 1024;
 const MAX_PAIRS: usize = 100;
 
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().route("/connect/{link}", get(show).post(submit)).route("/connect/callback/{connectorId}", get(callback))
+    OpenApiRouter::new()
+        .route("/connect/{link}", get(show).post(submit))
+        .route("/connect/callback/{accountId}/{connectorId}", get(callback))
 }
 
 /// The page of a link.
@@ -42,6 +45,7 @@ struct ConnectPage<'a> {
     name: &'a str,
     user: &'a str,
     server: Option<&'a str>,
+    asker: &'a str,
     ways: Vec<WayView<'a>>,
 }
 
@@ -51,6 +55,8 @@ struct WayView<'a> {
     description: &'a str,
     inputs: Vec<Input<'a>>,
     scopes: Vec<(String, String)>,
+    host: String,
+    consent_host: Option<String>,
     button: String,
 }
 
@@ -65,6 +71,10 @@ async fn show(State(app): State<App>, request_id: RequestId, Path(link): Path<St
 async fn render(app: &App, opening: &Opening, error: Option<Error>, request_id: &str) -> Response {
     let ways = match opening.ways(app).await {
         Ok(ways) => ways,
+        Err(error) => return page::error(&error, request_id),
+    };
+    let asker = match opening.asker(app).await {
+        Ok(asker) => asker,
         Err(error) => return page::error(&error, request_id),
     };
     let name = &opening.loaded.connector.definition().name;
@@ -82,6 +92,8 @@ async fn render(app: &App, opening: &Opening, error: Option<Error>, request_id: 
             description: &way.scheme.description,
             inputs: way.inputs,
             scopes: way.scopes,
+            host: way.host,
+            consent_host: way.consent_host,
             button,
         }
     });
@@ -94,6 +106,7 @@ async fn render(app: &App, opening: &Opening, error: Option<Error>, request_id: 
         name,
         user: opening.user(),
         server: opening.server_name(),
+        asker: &asker,
         ways: ways.collect(),
     };
     let next = opening.asked.redirect_uri.as_deref().and_then(|uri| Url::parse(uri).ok());
@@ -139,10 +152,10 @@ async fn take(app: &App, opening: &Opening, headers: &HeaderMap, body: Body, req
     let kind = kind.as_ref().and_then(Value::as_str).unwrap_or_default();
     let name = &opening.loaded.connector.definition().name;
     if kind == AuthKind::OAuth2.as_str() {
-        let browser = browser(app, headers).unwrap_or_else(oauth::state);
+        let browser = browser::known(app, headers).unwrap_or_else(oauth::state);
         let url = connect::begin(app, opening, values, &browser).await?;
         let mut response = redirect(url.as_str())?;
-        response.headers_mut().insert(SET_COOKIE, cookie(app, &browser)?);
+        response.headers_mut().insert(SET_COOKIE, browser::cookie(app, &browser)?);
         return Ok(response);
     }
     let credential = connect::enter(app, opening, kind, values, request_id).await?;
@@ -173,14 +186,16 @@ fn redirect(to: &str) -> Result<Response> {
 async fn callback(
     State(app): State<App>,
     request_id: RequestId,
-    Path(connector): Path<String>,
+    Path((account, connector)): Path<(String, String)>,
     headers: HeaderMap,
     uri: axum::http::Uri,
 ) -> Response {
-    let finished = match returned(uri.query().unwrap_or_default()) {
+    let finished = match Returned::read(uri.query().unwrap_or_default()) {
         Ok(returned) => {
-            let browser = browser(&app, &headers).unwrap_or_default();
-            connect::finish(&app, &connector, &returned, &browser, &request_id).await
+            let browser = browser::known(&app, &headers).unwrap_or_default();
+            let request_id = request_id.clone();
+            // What was granted is kept, also where the browser goes away meanwhile.
+            to_the_end(async move { connect::finish(&app, &account, &connector, &returned, &browser, &request_id).await }).await
         }
         Err(error) => Err(error),
     };
@@ -198,47 +213,4 @@ async fn callback(
         (None, Ok(_)) => connected(&finished.name),
         (None, Err(error)) => page::error(&error, &request_id),
     }
-}
-
-/// The parameters that count; each at most once, because platforms and we might disagree on which one does.
-fn returned(query: &str) -> Result<Returned> {
-    let twice = || Error::new(Kind::InvalidRequest, "The platform sent the browser back with a parameter twice. Nothing was connected.");
-    let mut returned = Returned::default();
-    let mut state = None;
-    for (name, value) in form_urlencoded::parse(query.as_bytes()).take(MAX_PAIRS) {
-        let place = match &*name {
-            "state" => &mut state,
-            "code" => &mut returned.code,
-            "error" => &mut returned.error,
-            "iss" => &mut returned.iss,
-            _ => continue,
-        };
-        if place.replace(value.into_owned()).is_some() {
-            return Err(twice());
-        }
-    }
-    returned.state = state.unwrap_or_default();
-    Ok(returned)
-}
-
-/// The cookie by which the browser that began a consent is known. Over https it is bound to this host alone.
-fn cookie_name(app: &App) -> &'static str {
-    if app.base_url.starts_with("https:") { "__Host-amalgam-connect" } else { "amalgam-connect" }
-}
-
-fn cookie(app: &App, browser: &str) -> Result<HeaderValue> {
-    let secure = if app.base_url.starts_with("https:") { "; Secure" } else { "" };
-    // Lax, because the browser comes back from another site; as long as a consent may take, and a little.
-    let text = format!("{}={browser}; Path=/; Max-Age=900; HttpOnly; SameSite=Lax{secure}", cookie_name(app));
-    HeaderValue::try_from(text).map_err(Error::internal)
-}
-
-fn browser(app: &App, headers: &HeaderMap) -> Option<String> {
-    let own = cookie_name(app);
-    let all = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = all.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let (_, value) = pairs.find(|(name, _)| *name == own)?;
-    // Ours has this form; another one is replaced.
-    let ours = value.len() == 43 && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
-    ours.then(|| value.to_owned())
 }

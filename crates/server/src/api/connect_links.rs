@@ -5,7 +5,12 @@ use std::sync::Arc;
 
 use amalgam_vault::{Secret, hash_token};
 use askama::Template;
-use axum::{body::Body, extract::State, response::Response, routing::get};
+use axum::{
+    body::Body,
+    extract::State,
+    response::{IntoResponse as _, Redirect, Response},
+    routing::get,
+};
 use http::{HeaderName, HeaderValue, StatusCode};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
 use serde::{Deserialize, Serialize};
@@ -17,6 +22,7 @@ use crate::{
     app::App,
     auth::check_user_id,
     clock::{now_ms, rfc3339},
+    connect::{Asked, sign_in_link},
     error::{Error, Kind, Result},
     jwt::unverified,
     limits::bodies::Holder,
@@ -26,7 +32,7 @@ use crate::{
         Scope,
         audit::{Entry, shown},
         is_user_id,
-        upstreams::{Registered, Transport},
+        upstreams::{Auth, Registered, Transport},
     },
 };
 
@@ -169,6 +175,9 @@ async fn open(app: &App, token: &str) -> Result<Opened> {
     if registered.upstream.transport == Transport::Stdio {
         return Err(refused());
     }
+    if registered.upstream.auth == Auth::Oauth {
+        return Ok(Opened { registered, user: claims.end_user_id.into(), headers: Vec::new() });
+    }
     let own = app.store.open_headers(&registered.upstream)?;
     let own: Map<String, Value> = own.map_or_else(Map::new, |headers| serde_json::from_str(headers.expose()).unwrap_or_default());
     let headers = if own.is_empty() { vec!["Authorization".to_owned()] } else { own.into_iter().map(|(name, _)| name).collect() };
@@ -200,10 +209,21 @@ fn render(opened: &Opened, error: Option<&Error>) -> Response {
 }
 
 async fn show(State(app): State<App>, request_id: RequestId, Query(query): Query<TokenQuery>) -> Response {
-    match open(&app, &query.token).await {
-        Ok(opened) => render(&opened, None),
-        Err(error) => page::error(&error, &request_id),
-    }
+    let shown = match open(&app, &query.token).await {
+        Ok(opened) if opened.registered.upstream.auth == Auth::Oauth => to_sign_in(&app, &opened).await,
+        Ok(opened) => Ok(render(&opened, None)),
+        Err(error) => Err(error),
+    };
+    shown.unwrap_or_else(|error| page::error(&error, &request_id))
+}
+
+/// An end user who has to sign in enters no headers here: the page for that is another.
+async fn to_sign_in(app: &App, opened: &Opened) -> Result<Response> {
+    let upstream = &opened.registered.upstream;
+    let user = Scope { account: upstream.owner.account.clone(), user: opened.user.clone() };
+    let asked = Asked { caller: format!("link:{}", upstream.id), ..Asked::default() };
+    let link = sign_in_link(app, &user, upstream, &asked).await?;
+    Ok(Redirect::to(&link.url).into_response())
 }
 
 async fn submit(State(app): State<App>, request_id: RequestId, Query(query): Query<TokenQuery>, body: Body) -> Response {
@@ -229,6 +249,9 @@ async fn submit(State(app): State<App>, request_id: RequestId, Query(query): Que
 }
 
 async fn keep(app: &App, opened: &Opened, body: Body) -> Result<String> {
+    if opened.registered.upstream.auth == Auth::Oauth {
+        return Err(Error::new(Kind::Conflict, "This MCP server takes no headers of end users now: open the link again to sign in."));
+    }
     let body = read_body(app, &Holder::at_page(&opened.registered.upstream.owner.account, &opened.user), body, MAX_FORM).await?;
     let mut headers = Map::new();
     for (name, value) in form_urlencoded::parse(&body).take(100) {

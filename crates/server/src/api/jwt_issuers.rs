@@ -8,6 +8,7 @@ use super::answers::{Created, Removed};
 use crate::{
     app::App,
     clock::{random_slug, rfc3339},
+    config::EDITABLE,
     error::{Error, Kind, Result},
     oauth::for_browser,
     request::{Json, Management, Path},
@@ -63,7 +64,7 @@ pub struct IssuerBody {
     jwks_url: Option<String>,
     /// Must be in the token's `aud`, when set.
     audience: Option<String>,
-    /// The claim that names the user; absent = `userId`, else `sub`.
+    /// The claim that names the user; absent = `userId`, else `sub`. With `jwksUrl` none that users may edit; `email` counts where it is verified.
     user_claim: Option<String>,
 }
 
@@ -86,6 +87,11 @@ async fn create(State(app): State<App>, Management(caller): Management, Json(new
         if value.as_ref().is_some_and(|value| value.is_empty() || value.len() > MAX_NAME) {
             return Err(Error::invalid(field, format!("`{field}` must have 1 to 1,000 bytes, or be absent.")));
         }
+    }
+    if new.jwks_url.is_some() && new.user_claim.as_deref().is_some_and(|claim| EDITABLE.contains(&claim)) {
+        let sentence = "`userClaim` must not be one that users may edit at the issuer, because they would choose who they are here. Use `sub`, or \
+                        a claim that the issuer alone sets; `email` counts where `email_verified` is true.";
+        return Err(Error::invalid("userClaim", sentence));
     }
     if app.store.issuers(&caller.scope.account).await?.len() >= 100 {
         return Err(Error::new(Kind::Conflict, "An account may have at most 100 issuers; delete one first."));

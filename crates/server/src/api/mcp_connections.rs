@@ -10,7 +10,6 @@ use crate::{
     app::App,
     error::{Error, Result},
     request::{Management, Path, Query},
-    store::connections::Connection,
 };
 
 pub fn routes() -> OpenApiRouter<App> {
@@ -38,16 +37,18 @@ async fn list(State(app): State<App>, Management(caller): Management, Query(quer
         "end_user" => {
             let mine = own(&app, &caller).await?;
             let made = app.store.connections(&caller.scope, query.mcp_server_id.as_deref(), query.end_user_id.as_deref()).await?;
-            let view = |connection: &Connection| {
-                let registered = mine.iter().find(|registered| registered.upstream.id == connection.upstream_id)?;
-                Some(UpstreamView::of(&app, registered).of_end_user(connection))
-            };
-            made.iter().filter_map(view).collect()
+            let mut views = Vec::with_capacity(made.len());
+            for connection in &made {
+                if let Some(registered) = mine.iter().find(|registered| registered.upstream.id == connection.upstream_id) {
+                    views.push(UpstreamView::of(&app, registered).await?.of_end_user(connection));
+                }
+            }
+            views
         }
         "owner_user" if query.mcp_server_id.is_some() || query.end_user_id.is_some() => {
             return Err(Error::invalid("scope", "`mcp_server_id` and `end_user_id` need `scope=end_user`."));
         }
-        "owner_user" => own(&app, &caller).await?.iter().map(|registered| UpstreamView::of(&app, registered)).collect(),
+        "owner_user" => UpstreamView::all(&app, &own(&app, &caller).await?).await?,
         _ => return Err(Error::invalid("scope", "`scope` must be \"end_user\" or \"owner_user\".")),
     };
     Ok(axum::Json(json!({ "total": connections.len(), "connections": connections })))
@@ -60,6 +61,12 @@ async fn list(State(app): State<App>, Management(caller): Management, Query(quer
         (status = 404, description = "No such connection")))]
 async fn delete(State(app): State<App>, Management(caller): Management, Path(id): Path<String>) -> Result<axum::Json<Value>> {
     caller.require_key()?;
+    if let Some(held) = app.store.upstream_grant_named(&caller.scope, &id).await? {
+        let ended = vec![held];
+        app.store.delete_upstream_grants(&ended).await?;
+        app.upstreams.end_grants(ended);
+        return Ok(axum::Json(json!({ "status": "deleted" })));
+    }
     if app.store.delete_connection(&caller.scope, &id).await? {
         return Ok(axum::Json(json!({ "status": "deleted" })));
     }

@@ -20,6 +20,7 @@ use crate::{
         Door,
         upstream::{Forward, end, forward},
     },
+    connect,
     error::{Error, Kind, Result},
     limits::Limited,
     request::{Json, JsonText, Management, RequestId},
@@ -100,6 +101,7 @@ async fn run(app: &App, caller: &Caller, request_id: &str, body: &str) -> Result
         None => caller.scope.user.clone(),
     };
     let registered = app.store.upstream(&caller.scope, &id).await?;
+    let user = Scope { account: caller.scope.account.clone(), user };
     let call = Forward {
         caller,
         door: Door::Rest,
@@ -110,14 +112,17 @@ async fn run(app: &App, caller: &Caller, request_id: &str, body: &str) -> Result
         renamed: None,
         request_state: None,
         log_level: None,
-        client: &Client::plain(&Scope { account: caller.scope.account.clone(), user }),
+        client: &Client::plain(&user),
         timeout: Some(DEADLINE.min(app.upstreams.timeout(&registered.upstream))),
         request_id,
     };
     let late =
         |_| Err(Error::new(Kind::PlatformTimeout, format!("{} did not finish its answer within 28 seconds.", registered.upstream.name)));
-    let result =
-        tokio::time::timeout(DEADLINE, async { end(&mut Box::pin(forward(app, &call)).await?).await }).await.unwrap_or_else(late)?;
+    let result = tokio::time::timeout(DEADLINE, async { end(&mut Box::pin(forward(app, &call)).await?).await }).await;
+    let result = match result.unwrap_or_else(late) {
+        Ok(result) => result,
+        Err(error) => return Err(connect::lead_user(app, caller, &user, None, error).await),
+    };
     let is_error = Object::parse(&result).is_ok_and(|result| result.get("isError") == Some("true"));
     let mut response = format!("{{\"result\":{result},\"is_error\":{is_error}}}").into_response();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

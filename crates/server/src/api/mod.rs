@@ -11,6 +11,7 @@ mod credentials;
 mod custom_connectors;
 mod doctor;
 mod execute;
+mod grants;
 mod health;
 mod jwt_issuers;
 mod keys;
@@ -73,6 +74,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .merge(connect_links::routes())
         .merge(doctor::routes())
         .merge(users::routes())
+        .merge(grants::routes())
         .merge(user_mcp_servers::routes())
         .merge(mcp_connections::routes())
         .route_layer(from_fn(audited));

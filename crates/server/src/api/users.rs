@@ -12,7 +12,7 @@ use crate::{
     password,
     request::{Json, PageQuery, Path, Query, Twin},
     store::{
-        Scope,
+        Change, Scope,
         users::{self, User},
     },
 };
@@ -144,12 +144,22 @@ pub struct Deleted {
         (status = 403, description = "Not for your role"), (status = 404, description = "No such user")))]
 async fn delete(State(app): State<App>, twin: Twin, Path(id): Path<String>) -> Result<axum::Json<Deleted>> {
     twin.caller.require_admin()?;
-    let scope = Scope { account: twin.caller.scope.account.clone(), user: id.as_str().into() };
-    let granted = app.grants.of_user(&scope).await?;
-    if !app.store.delete_user(&scope.account, &id).await? {
+    let account = twin.caller.scope.account.clone();
+    let scope = Scope { account: account.clone(), user: id.as_str().into() };
+    let own: Vec<_> = app.store.upstreams(&account).await?.values().filter(|own| own.upstream.owner == scope).cloned().collect();
+    let (leaving, signed_in) = (app.grants.leaving(&account, Some(&id)).await?, app.store.upstream_grants_of(&scope).await?);
+    if !app.store.delete_user(&account, &id).await? {
         return Err(Error::not_found("user"));
     }
-    app.grants.revoke_later(scope, granted);
+    app.grants.revoke_later(leaving);
+    app.store.forget_upstream_grants(&signed_in);
+    app.upstreams.end_grants(signed_in);
+    for registered in own {
+        app.upstreams.forget(&registered.upstream);
+    }
+    app.upstreams.end_scope(&account, Some(&id));
+    app.reads.forget_all();
+    app.announce(Change::People(account));
     Ok(axum::Json(Deleted { message: "User deleted", user_id: id }))
 }
 

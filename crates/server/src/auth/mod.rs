@@ -167,8 +167,8 @@ pub async fn management(app: &App, identity: &Identity<'_>) -> Result<Caller> {
             let sentence = "A server's token does not open the management API. Send `Authorization: Bearer <API key>`; keys are made with `POST /api/keys`.";
             return Err(Error::new(Kind::Unauthorized, sentence));
         }
-        Some(token) => by_bearer(app, token, None).await?,
-        None => by_user_token(app, identity).await?,
+        Some(token) => by_bearer(app, token, None, None).await?,
+        None => by_user_token(app, identity, None).await?,
     };
     for_whom(app, proof, identity, "rest").await
 }
@@ -177,8 +177,8 @@ pub async fn management(app: &App, identity: &Identity<'_>) -> Result<Caller> {
 /// whose restrictions hold.
 pub async fn twin(app: &App, identity: &Identity<'_>) -> Result<Caller> {
     let proof = match identity.bearer {
-        Some(token) => by_bearer(app, token, None).await?,
-        None => by_user_token(app, identity).await?,
+        Some(token) => by_bearer(app, token, None, identity.server_id).await?,
+        None => by_user_token(app, identity, identity.server_id).await?,
     };
     let caller = for_whom(app, proof, identity, "rest").await?;
     match identity.server_id {
@@ -201,8 +201,8 @@ pub async fn mcp(app: &App, identity: &Identity<'_>, server_id: Option<&str>, to
             let proof = Box::pin(by_access(app, token, server_id.or(identity.server_id))).await?;
             return for_whom(app, proof, identity, "mcp").await;
         }
-        Some(token) => Box::pin(by_bearer(app, token, server_id.or(identity.server_id))).await?,
-        None => Box::pin(by_user_token(app, identity)).await?,
+        Some(token) => Box::pin(by_bearer(app, token, server_id.or(identity.server_id), server_id.or(identity.server_id))).await?,
+        None => Box::pin(by_user_token(app, identity, server_id.or(identity.server_id))).await?,
     };
     let caller = Box::pin(for_whom(app, proof, identity, "mcp")).await?;
     match (server_id.or(identity.server_id), &caller.server) {
@@ -281,13 +281,13 @@ async fn by_access(app: &App, token: &str, server_id: Option<&str>) -> Result<Pr
     })
 }
 
-/// `server_id` is the server whose endpoint was called.
-async fn by_bearer(app: &App, token: &str, server_id: Option<&str>) -> Result<Proof> {
+/// `endpoint` is the server whose endpoint was called; `named` the one that the request names in whichever way.
+async fn by_bearer(app: &App, token: &str, endpoint: Option<&str>, named: Option<&str>) -> Result<Proof> {
     if token.starts_with(TOKEN_PREFIX) {
         return by_token(app, token).await;
     }
     if is_user_token(token) {
-        return if resource::is_for(app, token, server_id) { by_jwt(app, token).await } else { Err(Error::unauthorized()) };
+        return if resource::is_for(app, token, endpoint) { by_jwt(app, token, named).await } else { Err(Error::unauthorized()) };
     }
     let key = app.store.api_key(amalgam_vault::hash_token(token)).await?;
     let key = key.filter(|key| key.expires_at.is_none_or(|at| at > now_ms())).ok_or_else(Error::unauthorized)?;
@@ -300,15 +300,28 @@ async fn by_bearer(app: &App, token: &str, server_id: Option<&str>) -> Result<Pr
     })
 }
 
-async fn by_user_token(app: &App, identity: &Identity<'_>) -> Result<Proof> {
+async fn by_user_token(app: &App, identity: &Identity<'_>, server_id: Option<&str>) -> Result<Proof> {
     match identity.user_token {
-        Some(token) if resource::is_for(app, token, None) => by_jwt(app, token).await,
+        Some(token) if resource::is_for(app, token, None) => by_jwt(app, token, server_id).await,
         _ => Err(Error::unauthorized()),
     }
 }
 
-async fn by_jwt(app: &App, token: &str) -> Result<Proof> {
-    let verified = app.user_tokens.verify_for_any(token).await?;
+/// A server that is named says whose issuers count: two accounts may believe the same one.
+async fn by_jwt(app: &App, token: &str, server_id: Option<&str>) -> Result<Proof> {
+    let server = match server_id {
+        Some(id) => app.store.server_to_sign_in(id).await?,
+        None => None,
+    };
+    let named = match &server {
+        Some(server) => app.user_tokens.verify(&server.owner.account, token).await.ok(),
+        None => None,
+    };
+    let verified = match named {
+        Some(verified) => verified,
+        // Of another account it finds no such server.
+        None => app.user_tokens.verify_for_any(token).await?,
+    };
     Ok(Proof {
         account: verified.account,
         user: verified.user,

@@ -10,14 +10,22 @@ use axum::{
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 
-use super::{Shared, client, consent, fields::Fields, redirect, session::Session, sign_in};
+use super::{
+    Shared,
+    client::{self, Client},
+    consent,
+    fields::Fields,
+    redirect,
+    session::Session,
+    sign_in,
+};
 use crate::{
     app::App,
     auth::resource::{SCOPE, address},
     clock::now_ms,
     error::{Error, Kind, Result},
     page,
-    request::RequestId,
+    request::{Peer, RequestId},
     store::accounts::DEFAULT_ACCOUNT,
 };
 
@@ -82,15 +90,17 @@ impl Asked {
 }
 
 /// Ask a user to let a client use a server.
-pub async fn authorize(State(shared): State<Shared>, id: RequestId, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
-    asked(&shared, &headers, query.as_deref().unwrap_or_default()).await.unwrap_or_else(|error| page::error(&error, &id))
+pub async fn authorize(State(shared): State<Shared>, id: RequestId, peer: Peer, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+    asked(&shared, peer, &headers, query.as_deref().unwrap_or_default()).await.unwrap_or_else(|error| page::error(&error, &id))
 }
 
-async fn asked(shared: &Shared, headers: &HeaderMap, query: &str) -> Result<Response> {
+async fn asked(shared: &Shared, peer: Peer, headers: &HeaderMap, query: &str) -> Result<Response> {
     let app = &shared.app;
     let issuer = address(app, headers);
     let session = Session::read(app, &issuer, headers).unwrap_or_else(|| Session::new(None));
-    let asked = judge(shared, issuer, &Fields::parse(query.as_bytes())?, &session).await?;
+    let fields = Fields::parse(query.as_bytes())?;
+    let client = client::find(shared, fields.need("client_id")?, peer.source(&app.config, headers)).await?;
+    let asked = judge(&client, issuer, &fields, &session)?;
     if let Some(user) = &session.user
         && asked.account(app).await?.is_some_and(|account| account == user.account)
         && user.lives(app).await?
@@ -101,8 +111,7 @@ async fn asked(shared: &Shared, headers: &HeaderMap, query: &str) -> Result<Resp
 }
 
 /// Everything that a request must be.
-async fn judge(shared: &Shared, issuer: String, fields: &Fields, session: &Session) -> Result<Asked> {
-    let client = client::find(shared, fields.need("client_id")?).await?;
+fn judge(client: &Client, issuer: String, fields: &Fields, session: &Session) -> Result<Asked> {
     let redirect_uri = fields.need("redirect_uri")?;
     if !client.redirects_to(redirect_uri) {
         return Err(Error::invalid("redirect_uri", "`redirect_uri` is not one that this client has registered. Nothing was sent there."));

@@ -1,6 +1,6 @@
 //! Clients: whoever names itself by the address of its metadata document, or has registered. None of them is kept.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header::ACCEPT};
@@ -22,8 +22,10 @@ const MAX_ID: usize = 8_000;
 const MAX_DOCUMENT: usize = 16 * 1024;
 /// Most redirect addresses of one client.
 const MAX_REDIRECTS: usize = 20;
-/// Documents that are fetched in a minute: whoever asks us must not make us ask others without bound.
-const FETCHES: u32 = 120;
+/// Documents that one address may make us fetch in a minute: whoever asks us must not make us ask others without bound.
+const FETCHES_FOR_ONE: u32 = 20;
+/// Documents of one host that are fetched in a minute, whoever asks.
+const FETCHES_FROM_ONE: u32 = 60;
 
 /// A client.
 #[derive(Debug)]
@@ -115,11 +117,12 @@ impl Client {
     }
 }
 
-/// The client with this id.
+/// The client with this id, for who asks from this address.
 ///
 /// # Errors
-/// A sentence for a person, who can only tell it to whoever makes the client.
-pub async fn find(shared: &Shared, id: &str) -> Result<Arc<Client>> {
+/// A sentence for a person, who can only tell it to whoever makes the client; of the kinds `Unavailable` and `RateLimited` where it helps
+/// to ask again.
+pub async fn find(shared: &Shared, id: &str, source: IpAddr) -> Result<Arc<Client>> {
     let unknown = || {
         Error::new(
             Kind::InvalidRequest,
@@ -138,7 +141,7 @@ pub async fn find(shared: &Shared, id: &str) -> Result<Arc<Client>> {
     if let Some(client) = shared.documents.get(id) {
         return Ok(client);
     }
-    let client = Arc::new(fetch(&shared.app, id, host).await?);
+    let client = Arc::new(fetch(&shared.app, id, host, source).await?);
     shared.documents.insert(id.to_owned(), client.clone());
     Ok(client)
 }
@@ -153,8 +156,9 @@ fn document_host(id: &str) -> Option<String> {
     url.host_str().filter(|_| scheme && plain && exact && id.len() <= 1_000).map(str::to_owned)
 }
 
-async fn fetch(app: &App, id: &str, host: String) -> Result<Client> {
-    within(app, "documents", FETCHES)?;
+async fn fetch(app: &App, id: &str, host: String, source: IpAddr) -> Result<Client> {
+    within(app, ("documents for", source), FETCHES_FOR_ONE)?;
+    within(app, ("documents from", &host), FETCHES_FROM_ONE)?;
     let wrong = |what: String| Error::new(Kind::InvalidRequest, format!("The client's metadata at {host} cannot be used: {what}."));
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
@@ -169,13 +173,19 @@ async fn fetch(app: &App, id: &str, host: String) -> Result<Client> {
         follow_redirects: false,
         credential_bound: false,
     };
-    let answer = app
-        .egress
-        .send(request)
-        .await
-        .map_err(|error| Error { cause: Some(error.cause().to_owned().into()), ..wrong(error.to_string()) })?;
+    // One sentence whatever has failed: anybody may name an address, and must not learn from us what is there.
+    let unread = |cause: String| {
+        let sentence = format!("The client's metadata at {host} cannot be read at the moment. Try again shortly.");
+        let mut error = Error::new(Kind::Unavailable, sentence);
+        error.headers.push(("retry-after", 10));
+        Error { cause: Some(cause.into()), ..error }
+    };
+    let answer = app.documents.send(request).await.map_err(|error| unread(format!("{error} {}", error.cause())))?;
     if answer.status != http::StatusCode::OK {
-        return Err(wrong(format!("the answer is {}", answer.status)));
+        return Err(unread(format!("the answer is {}", answer.status)));
+    }
+    if !answer.is_json() {
+        return Err(wrong("its `Content-Type` is not `application/json`".to_owned()));
     }
     let metadata: Metadata =
         serde_json::from_slice(&answer.body).map_err(|_| wrong("it is not the JSON of a client's metadata".to_owned()))?;

@@ -132,7 +132,9 @@ async fn decided(app: &App, headers: &HeaderMap, request: Request, request_id: &
         created_at: now_ms(),
     };
     let token = NewToken { kind: TokenKind::Code, hash: &hash_token(&code), expires_at: now_ms() + CODE_MS };
-    app.store.create_grant(&sign_in::scope(&user), &grant, &token).await?;
+    if !app.store.create_grant(&sign_in::scope(&user), &grant, &token, user.password_at).await? {
+        return signed_out();
+    }
     let (account, user) = (&user.account, &user.user);
     sign_in::record(app, account, user, "grant.create", Some(&server.id), Some(&grant.id), StatusCode::CREATED, request_id).await;
     leave(&asked.answer(&[("code", Some(&code))]))

@@ -143,7 +143,7 @@ async fn came_back(shared: &Shared, headers: &HeaderMap, query: &str, request_id
     }
     let name = claims["email"].as_str().or_else(|| claims["name"].as_str()).unwrap_or(&user).chars().take(100).collect();
     sign_in::record(app, DEFAULT_ACCOUNT, &user, "user.sign-in", asked.server_id.as_deref(), None, StatusCode::OK, request_id).await;
-    let user = SignedIn { account: DEFAULT_ACCOUNT.to_owned(), user, name, at: now_ms(), by_provider: true };
+    let user = SignedIn { account: DEFAULT_ACCOUNT.to_owned(), user, name, at: now_ms(), password_at: None };
     let session = Session::new(Some(user.clone()));
     let asked = Asked { nonce: session.nonce.clone(), ..asked };
     consent::show(app, &asked, &session, &user).await
@@ -211,6 +211,9 @@ async fn metadata(shared: &Shared, oidc: &Oidc) -> Result<Arc<Metadata>> {
     };
     let unusable = |cause: String| Error { cause: Some(cause.into()), ..failed("cannot be used: its metadata cannot be read") };
     let answer = shared.app.egress.send(request).await.map_err(|error| unusable(format!("{error} {}", error.cause())))?;
+    if !answer.status.is_success() || !answer.is_json() {
+        return Err(unusable(format!("{} without JSON", answer.status)));
+    }
     let found: Metadata = serde_json::from_slice(&answer.body).map_err(|error| unusable(format!("{}: {error}", answer.status)))?;
     // Otherwise whoever answers here could speak for another (OpenID Connect Discovery, section 4.3).
     if found.issuer != oidc.issuer {

@@ -33,8 +33,8 @@ pub struct SignedIn {
     pub name: String,
     /// When, in milliseconds.
     pub at: i64,
-    /// The operator's provider has signed the user in, not a password of ours.
-    pub by_provider: bool,
+    /// When the password was set that the user has signed in with, in milliseconds; `None`: the operator's provider has signed the user in.
+    pub password_at: Option<i64>,
 }
 
 impl Session {
@@ -72,11 +72,11 @@ fn cookie(address: &str) -> String {
 impl SignedIn {
     /// Whether the user may still sign in, with the password that it had then; a provider is asked again when the session ends.
     pub async fn lives(&self, app: &App) -> Result<bool> {
-        if self.by_provider {
+        if self.password_at.is_none() {
             return Ok(app.config.oidc.is_some());
         }
         match app.store.user(&self.account, &self.user).await {
-            Ok(user) => Ok(user.password_at.is_some_and(|at| at <= self.at)),
+            Ok(user) => Ok(user.password_at == self.password_at),
             Err(error) if error.kind == crate::error::Kind::NotFound => Ok(false),
             Err(error) => Err(error),
         }

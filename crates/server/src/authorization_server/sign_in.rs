@@ -22,12 +22,14 @@ use crate::{
     clock::now_ms,
     error::{Kind, Result},
     page, password,
-    request::RequestId,
+    request::{Peer, RequestId},
     store::{Scope, audit::Entry},
 };
 
-/// Attempts in a minute with one name.
-const ATTEMPTS: u32 = 10;
+/// Attempts in a minute with one name from one address: not with the name alone, or anybody could keep anybody out.
+const ATTEMPTS_WITH_ONE: u32 = 10;
+/// Attempts in a minute from one address, whatever the names.
+const ATTEMPTS_FROM_ONE: u32 = 60;
 
 #[derive(Template)]
 #[template(path = "sign_in.html")]
@@ -57,6 +59,7 @@ pub async fn by_password(State(Shared { app, .. }): State<Shared>, id: RequestId
 }
 
 async fn signed_in(app: &App, headers: &HeaderMap, request: Request, request_id: &str) -> Result<Response> {
+    let source = Peer::of(request.extensions()).source(&app.config, headers);
     let fields = Fields::posted(app, request).await?;
     let issuer = address(app, headers);
     let session = Session::read(app, &issuer, headers);
@@ -64,10 +67,12 @@ async fn signed_in(app: &App, headers: &HeaderMap, request: Request, request_id:
     let (username, given) = (fields.get("username").unwrap_or_default().trim(), fields.get("password").unwrap_or_default());
     let account = asked.account(app).await?;
     let again = |status, sentence: &str| show(app, &asked, &session.unwrap_or_else(|| Session::new(None)), Some((status, sentence)));
-    // Counted by name, whether or not there is such a user.
-    if let Err(error) = within(app, ("attempts", &account, username), ATTEMPTS) {
+    // Whether or not there is such a user. First the address, so that nobody fills the memory with names.
+    let counted = within(app, ("attempts from", source), ATTEMPTS_FROM_ONE)
+        .and_then(|()| within(app, ("attempts with", &account, username, source), ATTEMPTS_WITH_ONE));
+    if let Err(error) = counted {
         error.log(request_id);
-        return again(error.kind.status(), "There were too many attempts with this name. Wait a minute and try again.");
+        return again(error.kind.status(), "There were too many attempts from your address. Wait a minute and try again.");
     }
     let known = match &account {
         Some(account) if username.chars().count() <= 1_000 => app.store.password(account, username).await?,
@@ -83,7 +88,7 @@ async fn signed_in(app: &App, headers: &HeaderMap, request: Request, request_id:
     if !fits {
         return again(StatusCode::UNAUTHORIZED, "The name or the password is wrong.");
     }
-    let user = SignedIn { account, user: known.user_id, name: username.to_owned(), at: now_ms(), by_provider: false };
+    let user = SignedIn { account, user: known.user_id, name: username.to_owned(), at: now_ms(), password_at: Some(known.set_at) };
     let session = Session::new(Some(user.clone()));
     let asked = Asked { nonce: session.nonce.clone(), ..asked };
     consent::show(app, &asked, &session, &user).await
@@ -101,23 +106,12 @@ pub async fn record(
     status: StatusCode,
     request_id: &str,
 ) {
+    let scope = Scope { account: account.into(), user: user.into() };
     let mut entry = Entry {
-        id: String::new(),
-        account_id: account.to_owned(),
-        at: now_ms(),
         caller: format!("user:{user}"),
-        user_id: user.to_owned(),
-        door: "web".to_owned(),
         server_id: server.map(str::to_owned),
-        connector_id: None,
-        action_id: None,
         target_id: target.map(str::to_owned),
-        operation: operation.to_owned(),
-        decision: String::new(),
-        status: 0,
-        duration_us: 0,
-        request_id: request_id.to_owned(),
-        arguments_digest: None,
+        ..Entry::new(&scope, "web", operation, request_id)
     };
     entry.end(status);
     app.audit.record(entry).await;

@@ -1,5 +1,7 @@
 //! The token endpoint, and revocation (RFC 7009).
 
+use std::net::IpAddr;
+
 use amalgam_vault::{hash_token, hex, same, url_safe};
 use aws_lc_rs::digest::{SHA256, digest};
 use axum::{
@@ -15,13 +17,16 @@ use super::{ACCESS_MS, REFRESH_MS, Shared, client, fields::Fields, refusal::Refu
 use crate::{
     auth::ACCESS_PREFIX,
     clock::{now_ms, random},
-    request::RequestId,
+    error::Kind,
+    request::{Peer, RequestId, to_the_end},
     store::grants::{Exchange, Grant, NewToken, TokenKind},
 };
 
 /// Exchange a code or a refresh token.
 pub async fn exchange(State(shared): State<Shared>, id: RequestId, headers: HeaderMap, request: Request) -> Response {
-    match exchanged(&shared, &headers, request, &id).await {
+    let work = async move { Ok(exchanged(&shared, &headers, request, &id).await) };
+    // Half of it would be a token that is used up and none in its place.
+    match to_the_end(work).await.unwrap_or_else(|error| Err(Refusal::from(&error, ""))) {
         Ok(body) => Json(body).into_response(),
         Err(refusal) => refusal.into_response(),
     }
@@ -30,8 +35,9 @@ pub async fn exchange(State(shared): State<Shared>, id: RequestId, headers: Head
 async fn exchanged(shared: &Shared, headers: &HeaderMap, request: Request, request_id: &str) -> Result<Value, Refusal> {
     let app = &shared.app;
     let ours = |error| Refusal::from(&error, request_id);
+    let source = Peer::of(request.extensions()).source(&app.config, headers);
     let fields = Fields::posted(app, request).await.map_err(ours)?;
-    let client = authenticated(shared, headers, &fields, request_id).await?;
+    let client = authenticated(shared, headers, source, &fields, request_id).await?;
     let need = |name| fields.need(name).map_err(ours);
     let (kind, presented) = match need("grant_type")? {
         "authorization_code" => (TokenKind::Code, need("code")?),
@@ -56,11 +62,12 @@ async fn exchanged(shared: &Shared, headers: &HeaderMap, request: Request, reque
         NewToken { kind: TokenKind::Access, hash: &hash_token(&access), expires_at: now + ACCESS_MS },
         NewToken { kind: TokenKind::Refresh, hash: &hash_token(&refresh), expires_at: now + REFRESH_MS },
     ];
-    match app.store.exchange(kind, &hash_token(presented), accepts, &new).await.map_err(ours)? {
+    let life = i64::try_from(app.config.grant_life.as_millis()).unwrap_or(i64::MAX);
+    match app.store.exchange(kind, &hash_token(presented), accepts, &new, life).await.map_err(ours)? {
         Exchange::Done(grant) => Ok(json!({
             "access_token": access,
             "token_type": "Bearer",
-            "expires_in": ACCESS_MS / 1000,
+            "expires_in": ACCESS_MS.min(grant.created_at + life - now) / 1000,
             "refresh_token": refresh,
             "scope": grant.scope,
         })),
@@ -84,7 +91,7 @@ fn challenge_of(verifier: &str) -> Result<String, Refusal> {
 }
 
 /// The SHA-256 of the id of the client that asks, in hex. One that has a secret must show it, in one way.
-async fn authenticated(shared: &Shared, headers: &HeaderMap, fields: &Fields, request_id: &str) -> Result<String, Refusal> {
+async fn authenticated(shared: &Shared, headers: &HeaderMap, source: IpAddr, fields: &Fields, request_id: &str) -> Result<String, Refusal> {
     let basic = match headers.get(AUTHORIZATION) {
         Some(value) => Some(
             basic(value.as_bytes()).ok_or_else(|| Refusal::client("`Authorization` must be `Basic` with the client's id and secret."))?,
@@ -101,9 +108,13 @@ async fn authenticated(shared: &Shared, headers: &HeaderMap, fields: &Fields, re
     if fields.get("client_id").is_some_and(|named| named != id) {
         return Err(Refusal::client("`client_id` and `Authorization` name different clients."));
     }
-    let client = client::find(shared, id).await.map_err(|error| {
-        error.log(request_id);
-        Refusal::client(error.message)
+    let client = client::find(shared, id, source).await.map_err(|error| match error.kind {
+        // It may well be what it says it is: the client is to ask again, not to forget what it has.
+        Kind::Internal | Kind::Unavailable | Kind::RateLimited => Refusal::from(&error, request_id),
+        _ => {
+            error.log(request_id);
+            Refusal::client(error.message)
+        }
     })?;
     let fits = match (&client.secret, secret) {
         (Some(hash), Some(secret)) => same(hash.as_bytes(), hex(&hash_token(secret)).as_bytes()),
@@ -127,7 +138,8 @@ fn basic(value: &[u8]) -> Option<(String, String)> {
 
 /// End what a user has allowed; of any token of it, known or not.
 pub async fn revoke(State(shared): State<Shared>, id: RequestId, headers: HeaderMap, request: Request) -> Response {
-    match revoked(&shared, &headers, request, &id).await {
+    let work = async move { Ok(revoked(&shared, &headers, request, &id).await) };
+    match to_the_end(work).await.unwrap_or_else(|error| Err(Refusal::from(&error, ""))) {
         Ok(()) => StatusCode::OK.into_response(),
         Err(refusal) => refusal.into_response(),
     }
@@ -136,8 +148,9 @@ pub async fn revoke(State(shared): State<Shared>, id: RequestId, headers: Header
 async fn revoked(shared: &Shared, headers: &HeaderMap, request: Request, request_id: &str) -> Result<(), Refusal> {
     let app = &shared.app;
     let ours = |error| Refusal::from(&error, request_id);
+    let source = Peer::of(request.extensions()).source(&app.config, headers);
     let fields = Fields::posted(app, request).await.map_err(ours)?;
-    let client = authenticated(shared, headers, &fields, request_id).await?;
+    let client = authenticated(shared, headers, source, &fields, request_id).await?;
     let hash = hash_token(fields.need("token").map_err(ours)?);
     let Some((grant, ..)) = app.store.grant_of(&hash).await.map_err(ours)? else { return Ok(()) };
     // Another client's token is as unknown to this one as one that does not exist.

@@ -6,19 +6,20 @@ use serde_json::json;
 use super::{
     client::Session,
     failure::{Failure, Result},
-    screen::cell,
+    screen::{cell, plain},
 };
 
 /// What to look into.
 #[derive(Subcommand)]
 pub enum Doctor {
-    /// Connecting a user to a platform: every step, what came of it, what to change
+    /// Connecting a user to a platform or to another MCP server: every step, what came of it, what to change
     #[command(after_help = "\
 Examples:
   amalgam doctor connect slack
+  amalgam doctor connect weather --user ada@example.com
   amalgam doctor connect slack --user ada@example.com --renew")]
     Connect {
-        /// The connector
+        /// The connector, or another MCP server
         connector_id: String,
         /// Renew the user's tokens now, whether they are due or not
         #[arg(long)]
@@ -43,6 +44,9 @@ impl Doctor {
                 None => "-      ",
             };
             screen.line(&format!("{mark}{}: {}", cell(step, "step"), cell(step, "found")))?;
+            for tried in step["tried"].as_array().into_iter().flatten() {
+                screen.line(&format!("         {}", plain(tried)))?;
+            }
             if let Some(advice) = step["advice"].as_str() {
                 screen.line(&format!("       {advice}"))?;
             }

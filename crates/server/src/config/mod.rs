@@ -1,13 +1,12 @@
 //! Settings of a node: a flag, an `AMALGAM_*` variable and a key of `amalgam.toml` are one field here; the flag wins, then the variable.
 
+mod parse;
 mod process;
 mod upstream_headers;
 
 use std::{
     collections::BTreeMap,
-    fmt::Display,
-    net::{IpAddr, SocketAddr},
-    ops::RangeInclusive,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -16,40 +15,11 @@ use amalgam_connector::shape::ShapeLimits;
 use clap::Args;
 use http::HeaderName;
 use ipnet::IpNet;
+pub use parse::{EDITABLE, is_unread};
+use parse::{address, local, mistake, range, ranges, within};
 pub use process::Process;
-use serde::{Deserialize, de::Error as _};
+use serde::Deserialize;
 use url::Url;
-
-use crate::error::in_words;
-
-fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| "give an IP address and a port, such as 127.0.0.1:3000, or 0.0.0.0:3000 for all interfaces".to_owned())
-}
-
-/// A range, or one address.
-fn range(text: &str) -> Result<IpNet, String> {
-    let one = || text.parse::<IpAddr>().map(IpNet::from);
-    text.parse().or_else(|_| one()).map_err(|_| "give a range such as 10.0.0.0/8, or an address such as 127.0.0.1".to_owned())
-}
-
-/// In the file: ranges as an array, or as one text with commas, as for the flag.
-fn ranges<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<IpNet>>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged, expecting = "expected an array of ranges such as [\"10.0.0.0/8\"]")]
-    enum Given {
-        One(String),
-        Many(Vec<String>),
-    }
-    let given = match Given::deserialize(deserializer)? {
-        Given::One(text) => text.split(',').map(|part| part.trim().to_owned()).collect(),
-        Given::Many(texts) => texts,
-    };
-    given
-        .iter()
-        .map(|text| range(text).map_err(|_| D::Error::custom("expected an array of ranges such as [\"10.0.0.0/8\"]")))
-        .collect::<Result<_, _>>()
-        .map(Some)
-}
 
 /// What an operator may set. Every field is optional; `Config` has the defaults.
 #[derive(Debug, Clone, Default, Args, Deserialize)]
@@ -76,6 +46,16 @@ pub struct Settings {
     #[serde(default, deserialize_with = "ranges")]
     pub egress_allow: Option<Vec<IpNet>>,
 
+    /// Private or loopback ranges where MCP clients' metadata documents may be, which anybody can make us fetch [default: none]
+    #[arg(long, env = "AMALGAM_CLIENT_METADATA_ALLOW", value_name = "CIDR", value_delimiter = ',', value_parser = range)]
+    #[serde(default, deserialize_with = "ranges")]
+    pub client_metadata_allow: Option<Vec<IpNet>>,
+
+    /// Proxies in front of us, whose `X-Forwarded-For` says who asks [default: 127.0.0.0/8,::1/128]
+    #[arg(long, env = "AMALGAM_TRUSTED_PROXIES", value_name = "CIDR", value_delimiter = ',', value_parser = range)]
+    #[serde(default, deserialize_with = "ranges")]
+    pub trusted_proxies: Option<Vec<IpNet>>,
+
     /// Further host names that requests may be addressed to, beside --public-url's, localhost and IP addresses
     #[arg(long, env = "AMALGAM_ALLOWED_HOSTS", value_name = "HOST", value_delimiter = ',')]
     pub allowed_hosts: Option<Vec<String>>,
@@ -100,13 +80,17 @@ pub struct Settings {
     #[arg(long, env = "AMALGAM_OIDC_CLIENT_ID", value_name = "ID")]
     pub oidc_client_id: Option<String>,
 
-    /// Claim of --oidc-issuer that is the user's id here; `email` counts only where it is verified [default: sub]
+    /// Claim of --oidc-issuer that is the user's id here; never one that users edit; `email` counts only where it is verified [default: sub]
     #[arg(long, env = "AMALGAM_OIDC_USER_CLAIM", value_name = "CLAIM")]
     pub oidc_user_claim: Option<String>,
 
     /// Authorization server that MCP clients are sent to instead of our own: its issuer, which accounts also name as a JWT issuer
     #[arg(long, env = "AMALGAM_AUTHORIZATION_SERVER", value_name = "URL")]
     pub authorization_server: Option<String>,
+
+    /// Days that an MCP client stays allowed before it must ask its user again, however often it refreshes (1-3,650) [default: 90]
+    #[arg(long, env = "AMALGAM_GRANT_DAYS", value_name = "DAYS")]
+    pub grant_days: Option<u32>,
 
     /// Shell command that prints the master key, in the place of a file: `vault kv get -field=key secret/amalgam`
     #[arg(long, env = "AMALGAM_MASTER_KEY_COMMAND", value_name = "COMMAND")]
@@ -264,12 +248,15 @@ pub struct Config {
     pub public_url: Option<Url>,
     pub database_url: Option<String>,
     pub egress_allow: Vec<IpNet>,
+    pub client_metadata_allow: Vec<IpNet>,
+    pub trusted_proxies: Vec<IpNet>,
     pub allowed_hosts: Vec<String>,
     pub allowed_origins: Vec<String>,
     pub upstream_headers: Vec<HeaderName>,
     pub master_key_file: Option<PathBuf>,
     pub oidc: Option<Oidc>,
     pub authorization_server: Option<String>,
+    pub grant_life: Duration,
     pub master_key_command: Option<String>,
     pub rate_limit_per_minute: u32,
     pub max_body_bytes: usize,
@@ -323,6 +310,8 @@ impl Settings {
             public_url: self.public_url.or(other.public_url),
             database_url: self.database_url.or(other.database_url),
             egress_allow: self.egress_allow.or(other.egress_allow),
+            client_metadata_allow: self.client_metadata_allow.or(other.client_metadata_allow),
+            trusted_proxies: self.trusted_proxies.or(other.trusted_proxies),
             allowed_hosts: self.allowed_hosts.or(other.allowed_hosts),
             allowed_origins: self.allowed_origins.or(other.allowed_origins),
             upstream_headers: self.upstream_headers.or(other.upstream_headers),
@@ -331,6 +320,7 @@ impl Settings {
             oidc_client_id: self.oidc_client_id.or(other.oidc_client_id),
             oidc_user_claim: self.oidc_user_claim.or(other.oidc_user_claim),
             authorization_server: self.authorization_server.or(other.authorization_server),
+            grant_days: self.grant_days.or(other.grant_days),
             master_key_command: self.master_key_command.or(other.master_key_command),
             rate_limit_per_minute: self.rate_limit_per_minute.or(other.rate_limit_per_minute),
             max_body_bytes: self.max_body_bytes.or(other.max_body_bytes),
@@ -371,12 +361,15 @@ impl Settings {
             public_url: self.public_url,
             database_url: self.database_url,
             egress_allow: self.egress_allow.unwrap_or_default(),
+            client_metadata_allow: self.client_metadata_allow.unwrap_or_default(),
+            trusted_proxies: self.trusted_proxies.unwrap_or_else(|| vec![local(Ipv4Addr::LOCALHOST, 8), local(Ipv6Addr::LOCALHOST, 128)]),
             allowed_hosts: self.allowed_hosts.unwrap_or_default(),
             allowed_origins: self.allowed_origins.unwrap_or_default(),
             upstream_headers: upstream_headers::checked(&self.upstream_headers.unwrap_or_default())?,
             master_key_file: self.master_key_file,
             oidc,
             authorization_server: self.authorization_server,
+            grant_life: Duration::from_secs(u64::from(self.grant_days.unwrap_or(90)) * 24 * 60 * 60),
             master_key_command: self.master_key_command,
             rate_limit_per_minute: self.rate_limit_per_minute.unwrap_or(100),
             max_body_bytes: self.max_body_bytes.unwrap_or(10 * 1024 * 1024),
@@ -405,9 +398,13 @@ impl Settings {
             return Err("--database-url must start with postgres://; without it the embedded SQLite is used".to_owned());
         }
         for (setting, issuer) in [("oidc-issuer", &self.oidc_issuer), ("authorization-server", &self.authorization_server)] {
-            let is_address = |text: &String| Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-            if issuer.as_ref().is_some_and(|text| !is_address(text)) {
-                return Err(format!("--{setting} must be an https address, exactly as the server's metadata says its `issuer`"));
+            if issuer
+                .as_ref()
+                .is_some_and(|text| !Url::parse(text).is_ok_and(|url| is_unread(&url, self.egress_allow.as_deref().unwrap_or_default())))
+            {
+                return Err(format!(
+                    "--{setting} must be an https address, exactly as the server's metadata says its `issuer`; http is for loopback addresses that --egress-allow names"
+                ));
             }
         }
         if self.master_key_file.is_some() && self.master_key_command.is_some() {
@@ -419,11 +416,19 @@ impl Settings {
         if let Some(limit) = self.rate_limit_per_minute {
             within("rate-limit-per-minute", limit, 1..=u32::MAX)?;
         }
+        if let Some(days) = self.grant_days {
+            within("grant-days", days, 1..=3_650)?;
+        }
         Ok(())
     }
 
     fn oidc(&self) -> Result<Option<Oidc>, String> {
         let user_claim = self.oidc_user_claim.clone().unwrap_or_else(|| "sub".to_owned());
+        if EDITABLE.contains(&user_claim.as_str()) {
+            return Err(format!(
+                "--oidc-user-claim cannot be {user_claim}: users may edit it at their provider, and would choose who they are here. Use sub, or a claim that the provider alone sets"
+            ));
+        }
         match (self.oidc_issuer.clone(), self.oidc_client_id.clone()) {
             (Some(issuer), Some(client_id)) => Ok(Some(Oidc { issuer, client_id, user_claim })),
             (None, None) => Ok(None),
@@ -457,25 +462,6 @@ impl Settings {
             users_per_account: self.max_users_per_account.unwrap_or(1_000_000),
         })
     }
-}
-
-/// The number, if it is one of these.
-fn within<N: PartialOrd + Display>(setting: &str, number: N, range: RangeInclusive<N>) -> Result<N, String> {
-    if range.contains(&number) {
-        return Ok(number);
-    }
-    Err(format!("{setting} must be between {} and {}, not {number}", range.start(), range.end()))
-}
-
-/// The file, the line, the key and what is wrong there; never the value, because a password may stand in it.
-fn mistake(path: &Path, text: &str, error: &toml::de::Error) -> String {
-    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-    let number = before.matches('\n').count();
-    let key = text.lines().nth(number).and_then(|line| line.split_once('=')).map_or("", |(key, _)| key.trim());
-    let what = error.message();
-    let about_a_value = ["invalid ", "unknown field ", "missing field ", "expected an array of ranges"];
-    let what = if about_a_value.iter().any(|start| what.starts_with(start)) { in_words(what).0 } else { format!("is no TOML: {what}") };
-    format!("mistake in {}, line {}: `{key}` {what}", path.display(), number + 1)
 }
 
 impl Config {

@@ -1,6 +1,9 @@
 //! Consent in a browser: on the way to the platform's page with state and proof key, and back with a code.
 
-use amalgam_connector::{definition::AuthKind, variables::address};
+use amalgam_connector::{
+    definition::{AuthKind, OAuth2},
+    variables::address,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::Url;
@@ -8,10 +11,14 @@ use url::Url;
 use super::link::{Opening, client_for, opening, scopes_of};
 use crate::{
     app::App,
+    connectors::Loaded,
     error::{Error, Kind, Result},
     grants::Code,
-    oauth::{Consent, Failure, Pkce, state},
-    store::credentials::Credential,
+    oauth::{Consent, Failure, Pkce, Returned, state},
+    store::{
+        auth_configs::AuthConfig,
+        credentials::{Credential, New},
+    },
 };
 
 /// What is kept, sealed, while the browser is away.
@@ -22,10 +29,48 @@ struct Attempt {
     variables: Map<String, Value>,
 }
 
-/// Where platforms send the browser back to: one address for each connector, so that a code of one can never be taken for another's
-/// (RFC 9700 section 4.4.2.2).
-pub fn callback(app: &App, connector: &str) -> String {
-    format!("{}/connect/callback/{connector}", app.base_url)
+/// Where platforms send the browser back to: one address for each connector of each account, so that a code of one can never be taken for
+/// another's (RFC 9700 section 4.4.2.2).
+pub fn callback(app: &App, account: &str, connector: &str) -> String {
+    format!("{}/connect/callback/{account}/{connector}", app.base_url)
+}
+
+/// What goes with the browser to a consent page.
+pub struct Sent<'a> {
+    /// From `callback`.
+    pub redirect_uri: &'a str,
+    /// The connector's, which its address may hold.
+    pub variables: &'a [(&'a str, &'a str)],
+    /// Those of this wish; none for the usual ones.
+    pub scopes: &'a [String],
+    /// From `oauth::state`.
+    pub state: &'a str,
+    /// From `Pkce`.
+    pub challenge: &'a str,
+}
+
+/// The address of a platform's consent page.
+///
+/// # Errors
+/// A variable is missing, or a browser must not be sent there.
+pub fn consent_url(app: &App, loaded: &Loaded, oauth2: &OAuth2, config: &AuthConfig, sent: &Sent<'_>) -> Result<Url> {
+    let definition = loaded.connector.definition();
+    let endpoint =
+        address(definition, &oauth2.authorize_url, sent.variables).map_err(|error| Error::invalid("fields", error.message.to_string()))?;
+    let further: Vec<(&str, &str)> = oauth2.authorize_params.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let consent = Consent {
+        endpoint: &endpoint,
+        client_id: &config.client_id,
+        redirect_uri: sent.redirect_uri,
+        state: sent.state,
+        challenge: sent.challenge,
+        scope: &scopes_of(oauth2, config, sent.scopes).join(oauth2.scope_separator.as_deref().unwrap_or(" ")),
+        scope_parameter: oauth2.scope_parameter.as_deref().unwrap_or("scope"),
+        further: &further,
+    };
+    consent
+        .url(&app.config.egress_allow)
+        .map_err(|why| Error::new(Kind::Conflict, format!("The consent page of {} cannot be opened. {why}", definition.name)))
 }
 
 /// Sends this browser to the platform's consent page.
@@ -36,44 +81,22 @@ pub async fn begin(app: &App, opening: &Opening, values: Map<String, Value>, bro
     let config = client_for(app, &opening.link.scope, &opening.loaded, opening.asked.auth_config.as_deref()).await?;
     let (scheme, opened) = opening.entered(AuthKind::OAuth2.as_str(), values, Some(&config))?;
     let oauth2 = scheme.oauth2.as_ref().ok_or_else(|| Error::internal("an OAuth scheme without its data"))?;
-    let (link, definition) = (&opening.link, opening.loaded.connector.definition());
-    let endpoint = address(definition, &oauth2.authorize_url, &opened.variables())
-        .map_err(|error| Error::invalid("fields", error.message.to_string()))?;
-    let (pkce, state, redirect_uri) = (Pkce::new(), state(), callback(app, &definition.id));
-    let further: Vec<(&str, &str)> = oauth2.authorize_params.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let scope = scopes_of(oauth2, &config, &opening.asked.scopes).join(oauth2.scope_separator.as_deref().unwrap_or(" "));
-    let consent = Consent {
-        endpoint: &endpoint,
-        client_id: &config.client_id,
+    let (pkce, state) = (Pkce::new(), state());
+    let redirect_uri = callback(app, &opening.link.scope.account, opening.loaded.id());
+    let sent = Sent {
         redirect_uri: &redirect_uri,
+        variables: &opened.variables(),
+        scopes: &opening.asked.scopes,
         state: &state,
         challenge: &pkce.challenge,
-        scope: &scope,
-        scope_parameter: oauth2.scope_parameter.as_deref().unwrap_or("scope"),
-        further: &further,
     };
-    let url = consent
-        .url(&app.config.egress_allow)
-        .map_err(|why| Error::new(Kind::Conflict, format!("The consent page of {} cannot be opened. {why}", definition.name)))?;
+    let url = consent_url(app, &opening.loaded, oauth2, &config, &sent)?;
     let attempt = Attempt { verifier: pkce.verifier.expose().to_owned(), auth_config: config.id, variables: opened.variables };
     let attempt = serde_json::to_string(&attempt).map_err(Error::internal)?;
-    if !app.store.begin_consent(link, &state, browser, &attempt).await? {
+    if !app.store.begin_consent(&opening.link, &state, browser, &attempt).await? {
         return Err(Error::new(Kind::NotFound, "This link has been used. Go back to where you came from and ask for a new one."));
     }
     Ok(url)
-}
-
-/// What came back with the browser.
-#[derive(Default)]
-pub struct Returned {
-    /// `state`.
-    pub state: String,
-    /// `code`.
-    pub code: Option<String>,
-    /// `error`.
-    pub error: Option<String>,
-    /// `iss` (RFC 9207).
-    pub iss: Option<String>,
 }
 
 /// How a consent ended.
@@ -89,8 +112,8 @@ pub struct Finished {
 /// Takes the browser back: the state is used up, the code becomes tokens, the tokens a credential.
 ///
 /// # Errors
-/// A state that is forged, used, too old, another browser's or another connector's.
-pub async fn finish(app: &App, connector: &str, returned: &Returned, browser: &str, request_id: &str) -> Result<Finished> {
+/// A state that is forged, used, too old, another browser's, another connector's or another account's.
+pub async fn finish(app: &App, account: &str, connector: &str, returned: &Returned, browser: &str, request_id: &str) -> Result<Finished> {
     let refused = || {
         Error::new(
             Kind::InvalidRequest,
@@ -99,12 +122,15 @@ pub async fn finish(app: &App, connector: &str, returned: &Returned, browser: &s
         )
     };
     let link = app.store.take_consent(&returned.state, browser).await?.ok_or_else(refused)?;
-    if link.connector != connector {
+    if link.connector != connector || *link.scope.account != *account {
+        app.store.use_connect_link(&link).await?;
         return Err(refused());
     }
     let opening = opening(app, link).await?;
     let mut entry = opening.asked.entry(&opening.link, request_id);
     let outcome = connect(app, &opening, returned).await;
+    // Whatever came of it, there is no second time.
+    app.store.use_connect_link(&opening.link).await?;
     entry.target_id = outcome.as_ref().ok().map(|credential| credential.id.clone());
     let outcome = super::record(app, entry, outcome).await;
     Ok(Finished { name: opening.loaded.connector.definition().name.clone(), next: next(app, &opening, &outcome).await, outcome })
@@ -133,18 +159,24 @@ async fn connect(app: &App, opening: &Opening, returned: &Returned) -> Result<Cr
     let attempt = app.store.open_attempt(link)?.ok_or_else(|| Error::internal("a consent without its attempt"))?;
     let attempt: Attempt = serde_json::from_str(attempt.expose()).map_err(Error::internal)?;
     let config = client_for(app, &link.scope, &opening.loaded, Some(&attempt.auth_config)).await?;
-    let redirect_uri = callback(app, &definition.id);
+    let redirect_uri = callback(app, &link.scope.account, &definition.id);
     let code = Code { code, verifier: &attempt.verifier, redirect_uri: &redirect_uri, variables: attempt.variables };
     let granted = app.grants.exchange(&link.scope, &opening.loaded, &config, code).await.map_err(|failure| not_granted(name, &failure))?;
     if let Some(id) = &opening.asked.replaces
         && let Some(before) = app.store.credential_now(&link.scope, &definition.id, id).await?
-        && let Some(credential) = app.store.replace_credential(&link.scope, &before, &granted.opened, &granted.grant(), None).await?
+        && let Some(credential) = app.store.replace_credential(&link.scope, &before, &granted.opened, &granted.grant(), false).await?
     {
         app.reads.invalidate(&link.scope, &definition.id);
         return Ok(credential);
     }
     let name = opening.credential_name()?;
-    super::store(app, &link.scope, &opening.loaded, AuthKind::OAuth2, &name, &granted.opened, Some(granted.grant())).await
+    let new = New { connector: &definition.id, kind: AuthKind::OAuth2, name: &name, opened: &granted.opened, grant: Some(granted.grant()) };
+    let kept = super::store(app, &link.scope, &new, Some(link)).await;
+    if kept.is_err() {
+        // Nobody will ever use it: the user was deleted meanwhile, for one.
+        app.grants.revoke(&link.scope, &definition.id, &granted).await;
+    }
+    kept
 }
 
 /// The browser's next address: judged again, with what came of it.

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use amalgam_connector::{
-    definition::{AuthKind, AuthScheme, Definition, OAuth2, Variable, VariableKind},
-    variables::judge,
+    definition::{AuthKind, AuthScheme, Definition, OAuth2},
+    variables::{address, judge},
 };
 use amalgam_vault::url_safe;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use url::Url;
 
 use super::{ConsentWish, NewCredential, complete, fields_of, missing, name, scheme, sort, store};
 use crate::{
@@ -18,6 +19,7 @@ use crate::{
     clock::random,
     connectors::Loaded,
     error::{Error, Kind, Result, unknown_among},
+    grants::places,
     limits::bodies::Holder,
     oauth::for_browser,
     store::{
@@ -25,7 +27,7 @@ use crate::{
         audit::Entry,
         auth_configs::AuthConfig,
         connect_links::ConnectLink,
-        credentials::{Credential, Opened},
+        credentials::{Credential, New, Opened},
         servers::Server,
     },
 };
@@ -115,9 +117,14 @@ impl Asked {
     }
 }
 
+/// The text of a new link: 256 random bits.
+pub(super) fn new_text() -> String {
+    url_safe(&random::<32>())
+}
+
 /// Makes a link.
 pub(super) async fn make(app: &App, scope: &Scope, connector: &str, asked: &Asked) -> Result<Link> {
-    let text = url_safe(&random::<32>());
+    let text = new_text();
     let asked = serde_json::to_string(asked).map_err(Error::internal)?;
     let expires_at = app.store.create_connect_link(scope, connector, &text, &asked).await?;
     Ok(Link { url: format!("{}/connect/{text}", app.base_url), expires_at })
@@ -180,6 +187,10 @@ pub struct Way<'a> {
     pub inputs: Vec<Input<'a>>,
     /// What consent is asked for, and what each permits.
     pub scopes: Vec<(String, String)>,
+    /// The host that the key goes to, or the token that consent leads to.
+    pub host: String,
+    /// The host of the consent page.
+    pub consent_host: Option<String>,
 }
 
 /// One thing to be entered.
@@ -198,7 +209,7 @@ pub struct Input<'a> {
     pub choices: &'a [String],
 }
 
-fn no_link() -> Error {
+pub(super) fn no_link() -> Error {
     Error::new(
         Kind::NotFound,
         "This link has been used, or is more than ten minutes old, or is not complete. Go back to where you came from and ask for a new one.",
@@ -232,6 +243,19 @@ impl Opening {
         Holder::at_page(&self.link.scope.account, &self.link.scope.user)
     }
 
+    /// Who asked for it, for the person who opens it.
+    pub async fn asker(&self, app: &App) -> Result<String> {
+        let account = &self.link.scope.account;
+        let (kind, id) = self.asked.caller.split_once(':').unwrap_or_default();
+        let named = |name: Option<String>| name.map_or_else(String::new, |name| format!(" “{name}”"));
+        Ok(match kind {
+            "key" => format!("the holder of the API key{}", named(app.store.api_key_name(account, id).await?)),
+            "token" => "somebody with the server's token URL".to_owned(),
+            "grant" => format!("the MCP client{} that the user has allowed", named(app.store.grant_client(account, id).await?)),
+            _ => "the user, with a user token".to_owned(),
+        })
+    }
+
     /// The server that it goes through.
     pub fn server_name(&self) -> Option<&str> {
         self.server.as_ref().map(|server| server.name.as_str())
@@ -248,15 +272,21 @@ impl Opening {
             if self.asked.kind.is_some_and(|kind| kind != scheme.kind) {
                 continue;
             }
-            let mut scopes = Vec::new();
+            let (mut scopes, mut known, mut consent_host) = (Vec::new(), self.asked.variables.clone(), None);
+            let inputs = self.inputs(definition, scheme);
             if let Some(oauth2) = &scheme.oauth2 {
                 match client_for(app, &self.link.scope, &self.loaded, self.asked.auth_config.as_deref()).await {
-                    Ok(config) => scopes = described(oauth2, &scopes_of(oauth2, &config, &self.asked.scopes)),
+                    Ok(config) => {
+                        scopes = described(oauth2, &scopes_of(oauth2, &config, &self.asked.scopes));
+                        known.extend(config.variables.clone());
+                        consent_host = Some(host(definition, &oauth2.authorize_url, &known, &inputs));
+                    }
                     Err(_) if self.asked.kind.is_none() => continue,
                     Err(error) => return Err(error),
                 }
             }
-            ways.push(Way { scheme, inputs: self.inputs(definition, scheme), scopes });
+            let host = host(definition, definition.origin(Some(scheme)), &known, &inputs);
+            ways.push(Way { scheme, inputs, scopes, host, consent_host });
         }
         if ways.is_empty() {
             return Err(Error::new(Kind::Conflict, format!("There is no way to connect {} at the moment.", definition.name)));
@@ -320,12 +350,16 @@ impl Opening {
     }
 }
 
-/// The variables that say to which host the secret of an OAuth client goes. Whoever could choose them could have the secret.
-fn places<'a>(definition: &'a Definition, oauth2: &OAuth2) -> Vec<&'a str> {
-    let addresses = [Some(&oauth2.authorize_url), Some(&oauth2.token_url), oauth2.revoke_url.as_ref()];
-    let stands = |name: &str| addresses.into_iter().flatten().any(|address| address.contains(&format!("{{{name}}}")));
-    let is_open = |variable: &Variable| matches!(variable.kind, VariableKind::Host | VariableKind::Url) && variable.choices.is_empty();
-    definition.variables.iter().filter(|(name, variable)| is_open(variable) && stands(name)).map(|(name, _)| name.as_str()).collect()
+/// The host of an address of the connector, for people: as far as it is known before they have entered what it holds.
+fn host(definition: &Definition, template: &str, known: &Map<String, Value>, inputs: &[Input<'_>]) -> String {
+    let open = inputs.iter().find(|input| template.contains(&format!("{{{}}}", input.name)));
+    let known: Vec<(&str, &str)> = known.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_str()?))).collect();
+    let filled = address(definition, template, &known).ok().and_then(|url| Some(Url::parse(&url).ok()?.host_str()?.to_owned()));
+    match (filled, open) {
+        (Some(host), None) => host,
+        (Some(host), Some(input)) => format!("{host}, or where your `{}` says", input.name),
+        (None, _) => template.split("://").last().and_then(|rest| rest.split('/').next()).unwrap_or_default().to_owned(),
+    }
 }
 
 /// Judges what an admin says of where the platform is that knows an OAuth client.
@@ -356,7 +390,7 @@ fn place(definition: &Definition, scheme: &AuthScheme, client: &AuthConfig, valu
         let Some(own) = client.variables.get(name).cloned().or_else(default) else {
             let sentence = format!(
                 "Nobody has said yet where the OAuth client of {} is: an admin enters `{name}` with `PUT /api/auth-configs/{}` \
-                 {{\"variables\": {{\"{name}\": …}}}}.",
+                 {{\"variables\": {{\"{name}\": …}}, \"clientSecret\": …}}.",
                 definition.name, client.id
             );
             return Err(Error::new(Kind::Conflict, sentence));
@@ -394,10 +428,8 @@ pub async fn enter(app: &App, opening: &Opening, kind: &str, values: Map<String,
     let kept = async {
         let (scheme, opened) = opening.entered(kind, values, None)?;
         let name = opening.credential_name()?;
-        if !app.store.use_connect_link(&opening.link).await? {
-            return Err(no_link());
-        }
-        store(app, &opening.link.scope, &opening.loaded, scheme.kind, &name, &opened, None).await
+        let new = New { connector: opening.loaded.id(), kind: scheme.kind, name: &name, opened: &opened, grant: None };
+        store(app, &opening.link.scope, &new, Some(&opening.link)).await
     }
     .await;
     entry.target_id = kept.as_ref().ok().map(|credential| credential.id.clone());

@@ -1,9 +1,11 @@
 //! Connecting a user to a platform: from what a person entered, or consented to, to a sealed credential. MCP, REST and the pages for
 //! browsers all come here.
 
+pub mod browser;
 mod consent;
 mod lead;
 mod link;
+mod upstream;
 
 use amalgam_connector::{
     Connector,
@@ -18,21 +20,22 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
 pub use self::{
-    consent::{Returned, begin, callback, finish, next},
-    lead::{LEAD, lead},
-    link::{Input, Link, Opening, check_place, enter, open, redirect_uri},
+    consent::{Sent, begin, callback, consent_url, finish, next},
+    lead::{LEAD, lead, lead_user},
+    link::{Asked, Input, Link, Opening, check_place, enter, open, redirect_uri},
+    upstream::{SignIn, finish_sign_in, open_sign_in, sign_in_link, signed_in},
 };
 use crate::{
     app::App,
     auth::Caller,
     call::Door,
     catalogue,
-    connectors::Loaded,
     error::{Error, Result},
     store::{
         Scope,
         audit::{Entry, shown},
-        credentials::{Credential, Grant, New, Opened},
+        connect_links::ConnectLink,
+        credentials::{Credential, New, Opened},
     },
 };
 
@@ -110,7 +113,8 @@ async fn keep(app: &App, caller: &Caller, scope: &Scope, new: NewCredential<'_>)
         return link::of_oauth(app, caller, scope, &loaded, scheme, name, new).await.map(Made::Link);
     }
     let opened = complete(definition, scheme, new.values)?;
-    let credential = store(app, scope, &loaded, scheme.kind, &name, &opened, None).await?;
+    let new = New { connector: loaded.id(), kind: scheme.kind, name: &name, opened: &opened, grant: None };
+    let credential = store(app, scope, &new, None).await?;
     Ok(Made::Credential(Box::new(credential)))
 }
 
@@ -134,19 +138,11 @@ fn complete(definition: &Definition, scheme: &AuthScheme, values: Map<String, Va
     Ok(opened)
 }
 
-/// Keeps a credential sealed.
-async fn store(
-    app: &App,
-    scope: &Scope,
-    loaded: &Loaded,
-    kind: AuthKind,
-    name: &str,
-    opened: &Opened,
-    grant: Option<Grant<'_>>,
-) -> Result<Credential> {
-    let credential = app.store.create_credential(scope, &New { connector: loaded.id(), kind, name, opened, grant }).await?;
+/// Keeps a credential sealed; where it came by a link, only while that is there, and the link is used up by it.
+async fn store(app: &App, scope: &Scope, new: &New<'_>, link: Option<&ConnectLink>) -> Result<Credential> {
+    let credential = app.store.create_credential(scope, new, link).await?.ok_or_else(link::no_link)?;
     // What was read without this credential, or with an older one, is another person's view now.
-    app.reads.invalidate(scope, loaded.id());
+    app.reads.invalidate(scope, new.connector);
     Ok(credential)
 }
 
@@ -196,7 +192,7 @@ async fn remove(app: &App, caller: &Caller, connector_id: &str, id: &str) -> Res
     }
     app.reads.invalidate(scope, connector_id);
     match granted {
-        Some(granted) => Ok(app.grants.revoke(scope, &credential, &granted).await),
+        Some(granted) => Ok(app.grants.revoke(scope, connector_id, &granted).await),
         None => Ok(None),
     }
 }

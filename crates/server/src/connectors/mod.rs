@@ -75,6 +75,11 @@ impl Loaded {
         Self { about, connector: LazyLock::new(Box::new(compile)), version, upstream: None, source, index: OnceLock::new() }
     }
 
+    /// Whether it comes with the program.
+    pub fn is_builtin(&self) -> bool {
+        self.source.is_some()
+    }
+
     /// Of an MCP server that a user has registered.
     pub fn of_upstream(connector: Connector, offering: Arc<Offering>) -> Self {
         Self { upstream: Some(offering), ..Self::new(connector) }

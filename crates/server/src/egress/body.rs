@@ -3,7 +3,7 @@
 use std::fmt;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
 use http_body_util::BodyExt;
 use hyper::body::Body;
 use url::Url;
@@ -21,6 +21,15 @@ pub struct Incoming {
     /// The URL that answered, after redirects.
     #[cfg_attr(not(test), expect(dead_code, reason = "tells tests where redirects led"))]
     pub url: Url,
+}
+
+impl Incoming {
+    /// Whether it says that its body is JSON, by itself or as one of the types that are written in it (RFC 6839 section 3.1).
+    pub fn is_json(&self) -> bool {
+        let kind = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
+    }
 }
 
 /// An answer whose body is still on its way.

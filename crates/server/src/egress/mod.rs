@@ -137,6 +137,7 @@ struct Shared {
     max_idle_per_host: usize,
     user_agent: HeaderValue,
     max_redirects: usize,
+    allow: Arc<[IpNet]>,
 }
 
 impl Shared {
@@ -161,6 +162,7 @@ impl Egress {
             max_idle_per_host: config.max_idle_per_host,
             user_agent: config.user_agent,
             max_redirects: config.max_redirects,
+            allow: config.allow.into(),
         };
         Ok(Self { pool: shared.pool(0), pools, shared: Arc::new(shared) })
     }
@@ -170,6 +172,11 @@ impl Egress {
     pub fn of(&self, account: &Arc<str>, user: &Arc<str>) -> Self {
         let pool = self.pools.get_with((account.clone(), user.clone()), || self.shared.pool(self.shared.max_idle_per_host));
         Self { pool, pools: self.pools.clone(), shared: self.shared.clone() }
+    }
+
+    /// The private ranges that it may reach.
+    pub fn allowed(&self) -> &[IpNet] {
+        &self.shared.allow
     }
 
     /// Sends a request and reads its whole answer.

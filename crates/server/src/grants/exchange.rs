@@ -7,7 +7,7 @@ use amalgam_connector::{
 use amalgam_vault::Secret;
 use serde_json::{Map, Value};
 
-use super::Grants;
+use super::{Grants, destination};
 use crate::{
     clock::now_ms,
     connectors::Loaded,
@@ -41,10 +41,10 @@ pub struct Code<'a> {
 pub struct Granted {
     /// What calls need.
     pub opened: Opened,
-    auth_config: String,
-    refresh_at: Option<i64>,
-    expires_at: Option<i64>,
-    renewal: Renewal,
+    pub(super) auth_config: String,
+    pub(super) refresh_at: Option<i64>,
+    pub(super) expires_at: Option<i64>,
+    pub(super) renewal: Renewal,
 }
 
 impl Granted {
@@ -78,6 +78,7 @@ impl Grants {
             ..Opened::default()
         };
         let token_url = fill(loaded, &oauth2.token_url, &opened)?;
+        goes_where_it_was_entered_for(loaded, config)?;
         let params = [
             ("grant_type", "authorization_code"),
             ("code", code.code),
@@ -105,63 +106,10 @@ impl Grants {
         if fill(loaded, &oauth2.token_url, &opened)? != renewal.token_url {
             return Ok(None);
         }
+        goes_where_it_was_entered_for(loaded, &config)?;
         let params = [("grant_type", "refresh_token"), ("refresh_token", refresh_token.as_str())];
         let tokens = self.token(scope, oauth2, &config, &renewal.token_url, &params).await?;
         Ok(Some(granted(oauth2, &config.id, opened, renewal, tokens)))
-    }
-
-    /// Revokes tokens at their platform, the refresh token first. Tells whether the platform has confirmed it; `None` where it has no
-    /// address for that.
-    pub async fn revoke(&self, scope: &Scope, credential: &Credential, granted: &Granted) -> Option<bool> {
-        let url = granted.renewal.revoke_url.as_deref()?;
-        let access = granted.opened.fields.get("token").and_then(Value::as_str);
-        let tokens = [("refresh_token", granted.renewal.refresh_token.as_deref()), ("access_token", access)];
-        let config = self.store.auth_config(&scope.account, &granted.auth_config).await;
-        let client = match config {
-            Ok(Some(config)) => self.client(scope, &config),
-            _ => return Some(false),
-        };
-        let Ok(client) = client else { return Some(false) };
-        let mut done = true;
-        for (hint, token) in tokens {
-            let Some(token) = token else { continue };
-            let params = [("token", token), ("token_type_hint", hint)];
-            let request = TokenRequest { url, client: &client, params: &params, json: false, audience: &granted.renewal.token_url };
-            if let Err(failure) = oauth::revoke(&self.egress, &request).await {
-                tracing::info!(connector = credential.connector, "a token could not be revoked: {failure}");
-                done = false;
-            }
-        }
-        Some(done)
-    }
-
-    /// What revoking a credential needs, read before it is deleted; nothing for one that is not of OAuth.
-    pub async fn of(&self, scope: &Scope, credential: &Credential) -> Result<Option<Granted>> {
-        let Some(auth_config) = credential.auth_config.clone() else { return Ok(None) };
-        let Some(renewal) = self.store.renewal(scope, &credential.connector, &credential.id).await? else { return Ok(None) };
-        let opened = self.store.open_credential(scope, credential)?;
-        Ok(Some(Granted { opened, auth_config, refresh_at: None, expires_at: None, renewal }))
-    }
-
-    /// The same for all that a user was granted.
-    pub async fn of_user(&self, scope: &Scope) -> Result<Vec<(Credential, Granted)>> {
-        let mut all = Vec::new();
-        for credential in self.store.all_credentials(scope).await? {
-            if let Some(granted) = self.of(scope, &credential).await? {
-                all.push((credential, granted));
-            }
-        }
-        Ok(all)
-    }
-
-    /// Revokes all of these, without anybody who waits for it.
-    pub fn revoke_later(&self, scope: Scope, all: Vec<(Credential, Granted)>) {
-        let this = self.clone();
-        tokio::spawn(async move {
-            for (credential, granted) in all {
-                this.revoke(&scope, &credential, &granted).await;
-            }
-        });
     }
 
     async fn token(
@@ -187,7 +135,7 @@ impl Grants {
     }
 
     /// The client of an auth config, its secret in the clear.
-    fn client(&self, scope: &Scope, config: &AuthConfig) -> Result<Client, Failure> {
+    pub(super) fn client(&self, scope: &Scope, config: &AuthConfig) -> Result<Client, Failure> {
         let broken = |description: &str| Failure::Client { code: "invalid_client".to_owned(), description: description.to_owned() };
         let secret = self.store.open_auth_config(scope, config).map_err(|_| broken("its secret does not open"))?;
         let authentication = match (config.client_auth, secret) {
@@ -199,6 +147,15 @@ impl Grants {
         };
         Ok(Client { id: config.client_id.clone(), authentication })
     }
+}
+
+/// Whoever changes a connector does not get the secret of its client sent elsewhere.
+fn goes_where_it_was_entered_for(loaded: &Loaded, config: &AuthConfig) -> Result<(), Failure> {
+    if config.client_auth == ClientAuth::None || destination(loaded, &config.variables) == config.sent_to {
+        return Ok(());
+    }
+    let description = "the connector's token endpoint was changed since the secret was entered; enter the secret again".to_owned();
+    Err(Failure::Client { code: "secret_not_sent".to_owned(), description })
 }
 
 fn private_key(pem: &Secret, id: Option<String>) -> Result<Authentication, &'static str> {

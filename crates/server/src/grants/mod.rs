@@ -1,6 +1,9 @@
 //! OAuth grants of users at platforms: a code becomes tokens, tokens are renewed in time, by one call at a time, and revoked in the end.
 
+mod destination;
+mod endpoint;
 mod exchange;
+mod revocation;
 
 use std::{
     collections::HashMap,
@@ -8,13 +11,18 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::join_all;
 use moka::sync::Cache;
 use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout},
 };
 
-pub use self::exchange::{Code, Granted, scheme};
+use self::endpoint::Endpoint;
+pub use self::{
+    destination::{destination, places},
+    exchange::{Code, Granted, scheme},
+};
 use crate::{
     clock::{now_ms, random_slug},
     connectors::Loaded,
@@ -29,14 +37,21 @@ use crate::{
 
 /// A renewal is over within this time, or another node may try, in milliseconds.
 const LEASE_MS: i64 = 60_000;
+/// A lease that has run out but was not ended is left alone for this long once it is seen: its holder may have new tokens, and write them
+/// down as soon as the database answers it again.
+const ABANDONED: Duration = Duration::from_secs(3);
 /// A call waits this long for a renewal.
 const PATIENCE: Duration = Duration::from_secs(25);
+/// A call whose token still works waits no longer than this.
+const SHORT_PATIENCE: Duration = Duration::from_secs(2);
 /// No new attempt is begun after this time.
 const ATTEMPTS_FOR: Duration = Duration::from_secs(8);
 /// How long a failure stands for those that come after it, so that they do not all ask again.
 const FAILED_FOR: Duration = Duration::from_secs(3);
 /// New tokens that cannot be written down are kept in memory and tried again for this long.
-const WRITING_FOR: Duration = Duration::from_secs(10 * 60);
+const WRITING_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+/// What is known of a token endpoint is forgotten after this time.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(10 * 60);
 /// A token that was granted less than this ago and is refused all the same is not renewed again, in milliseconds.
 const JUST_GRANTED_MS: i64 = 30_000;
 
@@ -63,6 +78,8 @@ pub struct Grants {
     /// Renewals under way, by credential.
     flights: Flights,
     failed: Cache<String, Arc<str>>,
+    /// By account and auth config.
+    endpoints: Cache<(Arc<str>, Option<String>), Arc<Endpoint>>,
 }
 
 /// Takes a flight out when it is over, however it ended.
@@ -78,7 +95,17 @@ impl Grants {
     /// Over what is kept and the way out.
     pub fn new(store: Arc<Store>, egress: Egress) -> Self {
         let failed = Cache::builder().max_capacity(10_000).time_to_live(FAILED_FOR).build();
-        Self { store, egress, flights: Flights::default(), failed }
+        let endpoints = Cache::builder().max_capacity(10_000).time_to_idle(FORGOTTEN_AFTER).build();
+        Self { store, egress, flights: Flights::default(), failed, endpoints }
+    }
+
+    /// Waits until what is under way is over, and new tokens are written down.
+    pub async fn settle(&self, limit: Duration) {
+        let flights: Vec<_> = self.flights.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        let over = join_all(flights.into_iter().map(|mut flight| async move { flight.wait_for(Option::is_some).await.is_ok() }));
+        if timeout(limit, over).await.is_err() {
+            tracing::error!("renewals were still under way; their tokens may be lost");
+        }
     }
 
     /// The credential with a token that works now; renewed first where it is due. Renewing is done ahead of the end, so that a platform
@@ -90,9 +117,11 @@ impl Grants {
         if credential.state == State::ReconnectRequired {
             return Err(reconnect(loaded, &credential));
         }
-        match self.renew(scope, loaded, &credential).await {
+        let lives = || credential.expires_at.is_some_and(|at| at > now_ms());
+        let patience = if lives() { SHORT_PATIENCE } else { PATIENCE };
+        match self.renew(scope, loaded, &credential, patience).await {
             Outcome::Fresh(credential) => Ok(*credential),
-            Outcome::Later(_) if credential.expires_at.is_some_and(|at| at > now_ms()) => Ok(credential),
+            Outcome::Later(_) if lives() => Ok(credential),
             outcome => Err(refused(outcome, loaded, &credential)),
         }
     }
@@ -105,14 +134,14 @@ impl Grants {
         if credential.auth_config.is_none() || credential.updated_at + JUST_GRANTED_MS > now_ms() {
             return Ok(None);
         }
-        match self.renew(scope, loaded, credential).await {
+        match self.renew(scope, loaded, credential, PATIENCE).await {
             Outcome::Fresh(fresh) => Ok(Some(*fresh).filter(|fresh| !fresh.is_same_secret(credential))),
             outcome => Err(refused(outcome, loaded, credential)),
         }
     }
 
     /// Renews, or waits for the renewal that is under way.
-    async fn renew(&self, scope: &Scope, loaded: &Arc<Loaded>, credential: &Credential) -> Outcome {
+    async fn renew(&self, scope: &Scope, loaded: &Arc<Loaded>, credential: &Credential, patience: Duration) -> Outcome {
         let mut flight = {
             let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
             match flights.get(&credential.id) {
@@ -138,7 +167,7 @@ impl Grants {
                 }
             }
         };
-        let waited = timeout(PATIENCE, flight.wait_for(Option::is_some)).await;
+        let waited = timeout(patience, flight.wait_for(Option::is_some)).await;
         let outcome = waited.ok().and_then(Result::ok).and_then(|outcome| outcome.clone());
         outcome.unwrap_or_else(|| Outcome::Later("It has not answered yet.".into()))
     }
@@ -154,6 +183,7 @@ impl Grants {
     async fn with_lease(&self, scope: &Scope, loaded: &Arc<Loaded>, seen: &Credential) -> Result<Outcome> {
         let started = Instant::now();
         let holder = random_slug(16);
+        let mut abandoned: Option<Instant> = None;
         loop {
             let Some(now) = self.store.credential_now(scope, &seen.connector, &seen.id).await? else { return Ok(Outcome::Gone) };
             if now.state == State::ReconnectRequired {
@@ -163,10 +193,16 @@ impl Grants {
                 self.store.forget_credentials(scope, &seen.connector);
                 return Ok(Outcome::Fresh(Box::new(now)));
             }
+            if self.store.lease_end(scope, &seen.id).await?.is_some_and(|until| until <= now_ms())
+                && abandoned.get_or_insert_with(Instant::now).elapsed() < ABANDONED
+            {
+                sleep(Duration::from_millis(50)).await;
+                continue;
+            }
             if self.store.lease_credential(scope, &now, &holder, now_ms() + LEASE_MS).await? {
                 return self.ask(scope, loaded, &now, &holder).await;
             }
-            while self.store.is_leased(scope, &seen.id).await? {
+            while self.store.lease_end(scope, &seen.id).await?.is_some_and(|until| until > now_ms()) {
                 if started.elapsed() > PATIENCE {
                     return Ok(Outcome::Later("Another node is renewing it.".into()));
                 }
@@ -177,10 +213,21 @@ impl Grants {
 
     /// Asks the platform for new tokens and writes them down before anybody uses them.
     async fn ask(&self, scope: &Scope, loaded: &Arc<Loaded>, credential: &Credential, holder: &str) -> Result<Outcome> {
+        let endpoint = (scope.account.clone(), credential.auth_config.clone());
+        let endpoint = self.endpoints.get_with(endpoint, || Arc::new(Endpoint::new()));
+        let Some(_place) = endpoint.enter().await else {
+            self.store.end_lease(scope, &credential.id, holder).await?;
+            return Ok(Outcome::Later("Its token endpoint does not answer at the moment, and is left alone for some seconds.".into()));
+        };
         let started = Instant::now();
         let mut pause = Duration::from_millis(200);
         let granted = loop {
-            match self.refresh(scope, loaded, credential).await {
+            let answer = self.refresh(scope, loaded, credential).await;
+            match &answer {
+                Err(Failure::Transient(_)) => endpoint.failed(),
+                _ => endpoint.answered(),
+            }
+            match answer {
                 Ok(Some(granted)) => break granted,
                 // Nothing to renew it with: it is good until it ends.
                 Ok(None) if credential.expires_at.is_some_and(|at| at > now_ms()) => {
@@ -191,7 +238,7 @@ impl Grants {
                     self.store.require_reconnect(scope, credential).await?;
                     return Ok(Outcome::Reconnect);
                 }
-                Err(Failure::Transient(_)) if started.elapsed() + pause < ATTEMPTS_FOR => {
+                Err(Failure::Transient(_)) if started.elapsed() + pause < ATTEMPTS_FOR && !endpoint.is_closed() => {
                     sleep(pause).await;
                     pause *= 3;
                 }
@@ -201,15 +248,15 @@ impl Grants {
                 }
             }
         };
-        self.write(scope, credential, &granted, holder).await
+        self.write(scope, credential, &granted).await
     }
 
     /// Rotated tokens exist nowhere else, so that a database that does not answer is asked again.
-    async fn write(&self, scope: &Scope, credential: &Credential, granted: &Granted, holder: &str) -> Result<Outcome> {
+    async fn write(&self, scope: &Scope, credential: &Credential, granted: &Granted) -> Result<Outcome> {
         let started = Instant::now();
         let mut pause = Duration::from_millis(100);
         let written = loop {
-            match self.store.replace_credential(scope, credential, &granted.opened, &granted.grant(), Some(holder)).await {
+            match self.store.replace_credential(scope, credential, &granted.opened, &granted.grant(), true).await {
                 Ok(written) => break written,
                 Err(error) if started.elapsed() < WRITING_FOR => {
                     tracing::error!(
@@ -217,7 +264,7 @@ impl Grants {
                         "new tokens cannot be written down; trying again"
                     );
                     sleep(pause).await;
-                    pause = (pause * 2).min(Duration::from_secs(5));
+                    pause = (pause * 2).min(Duration::from_secs(1));
                 }
                 Err(error) => return Err(error),
             }
@@ -229,7 +276,7 @@ impl Grants {
             Some(now) => Ok(Outcome::Fresh(Box::new(now))),
             None => {
                 // Deleted meanwhile: nobody will ever use these.
-                self.revoke(scope, credential, granted).await;
+                self.revoke(scope, &credential.connector, granted).await;
                 Ok(Outcome::Gone)
             }
         }

@@ -93,6 +93,9 @@ impl KeySets {
         if !incoming.status.is_success() {
             return Err(format!("the answer is {}", incoming.status));
         }
+        if !incoming.is_json() {
+            return Err("the answer is not JSON by its `Content-Type`".to_owned());
+        }
         let answer = amalgam_protocol::strict::parse_answer(&incoming.body).map_err(|error| error.to_string())?;
         let keys = answer.get("keys").and_then(Value::as_array).ok_or("there is no `keys`")?;
         // One that we cannot use must not hide the others.

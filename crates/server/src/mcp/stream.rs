@@ -116,6 +116,12 @@ async fn run(
     loop {
         let news: Vec<Told> = tokio::select! {
             change = changes.recv() => match &change {
+                Ok(Change::People(account)) if *account == listener.caller.scope.account => {
+                    if !still_allowed(&listener.app, &listener.headers, &listener.target, &listener.caller, &listener.server).await {
+                        break;
+                    }
+                    continue;
+                }
                 Ok(change) => listener.news(change).iter().cloned().map(Told::News).collect(),
                 // Something was missed: everything may have changed.
                 Err(broadcast::error::RecvError::Lagged(_)) => [News::Tools, News::Resources, News::Prompts].map(Told::News).into(),

@@ -1,12 +1,10 @@
 //! The way to the consent page: state, PKCE, the URL that a browser is given.
 
-use std::net::{IpAddr, Ipv4Addr};
-
 use amalgam_vault::{Secret, hash_token, url_safe};
 use ipnet::IpNet;
-use url::{Host, Url};
+use url::Url;
 
-use crate::clock::random;
+use crate::{clock::random, config::is_unread};
 
 /// A proof key (RFC 7636): the verifier stays here until the code comes back, the challenge goes with the browser.
 pub struct Pkce {
@@ -89,15 +87,5 @@ pub fn for_browser(url: &str, allowed: &[IpNet]) -> Result<Url, String> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err("A browser is not sent to an address with a user name in it.".to_owned());
     }
-    let loopback = match url.host() {
-        Some(Host::Domain("localhost")) => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-        Some(Host::Ipv4(ip)) if ip.is_loopback() => Some(IpAddr::V4(ip)),
-        Some(Host::Ipv6(ip)) if ip.is_loopback() => Some(IpAddr::V6(ip)),
-        _ => None,
-    };
-    match url.scheme() {
-        "https" if url.host().is_some() => Ok(url),
-        "http" if loopback.is_some_and(|ip| allowed.iter().any(|range| range.contains(&ip))) => Ok(url),
-        _ => refused(),
-    }
+    if is_unread(&url, allowed) { Ok(url) } else { refused() }
 }

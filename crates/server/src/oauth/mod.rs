@@ -5,10 +5,12 @@
 
 mod client;
 mod consent;
+mod returned;
 mod token;
 
 pub use self::{
     client::{Authentication, Client, PrivateKey},
     consent::{Consent, Pkce, for_browser, state},
+    returned::Returned,
     token::{Failure, Pointers, TokenRequest, Tokens, request, revoke},
 };

@@ -10,10 +10,13 @@ use http::{
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE},
 };
 use serde_json::{Map, Value};
-use url::form_urlencoded;
+use url::{Url, form_urlencoded};
 
-use super::Client;
-use crate::egress::{Egress, Incoming, OutgoingRequest};
+use super::{Authentication, Client};
+use crate::{
+    config::is_unread,
+    egress::{Egress, Incoming, OutgoingRequest},
+};
 
 /// A token endpoint that is slower is as good as down.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -23,6 +26,8 @@ const MAX_ANSWER: usize = 256 * 1024;
 const MAX_TOKEN: usize = 16 * 1024;
 /// What a server says of itself is cut after this many characters.
 const MAX_SAID: usize = 200;
+/// Parameters whose values are nobody's to read.
+const SECRET: [&str; 7] = ["code", "code_verifier", "refresh_token", "token", "assertion", "subject_token", "client_assertion"];
 /// Codes that say "later" rather than "no" (RFC 6749 section 4.1.2.1, RFC 8628 section 3.5, Slack).
 const LATER: [&str; 7] =
     ["server_error", "temporarily_unavailable", "slow_down", "ratelimited", "internal_error", "fatal_error", "service_unavailable"];
@@ -65,10 +70,11 @@ pub struct Tokens {
     /// Seconds.
     pub expires_in: Option<u64>,
     /// The scopes, when the server names them.
-    #[expect(dead_code, reason = "for authorization towards other MCP servers")]
     pub scope: Option<String>,
     /// An OpenID Connect id token, unverified.
     pub id_token: Option<Secret>,
+    /// What a token exchange has issued (RFC 8693 section 2.2.1).
+    pub issued_type: Option<String>,
 }
 
 /// Why there are no tokens. `Display` is a sentence for people without any secret.
@@ -110,7 +116,7 @@ impl std::fmt::Display for Failure {
 /// See `Failure`.
 pub async fn request(egress: &Egress, request: &TokenRequest<'_>, pointers: &Pointers<'_>) -> Result<Tokens, Failure> {
     let incoming = post(egress, request).await?;
-    let answer = understood(&incoming)?;
+    let answer = understood(&incoming).map_err(|failure| request.scrubbed(failure))?;
     tokens(&answer, pointers)
 }
 
@@ -125,11 +131,36 @@ pub async fn revoke(egress: &Egress, request: &TokenRequest<'_>) -> Result<(), F
     }
     match understood(&incoming) {
         Err(Failure::Transient(_)) if incoming.status.is_success() => Ok(()),
-        result => result.map(drop),
+        result => result.map(drop).map_err(|failure| request.scrubbed(failure)),
+    }
+}
+
+impl TokenRequest<'_> {
+    /// A server may repeat what it was sent. Its words are logged and shown, so that no secret may stand in them.
+    fn scrubbed(&self, failure: Failure) -> Failure {
+        let own = match &self.client.authentication {
+            Authentication::Post(secret) | Authentication::Basic(secret) => Some(secret.expose()),
+            Authentication::None | Authentication::PrivateKey(_) => None,
+        };
+        let sent = self.params.iter().filter(|(name, _)| SECRET.contains(name)).map(|(_, value)| *value);
+        let scrub = |text: String| {
+            // Before it is cut, because a piece of a secret is one too.
+            let text = sent.clone().chain(own).filter(|secret| !secret.is_empty()).fold(text, |text, secret| text.replace(secret, "…"));
+            text.chars().take(MAX_SAID).collect()
+        };
+        match failure {
+            Failure::Refused { code, description } => Failure::Refused { code: scrub(code), description: scrub(description) },
+            Failure::Client { code, description } => Failure::Client { code: scrub(code), description: scrub(description) },
+            Failure::Transient(what) => Failure::Transient(scrub(what)),
+        }
     }
 }
 
 async fn post(egress: &Egress, request: &TokenRequest<'_>) -> Result<Incoming, Failure> {
+    if !Url::parse(request.url).is_ok_and(|url| is_unread(&url, egress.allowed())) {
+        let description = "the token endpoint is not an https address, so that no secret is sent there".to_owned();
+        return Err(Failure::Client { code: "insecure_endpoint".to_owned(), description });
+    }
     let mut params: Vec<(String, Zeroizing<String>)> =
         request.params.iter().map(|(name, value)| ((*name).to_owned(), Zeroizing::new((*value).to_owned()))).collect();
     let proof = request
@@ -233,6 +264,7 @@ fn tokens(answer: &Value, pointers: &Pointers<'_>) -> Result<Tokens, Failure> {
         expires_in: at(pointers.expires_in, "/expires_in").and_then(seconds),
         scope: at(pointers.scope, "/scope").and_then(Value::as_str).map(str::to_owned),
         id_token: token(at(None, "/id_token")),
+        issued_type: at(None, "/issued_token_type").and_then(Value::as_str).map(str::to_owned),
     })
 }
 
@@ -245,7 +277,7 @@ fn whole(seconds: f64) -> u64 {
     seconds as u64
 }
 
-/// A server's words, on one line and not too many.
+/// A server's words, on one line. They are cut once they are scrubbed.
 fn said(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(MAX_SAID).collect()
+    text.chars().filter(|c| !c.is_control()).collect()
 }

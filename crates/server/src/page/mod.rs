@@ -50,6 +50,11 @@ struct Message<'a> {
     sentence: &'a str,
 }
 
+/// A page that says that something is done.
+pub fn message(title: &str, sentence: &str) -> Response {
+    show(StatusCode::OK, &Message { title, sentence }, None)
+}
+
 /// An error as a page, logged.
 pub fn error(error: &Error, request_id: &str) -> Response {
     error.log(request_id);

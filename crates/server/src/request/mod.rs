@@ -18,11 +18,13 @@ use tokio::time::Instant;
 
 mod id;
 mod objects;
+mod peer;
 mod trail;
 
 use self::objects::Objects;
 pub use self::{
     id::{REQUEST_ID, RequestId},
+    peer::Peer,
     trail::{Target, audited},
 };
 use crate::{
@@ -129,6 +131,11 @@ impl<T: DeserializeOwned> OptionalFromRequest<App> for Json<T> {
         let (value, bytes) = parse(bytes)?;
         from_value(value).map(|value| Some(Self(value, bytes)))
     }
+}
+
+/// In a task of its own: what has begun ends, also where the client goes away meanwhile.
+pub async fn to_the_end<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    tokio::spawn(work).await.map_err(Error::internal)?
 }
 
 /// The whole body. Only the extractors of callers name a holder, so that nothing is read for somebody unknown.

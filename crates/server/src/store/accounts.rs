@@ -72,6 +72,10 @@ impl Store {
         self.issuers.forget_all();
         self.issuers_named.forget_all();
         self.access_tokens.forget_all();
+        self.upstreams.forget_all();
+        self.connections.forget_all();
+        self.upstream_grants.forget_all();
+        self.compiled.invalidate_all();
         Ok(gone > 0)
     }
 }

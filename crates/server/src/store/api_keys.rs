@@ -128,6 +128,12 @@ impl Store {
         self.api_keys.get_or_load(hash, load).await
     }
 
+    /// What a key of the account is called; for people.
+    pub async fn api_key_name(&self, account: &str, id: &str) -> Result<Option<String>> {
+        let row = fetch_optional!(&self.db, (String,), "select name from api_keys where account_id = $1 and id = $2", account, id)?;
+        Ok(row.map(|(name,)| name))
+    }
+
     /// Makes a key that acts as the scope's user.
     pub async fn create_api_key(&self, scope: &Scope, key: &NewApiKey<'_>) -> Result<()> {
         let own = fetch_optional!(

@@ -48,6 +48,8 @@ pub struct AuthConfig {
     pub scopes: Vec<String>,
     /// Where the platform is that knows the client: the variables of the addresses that its secret goes to.
     pub variables: Map<String, Value>,
+    /// Where the secret goes that was entered, see `grants::destination`.
+    pub sent_to: String,
     /// Secret or private key.
     sealed: Option<String>,
     /// Milliseconds.
@@ -72,6 +74,8 @@ pub struct NewAuthConfig<'a> {
     pub variables: &'a Map<String, Value>,
     /// Secret or private key.
     pub secret: Option<&'a Secret>,
+    /// See `AuthConfig`.
+    pub sent_to: &'a str,
 }
 
 #[derive(sqlx::FromRow)]
@@ -84,6 +88,7 @@ struct Row {
     key_id: Option<String>,
     scopes: String,
     variables: String,
+    sent_to: String,
     sealed: Option<String>,
     created_at: i64,
     updated_at: i64,
@@ -102,6 +107,7 @@ impl TryFrom<Row> for AuthConfig {
             key_id: row.key_id,
             scopes: serde_json::from_str(&row.scopes).map_err(Error::internal)?,
             variables: serde_json::from_str(&row.variables).map_err(Error::internal)?,
+            sent_to: row.sent_to,
             sealed: row.sealed,
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -133,8 +139,8 @@ impl Store {
         let now = now_ms();
         execute!(
             &self.db,
-            "insert into auth_configs (id, account_id, connector_id, name, client_id, client_auth, key_id, scopes, variables, sealed, created_at, updated_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+            "insert into auth_configs (id, account_id, connector_id, name, client_id, client_auth, key_id, scopes, variables, sent_to, sealed, created_at,
+             updated_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
             id,
             account,
             connector,
@@ -144,6 +150,7 @@ impl Store {
             new.key_id,
             scopes,
             variables,
+            new.sent_to,
             &sealed,
             now,
             now
@@ -157,6 +164,7 @@ impl Store {
             key_id: new.key_id.map(str::to_owned),
             scopes: new.scopes.to_vec(),
             variables: new.variables.clone(),
+            sent_to: new.sent_to.to_owned(),
             sealed,
             created_at: now,
             updated_at: now,
@@ -168,7 +176,8 @@ impl Store {
         let rows = fetch_all!(
             &self.db,
             Row,
-            "select id, connector_id, name, client_id, client_auth, key_id, scopes, variables, sealed, created_at, updated_at from auth_configs
+            "select id, connector_id, name, client_id, client_auth, key_id, scopes, variables, sent_to, sealed, created_at, updated_at
+             from auth_configs
              where account_id = $1 and ($2 is null or connector_id = $2) order by created_at desc, id desc limit $3",
             account,
             connector,
@@ -182,7 +191,8 @@ impl Store {
         let row = fetch_optional!(
             &self.db,
             Row,
-            "select id, connector_id, name, client_id, client_auth, key_id, scopes, variables, sealed, created_at, updated_at from auth_configs
+            "select id, connector_id, name, client_id, client_auth, key_id, scopes, variables, sent_to, sealed, created_at, updated_at
+             from auth_configs
              where account_id = $1 and id = $2",
             account,
             id
@@ -200,14 +210,15 @@ impl Store {
         let variables = serde_json::to_string(new.variables).map_err(Error::internal)?;
         let done = execute!(
             &self.db,
-            "update auth_configs set name = $1, client_id = $2, client_auth = $3, key_id = $4, scopes = $5, variables = $6, sealed = $7, updated_at = $8
-             where account_id = $9 and id = $10",
+            "update auth_configs set name = $1, client_id = $2, client_auth = $3, key_id = $4, scopes = $5, variables = $6, sent_to = $7, sealed = $8,
+             updated_at = $9 where account_id = $10 and id = $11",
             new.name,
             new.client_id,
             literal(new.client_auth)?,
             new.key_id,
             scopes,
             variables,
+            new.sent_to,
             &sealed,
             now_ms(),
             account,

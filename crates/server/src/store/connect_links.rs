@@ -4,7 +4,7 @@ use amalgam_vault::{Secret, hash_token, hex};
 
 use super::{
     Scope, Store,
-    db::{execute, execute_in, fetch_all_in, fetch_optional},
+    db::{Tx, execute, execute_in, fetch_all_in, fetch_optional},
 };
 use crate::{clock::now_ms, error::Result};
 
@@ -12,13 +12,15 @@ use crate::{clock::now_ms, error::Result};
 pub const LIFETIME_MS: i64 = 10 * 60 * 1000;
 /// More open links of one user end the oldest.
 const MAX_OPEN: i64 = 100;
+/// The same for one account: a header may name any number of users.
+const MAX_OPEN_OF_ACCOUNT: i64 = 10_000;
 
 /// An open link.
 pub struct ConnectLink {
     hash: String,
     /// Whose credential it makes.
     pub scope: Scope,
-    /// For which connector.
+    /// For which connector; an upstream by its own id, which no connector has.
     pub connector: String,
     /// What was asked for, sealed.
     sealed: String,
@@ -52,6 +54,11 @@ fn hash(secret: &str) -> String {
     hex(&hash_token(secret))
 }
 
+/// Uses a link up. False where that has happened already, or its user is gone.
+pub(super) async fn use_up(tx: &mut Tx, link: &ConnectLink) -> Result<bool> {
+    Ok(execute_in!(tx, "delete from connect_links where hash = $1", &link.hash)? > 0)
+}
+
 fn owner<'a>(scope: &'a Scope, connector: &'a str, hash: &'a str) -> [&'a str; 5] {
     ["connect-link", &scope.account, &scope.user, connector, hash]
 }
@@ -71,6 +78,13 @@ impl Store {
             &*scope.account,
             &*scope.user,
             MAX_OPEN - 1
+        )?;
+        execute_in!(
+            &mut tx,
+            "delete from connect_links where hash in (select hash from connect_links where account_id = $1
+             order by expires_at desc, hash limit 1000 offset $2)",
+            &*scope.account,
+            MAX_OPEN_OF_ACCOUNT - 1
         )?;
         execute_in!(
             &mut tx,
@@ -117,16 +131,22 @@ impl Store {
         Ok(done > 0)
     }
 
-    /// The link whose consent has this state, begun by this browser; it is used up by this.
+    /// The link whose consent has this state, begun by this browser. The state is used up by this; the link by what comes of it.
     pub async fn take_consent(&self, state: &str, browser: &str) -> Result<Option<ConnectLink>> {
+        let (state, browser) = (hash(state), hash(browser));
+        // Anybody may come with any state: one that does not exist must not wait for the one connection that writes.
+        let known = fetch_optional!(&self.db, (i64,), "select count(*) from connect_links where state_hash = $1", &state)?;
+        if known.is_none_or(|(n,)| n == 0) {
+            return Ok(None);
+        }
         let mut tx = self.db.begin().await?;
         let rows = fetch_all_in!(
             &mut tx,
             Row,
-            "delete from connect_links where state_hash = $1 and browser_hash = $2 and expires_at > $3
+            "update connect_links set state_hash = null, browser_hash = null where state_hash = $1 and browser_hash = $2 and expires_at > $3
              returning hash, account_id, user_id, connector_id, sealed, attempt",
-            hash(state),
-            hash(browser),
+            &state,
+            &browser,
             now_ms()
         )?;
         tx.commit().await?;

@@ -8,15 +8,20 @@ use amalgam_vault::Secret;
 use super::{
     Scope, Store,
     db::{execute, fetch_all, fetch_optional},
-    upstreams::Upstream,
+    upstreams::{Auth, Upstream},
 };
 use crate::{
     clock::{now_ms, uuid7},
     error::{Error, Kind, Result},
 };
 
-/// Connections of one upstream.
-const MAX_CONNECTIONS: i64 = 100_000;
+/// Connections of one upstream, and grants.
+pub(super) const MAX_CONNECTIONS: i64 = 100_000;
+
+pub(super) fn too_many() -> Error {
+    let sentence = format!("An MCP server may have at most {MAX_CONNECTIONS} connections; delete one first.");
+    Error::new(Kind::Conflict, sentence)
+}
 
 /// A connection as the database knows it.
 #[derive(sqlx::FromRow)]
@@ -50,10 +55,7 @@ impl Store {
     pub async fn put_connection(&self, upstream: &Upstream, user: &str, headers: &Secret) -> Result<String> {
         let all = fetch_optional!(&self.db, (i64,), "select count(*) from connections where upstream_id = $1", &upstream.id)?;
         if all.is_some_and(|(n,)| n >= MAX_CONNECTIONS) {
-            return Err(Error::new(
-                Kind::Conflict,
-                format!("An MCP server may have at most {MAX_CONNECTIONS} connections; delete one first."),
-            ));
+            return Err(too_many());
         }
         let sealed = self.sealer.seal(&sealed_for(upstream, user), headers.expose())?;
         let (id, now) = (uuid7(), now_ms());
@@ -77,6 +79,10 @@ impl Store {
 
     /// The upstream as this user reaches it: with the user's own headers where there are any, else as its owner has registered it.
     pub async fn upstream_for(&self, upstream: &Arc<Upstream>, user: &Arc<str>) -> Result<Arc<Upstream>> {
+        if upstream.auth == Auth::Oauth {
+            // Whoever calls it has signed in there, or is led there: nobody calls in another's name.
+            return Ok(Arc::new(Upstream { end_user: Some(user.clone()), ..(**upstream).clone() }));
+        }
         let load = async {
             fetch_optional!(
                 &self.db,
@@ -107,12 +113,15 @@ impl Store {
         self.sealer.unseal(&sealed_for(upstream, user), sealed)
     }
 
-    /// The connections that end users have made to the scope's upstreams, newest first.
+    /// The connections that end users have made to the scope's upstreams, by headers or by signing in, newest first.
     pub async fn connections(&self, owner: &Scope, upstream: Option<&str>, user: Option<&str>) -> Result<Vec<Connection>> {
         Ok(fetch_all!(
             &self.db,
             Connection,
-            "select c.id, c.upstream_id, c.user_id, c.sealed, c.created_at, c.updated_at from connections c join upstreams u on u.id = c.upstream_id
+            "select c.id, c.upstream_id, c.user_id, c.sealed, c.created_at, c.updated_at from
+               (select id, upstream_id, user_id, url, sealed, created_at, updated_at from connections
+                union all select id, upstream_id, user_id, url, sealed, created_at, updated_at from upstream_grants) c
+             join upstreams u on u.id = c.upstream_id
              where u.account_id = $1 and u.user_id = $2 and ($3 is null or c.upstream_id = $3) and ($4 is null or c.user_id = $4)
              order by c.created_at desc, c.id desc limit 1000",
             &*owner.account,

@@ -2,6 +2,8 @@
 
 mod renewal;
 
+pub use self::renewal::SealedRenewal;
+
 use std::sync::Arc;
 
 use amalgam_connector::definition::AuthKind;
@@ -11,7 +13,8 @@ use serde_json::{Map, Value};
 
 use super::{
     Scope, Store,
-    db::{execute, fetch_all, fetch_optional},
+    connect_links::{self, ConnectLink},
+    db::{execute, execute_in, fetch_all, fetch_optional},
     room,
 };
 use crate::{
@@ -174,8 +177,9 @@ fn owner<'a>(scope: &'a Scope, connector: &'a str, id: &'a str) -> [&'a str; 5] 
 }
 
 impl Store {
-    /// Keeps a credential of the scope's user.
-    pub async fn create_credential(&self, scope: &Scope, new: &New<'_>) -> Result<Credential> {
+    /// Keeps a credential of the scope's user. With a link only while that is there, which it uses up: nothing comes of it once the user was
+    /// deleted.
+    pub async fn create_credential(&self, scope: &Scope, new: &New<'_>, link: Option<&ConnectLink>) -> Result<Option<Credential>> {
         let own = fetch_optional!(
             &self.db,
             (i64,),
@@ -190,8 +194,14 @@ impl Store {
         let sealed = self.seal_credential(scope, new.connector, &id, new.opened)?;
         let grant = new.grant.as_ref();
         let renewal = grant.map(|grant| self.seal_renewal(scope, new.connector, &id, grant.renewal)).transpose()?;
-        execute!(
-            &self.db,
+        let mut tx = self.db.begin().await?;
+        if let Some(link) = link
+            && !connect_links::use_up(&mut tx, link).await?
+        {
+            return Ok(None);
+        }
+        execute_in!(
+            &mut tx,
             "insert into credentials (id, account_id, user_id, connector_id, kind, name, sealed, auth_config_id, state, refresh_at, expires_at,
              renewal, created_at, updated_at) values ($1, $2, $3, $4, $5, $6, $7, $8, 'active', $9, $10, $11, $12, $13)",
             &id,
@@ -208,8 +218,9 @@ impl Store {
             now,
             now
         )?;
+        tx.commit().await?;
         self.credentials.forget(&(scope.clone(), new.connector.to_owned()));
-        Ok(Credential {
+        Ok(Some(Credential {
             id,
             connector: new.connector.to_owned(),
             kind: new.kind,
@@ -221,7 +232,7 @@ impl Store {
             expires_at: grant.and_then(|grant| grant.expires_at),
             created_at: now,
             updated_at: now,
-        })
+        }))
     }
 
     fn seal_credential(&self, scope: &Scope, connector: &str, id: &str, opened: &Opened) -> Result<String> {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use amalgam_vault::hex;
 
 use super::{
-    Scope, Store, TokenHash,
-    db::{Tx, execute_in, fetch_all_in, fetch_optional},
+    Page, Scope, Store, TokenHash,
+    db::{Tx, execute_in, fetch_all, fetch_all_in, fetch_optional},
     forget_hashes,
 };
 use crate::{
@@ -78,6 +78,25 @@ pub struct Grant {
     pub created_at: i64,
 }
 
+/// What a list of grants shows.
+#[derive(Debug, sqlx::FromRow)]
+pub struct Allowed {
+    /// `grant_` and 16 characters.
+    pub id: String,
+    /// What the client calls itself.
+    pub client_name: String,
+    /// Where the code was sent.
+    pub redirect_uri: String,
+    /// The one server.
+    pub server_id: String,
+    /// Separated by spaces.
+    pub scope: String,
+    /// Milliseconds.
+    pub created_at: i64,
+    /// When its last token ends, in milliseconds.
+    pub expires_at: i64,
+}
+
 /// A token about to be made.
 pub struct NewToken<'a> {
     /// What it is.
@@ -113,7 +132,7 @@ async fn insert(tx: &mut Tx, grant_id: &str, token: &NewToken<'_>) -> Result<()>
 }
 
 /// Ends a grant; the hashes of its tokens, which caches must forget once this is committed.
-async fn end(tx: &mut Tx, id: &str) -> Result<Vec<(String,)>> {
+async fn end_one(tx: &mut Tx, id: &str) -> Result<Vec<(String,)>> {
     let hashes = fetch_all_in!(tx, (String,), "delete from grant_tokens where grant_id = $1 returning hash", id)?;
     execute_in!(tx, "delete from grants where id = $1", id)?;
     Ok(hashes)
@@ -133,8 +152,9 @@ pub(super) async fn end_of_user(tx: &mut Tx, account: &str, user: &str) -> Resul
 }
 
 impl Store {
-    /// Writes down what the scope's user has allowed, with its code.
-    pub async fn create_grant(&self, scope: &Scope, grant: &Grant, code: &NewToken<'_>) -> Result<()> {
+    /// Writes down what the scope's user has allowed, with its code. With `password_at` only while the password is the one with which the
+    /// user has signed in; tells whether that is so.
+    pub async fn create_grant(&self, scope: &Scope, grant: &Grant, code: &NewToken<'_>, password_at: Option<i64>) -> Result<bool> {
         let own = fetch_optional!(
             &self.db,
             (i64,),
@@ -144,10 +164,23 @@ impl Store {
         )?;
         if own.is_some_and(|(n,)| n >= MAX_PER_USER) {
             let sentence =
-                format!("You have allowed {MAX_PER_USER} clients, which is the limit. Setting your password again ends them all.");
+                format!("You have allowed {MAX_PER_USER} clients, which is the limit. End some with `DELETE /api/grants/{{grantId}}`.");
             return Err(Error::new(Kind::Conflict, sentence));
         }
         let mut tx = self.db.begin().await?;
+        if let Some(at) = password_at {
+            // Changes nothing but locks the row, so that who changes the password, or deletes the user, comes before this or finds the grant.
+            let same = execute_in!(
+                &mut tx,
+                "update users set password_at = password_at where account_id = $1 and id = $2 and password_at = $3",
+                &*scope.account,
+                &*scope.user,
+                at
+            )?;
+            if same == 0 {
+                return Ok(false);
+            }
+        }
         execute_in!(
             &mut tx,
             "insert into grants (id, account_id, user_id, server_id, client, client_name, redirect_uri, challenge, resource, scope, created_at, expires_at)
@@ -166,19 +199,28 @@ impl Store {
             code.expires_at
         )?;
         insert(&mut tx, &grant.id, code).await?;
-        tx.commit().await
+        tx.commit().await?;
+        Ok(true)
     }
 
     /// Exchanges a code or refresh token for new tokens, once. `accepts` judges whether it is for who presents it: a code that is not ends
-    /// with its grant, a refresh token stays as it was. No scope: the token is what gives one.
+    /// with its grant, a refresh token stays as it was. Nothing of a grant outlives `life` milliseconds from its creation. No scope: the
+    /// token is what gives one.
     pub async fn exchange(
         &self,
         kind: TokenKind,
         hash: &TokenHash,
         accepts: impl FnOnce(&Grant) -> bool + Send,
         new: &[NewToken<'_>],
+        life: i64,
     ) -> Result<Exchange> {
         let (now, hash) = (now_ms(), hex(hash));
+        // Anybody may present anything: what does not exist must not wait for the one connection that writes.
+        let known =
+            fetch_optional!(&self.db, (i64,), "select count(*) from grant_tokens where hash = $1 and kind = $2", &hash, kind.as_str())?;
+        if known.is_none_or(|(n,)| n == 0) {
+            return Ok(Exchange::Refused);
+        }
         let mut tx = self.db.begin().await?;
         // The row is locked from here, so that of two at once one comes second.
         let used = fetch_all_in!(
@@ -205,11 +247,12 @@ impl Store {
         };
         let Some((id,)) = found else { return Ok(Exchange::Refused) };
         let Some(grant) = fetch_all_in!(&mut tx, Grant, COLUMNS, &id)?.into_iter().next() else { return Ok(Exchange::Refused) };
-        if is_first && accepts(&grant) {
+        let end = grant.created_at.saturating_add(life);
+        if is_first && end > now && accepts(&grant) {
             for token in new {
-                insert(&mut tx, &id, token).await?;
+                insert(&mut tx, &id, &NewToken { expires_at: token.expires_at.min(end), ..*token }).await?;
             }
-            let until = new.iter().map(|token| token.expires_at).max().unwrap_or(now);
+            let until = new.iter().map(|token| token.expires_at.min(end)).max().unwrap_or(now);
             execute_in!(&mut tx, "update grants set expires_at = $1 where id = $2", until, &id)?;
             tx.commit().await?;
             return Ok(Exchange::Done(Box::new(grant)));
@@ -218,7 +261,7 @@ impl Store {
             // Nothing is written: the transaction is given up.
             return Ok(Exchange::Refused);
         }
-        let ended = end(&mut tx, &id).await?;
+        let ended = end_one(&mut tx, &id).await?;
         tx.commit().await?;
         forget_hashes(&self.access_tokens, &ended);
         Ok(if is_first { Exchange::Refused } else { Exchange::Replayed(Box::new(grant)) })
@@ -259,10 +302,57 @@ impl Store {
         Ok(fetch_optional!(&self.db, Grant, COLUMNS, &id)?.map(|grant| (grant, kind, expires_at)))
     }
 
+    /// What the client of a grant of the account calls itself; for people.
+    pub async fn grant_client(&self, account: &str, id: &str) -> Result<Option<String>> {
+        let row = fetch_optional!(&self.db, (String,), "select client_name from grants where account_id = $1 and id = $2", account, id)?;
+        Ok(row.map(|(name,)| name))
+    }
+
+    /// What the scope's user has allowed, newest first, and how much there is in all.
+    pub async fn list_grants(&self, scope: &Scope, page: Page) -> Result<(Vec<Allowed>, i64)> {
+        let grants = fetch_all!(
+            &self.db,
+            Allowed,
+            "select id, client_name, redirect_uri, server_id, scope, created_at, expires_at from grants
+             where account_id = $1 and user_id = $2 and expires_at > $3 order by created_at desc, id desc limit $4 offset $5",
+            &*scope.account,
+            &*scope.user,
+            now_ms(),
+            page.limit,
+            page.offset
+        )?;
+        let total = fetch_optional!(
+            &self.db,
+            (i64,),
+            "select count(*) from grants where account_id = $1 and user_id = $2 and expires_at > $3",
+            &*scope.account,
+            &*scope.user,
+            now_ms()
+        )?;
+        Ok((grants, total.map_or(0, |(n,)| n)))
+    }
+
+    /// Ends a grant of the scope's user. False where there is none with this id.
+    pub async fn revoke_grant(&self, scope: &Scope, id: &str) -> Result<bool> {
+        let own = fetch_optional!(
+            &self.db,
+            (i64,),
+            "select count(*) from grants where id = $1 and account_id = $2 and user_id = $3",
+            id,
+            &*scope.account,
+            &*scope.user
+        )?;
+        let is_own = own.is_some_and(|(n,)| n > 0);
+        if is_own {
+            self.end_grant(id).await?;
+        }
+        Ok(is_own)
+    }
+
     /// Ends a grant: its tokens stop working at once. No scope: whoever holds one of its tokens may end it.
     pub async fn end_grant(&self, id: &str) -> Result<()> {
         let mut tx = self.db.begin().await?;
-        let ended = end(&mut tx, id).await?;
+        let ended = end_one(&mut tx, id).await?;
         tx.commit().await?;
         forget_hashes(&self.access_tokens, &ended);
         Ok(())

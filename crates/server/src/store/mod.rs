@@ -16,6 +16,7 @@ pub mod sealer;
 pub mod servers;
 pub mod sessions;
 pub mod tokens;
+pub mod upstream_grants;
 pub mod upstreams;
 pub mod users;
 pub mod workflows;
@@ -66,6 +67,7 @@ pub struct Store {
     ended_sessions: Cached<String, bool>,
     access_tokens: Cached<TokenHash, Option<Arc<grants::Access>>>,
     upstreams: Cached<Arc<str>, Arc<upstreams::AccountUpstreams>>,
+    upstream_grants: Cached<(String, Arc<str>), Option<Arc<upstream_grants::UpstreamGrant>>>,
     connections: Cached<(String, Arc<str>), Option<Arc<connections::Connection>>>,
 }
 
@@ -99,6 +101,7 @@ impl Store {
             ended_sessions: Cached::new(50_000, life),
             access_tokens: Cached::new(50_000, life),
             upstreams: Cached::new(1_000, life),
+            upstream_grants: Cached::new(10_000, life),
             connections: Cached::weighed(
                 4 * 1024 * 1024,
                 life,
@@ -159,6 +162,8 @@ pub enum Change {
     Connectors(Arc<str>),
     /// A server's workflows.
     Workflows(String),
+    /// Somebody of an account was deleted, or the whole account: who listens may have no right to do so any more.
+    People(Arc<str>),
 }
 
 /// A page of a list: `limit` 1-1,000 (default 100), `offset` from 0.

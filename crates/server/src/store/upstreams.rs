@@ -329,6 +329,12 @@ impl Store {
         self.sealer.seal(&sealed_for(owner, id), headers.expose())
     }
 
+    /// What the owner has entered for OAuth, a JSON object: call it only where a request is about to be sent.
+    pub fn open_registration(&self, upstream: &Upstream) -> Result<Option<Secret>> {
+        let open = |sealed: &String| self.sealer.unseal(&sealed_for(&upstream.owner, &upstream.id), sealed);
+        upstream.sealed.as_ref().map(open).transpose()
+    }
+
     /// The headers in the clear, a JSON object: call it only where a request is about to be sent.
     pub fn open_headers(&self, upstream: &Upstream) -> Result<Option<Secret>> {
         let open = |sealed: &String| match &upstream.end_user {

@@ -33,6 +33,8 @@ pub struct User {
 pub struct Password {
     /// The user.
     pub user_id: String,
+    /// When it was set, in milliseconds: tells it from a later one.
+    pub set_at: i64,
     /// A PHC string (Argon2id).
     pub hash: Secret,
 }
@@ -123,14 +125,14 @@ impl Store {
     pub async fn password(&self, account: &str, username: &str) -> Result<Option<Password>> {
         let row = fetch_optional!(
             &self.db,
-            (String, String),
-            "select id, password from users where account_id = $1 and username = $2 and password is not null",
+            (String, String, i64),
+            "select id, password, password_at from users where account_id = $1 and username = $2 and password is not null",
             account,
             username
         )?;
-        let open = |(user_id, sealed): (String, String)| {
+        let open = |(user_id, sealed, set_at): (String, String, i64)| {
             let hash = self.sealer.unseal(&["password", account, &user_id], &sealed)?;
-            Ok(Password { user_id, hash })
+            Ok(Password { user_id, set_at, hash })
         };
         row.map(open).transpose()
     }
@@ -160,6 +162,8 @@ impl Store {
     /// Removes a user with its credentials and servers, revokes its member keys and ends what it allowed clients. False when nothing was there.
     pub async fn delete_user(&self, account: &Arc<str>, id: &str) -> Result<bool> {
         let mut tx = self.db.begin().await?;
+        // Before the credentials: what is being connected has used its link up by now, or finds it gone.
+        execute_in!(&mut tx, "delete from connect_links where account_id = $1 and user_id = $2", &**account, id)?;
         let credentials = fetch_all_in!(
             &mut tx,
             (String,),
@@ -167,11 +171,18 @@ impl Store {
             &**account,
             id
         )?;
-        execute_in!(&mut tx, "delete from connect_links where account_id = $1 and user_id = $2", &**account, id)?;
         let connections = fetch_all_in!(
             &mut tx,
             (String,),
             "delete from connections where user_id = $1 and upstream_id in (select id from upstreams where account_id = $2)
+             returning upstream_id",
+            id,
+            &**account
+        )?;
+        let grants = fetch_all_in!(
+            &mut tx,
+            (String,),
+            "delete from upstream_grants where user_id = $1 and upstream_id in (select id from upstreams where account_id = $2)
              returning upstream_id",
             id,
             &**account
@@ -195,13 +206,21 @@ impl Store {
         tx.commit().await?;
         forget_hashes(&self.access_tokens, &ended);
         let there_was = users + upstreams > 0
-            || !(connections.is_empty() && ended.is_empty() && credentials.is_empty() && servers.is_empty() && keys.is_empty());
+            || !(connections.is_empty()
+                && grants.is_empty()
+                && ended.is_empty()
+                && credentials.is_empty()
+                && servers.is_empty()
+                && keys.is_empty());
         let scope = Scope { account: account.clone(), user: id.into() };
         for (connector,) in credentials {
             self.credentials.forget(&(scope.clone(), connector));
         }
         for (upstream,) in connections {
             self.connections.forget(&(upstream, scope.user.clone()));
+        }
+        for (upstream,) in grants {
+            self.upstream_grants.forget(&(upstream, scope.user.clone()));
         }
         self.upstreams.forget(account);
         for (server,) in &servers {

@@ -111,6 +111,11 @@ impl Health {
         self.note(problem, false);
     }
 
+    /// Something stands in the way that is no failure of the upstream, such as nobody having signed in to it.
+    pub fn hindered(&self, problem: &str) {
+        self.circuit().problem = Some((now_ms(), problem.to_owned()));
+    }
+
     fn note(&self, problem: &str, is_probe: bool) {
         let mut circuit = self.circuit();
         circuit.failures += 1;

@@ -8,8 +8,8 @@ use amalgam_protocol::{
 };
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method,
-    header::{ACCEPT, CONTENT_TYPE},
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE},
 };
 use tokio::time::Instant;
 
@@ -20,7 +20,10 @@ use super::{
 use crate::{
     egress::{EgressErrorKind, IncomingBody, OutgoingRequest},
     error::{Error, Kind, Result},
-    store::{Scope, upstreams::Upstream},
+    store::{
+        Scope,
+        upstreams::{Auth, Upstream},
+    },
 };
 
 /// An answer gets as much room at once as it announces, up to this many bytes; further room as it comes.
@@ -106,10 +109,19 @@ impl Shared {
     /// Sends it. The owner's headers are in the clear from here to the end of this function.
     pub async fn http(&self, upstream: &Arc<Upstream>, ask: Ask<'_>) -> Result<Answer> {
         let mut headers = ask.headers;
+        let is_oauth = upstream.auth == Auth::Oauth;
         let forwarded = ask.forwarded.filter(|forwarded| !forwarded.is_empty());
-        if forwarded.is_some() || upstream.sealed.is_some() {
+        if forwarded.is_some() || upstream.sealed.is_some() || is_oauth {
             let mut configured = forwarded.cloned().unwrap_or_default();
-            self.add_manual_headers(upstream, &mut configured)?;
+            if is_oauth {
+                // A client's own token is for us, or for nobody that this user has signed in to.
+                configured.remove(AUTHORIZATION);
+                if let Some(value) = Box::pin(self.authorization(upstream)).await? {
+                    configured.insert(AUTHORIZATION, value);
+                }
+            } else {
+                self.add_manual_headers(upstream, &mut configured)?;
+            }
             // Computed after configured: what the protocol says cannot be overridden.
             configured.extend(headers);
             headers = configured;
@@ -119,6 +131,7 @@ impl Shared {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         let left = ask.until.saturating_duration_since(Instant::now());
+        let (mut again, mut ask_again) = (true, true);
         let request = |headers| OutgoingRequest {
             method: ask.method.clone(),
             url: ask.url,
@@ -131,9 +144,9 @@ impl Shared {
             credential_bound: true,
         };
         let egress = ask.whose.map_or_else(|| self.egress.clone(), |scope| self.egress.of(&scope.account, &scope.user));
-        let mut again = true;
         let incoming = loop {
-            let request = request(if again { headers.clone() } else { std::mem::take(&mut headers) });
+            // Whoever is asked for another token sends the same once more.
+            let request = request(if again || is_oauth { headers.clone() } else { std::mem::take(&mut headers) });
             match egress.send_streaming(request).await {
                 // Nothing was sent, so that a second attempt cannot do anything twice.
                 Err(error) if std::mem::take(&mut again) && error.is_retryable_before_send() => {}
@@ -145,6 +158,16 @@ impl Shared {
                     };
                     let sentence = format!("{} cannot be reached: {error}.", upstream.name);
                     return Err(Error { cause: Some(error.cause().to_owned().into()), ..Error::new(kind, sentence) });
+                }
+                Ok(incoming) if is_oauth && matches!(incoming.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
+                    let sent = headers.get(AUTHORIZATION);
+                    let once = std::mem::take(&mut ask_again);
+                    let other = Box::pin(self.challenged(upstream, incoming.status, &incoming.headers, sent, once)).await?;
+                    match other {
+                        // It was refused before anything was done.
+                        Some(value) => drop(headers.insert(AUTHORIZATION, value)),
+                        None => break incoming,
+                    }
                 }
                 Ok(incoming) => break incoming,
             }

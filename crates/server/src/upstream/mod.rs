@@ -4,6 +4,7 @@
 //! those that are open (`session`, `pipe`), the message goes out (`http`, `pipe`), and what comes back is read message by message
 //! (`exchange`). What is open belongs to one account, effective user, upstream configuration and set of client capabilities.
 
+pub mod authorization;
 mod era;
 mod exchange;
 mod health;
@@ -131,6 +132,10 @@ pub struct Shared {
     process_places: Arc<Semaphore>,
     stderr: Cache<String, Arc<Stderr>>,
     freshening: Cache<String, Arc<tokio::sync::Mutex<Option<Instant>>>>,
+    /// The scopes that calls have needed, by upstream and user.
+    wanted: Cache<(String, Arc<str>), Arc<str>>,
+    /// Whose turn it is to renew a grant, by upstream and user.
+    renewing: Cache<(String, Arc<str>), Arc<tokio::sync::Mutex<()>>>,
     waiting: Arc<Waiting>,
     next: AtomicU64,
 }
@@ -171,6 +176,8 @@ impl Upstreams {
             process_places: Arc::new(Semaphore::new(MAX_PROCESSES)),
             stderr: Cache::new(1_000),
             freshening: Cache::new(10_000),
+            wanted: Cache::builder().max_capacity(10_000).time_to_live(hour).build(),
+            renewing: Cache::builder().max_capacity(10_000).time_to_idle(hour).build(),
             waiting: Arc::new(Waiting::new()),
             next: AtomicU64::new(1),
         }))
@@ -232,6 +239,18 @@ impl Upstreams {
         }
         let pipes: Vec<_> = self.0.pipes.iter().filter(|(key, _)| key.upstream == upstream.id).collect();
         for (key, _) in pipes {
+            self.0.pipes.invalidate(&*key);
+        }
+        self.sweep();
+    }
+
+    /// Ends what is open for one user of an account, or for all of its users.
+    pub fn end_scope(&self, account: &str, user: Option<&str>) {
+        let is_theirs = |key: &Key| *key.client.scope.account == *account && user.is_none_or(|user| *key.client.scope.user == *user);
+        for (key, _) in self.0.sessions.iter().filter(|(key, _)| is_theirs(key)) {
+            self.0.sessions.invalidate(&*key);
+        }
+        for (key, _) in self.0.pipes.iter().filter(|(key, _)| is_theirs(key)) {
             self.0.pipes.invalidate(&*key);
         }
         self.sweep();

@@ -10,7 +10,7 @@ use super::{Client, Demand, Key, Shared, Upstreams, era::NotSpoken};
 use crate::{
     clock::now_ms,
     connectors::offering::Lists,
-    error::{Error, Result},
+    error::{Error, Kind, Result},
     store::{
         Scope,
         upstreams::{Registered, Transport, Upstream},
@@ -92,7 +92,10 @@ impl Upstreams {
         match Box::pin(self.0.ask_lists(upstream, until)).await {
             Ok(lists) => self.0.store.put_offer(upstream, &lists).await,
             Err(error) => {
-                health.failed(&error.message);
+                match error.kind {
+                    Kind::CredentialNotFound => health.hindered(&error.message),
+                    _ => health.failed(&error.message),
+                }
                 Err(error)
             }
         }
@@ -101,7 +104,10 @@ impl Upstreams {
 
 impl Shared {
     async fn ask_lists(self: &Arc<Self>, upstream: &Arc<Upstream>, until: Instant) -> Result<Lists> {
-        let client = Client { capabilities: EVERYTHING.into(), ..Client::plain(&upstream.owner) };
+        // As whoever has signed in, where it wants that.
+        let user = upstream.end_user.clone().unwrap_or_else(|| upstream.owner.user.clone());
+        let scope = Scope { account: upstream.owner.account.clone(), user };
+        let client = Client { capabilities: EVERYTHING.into(), ..Client::plain(&scope) };
         let lists = self.ask_lists_as(upstream, &client, until).await;
         if upstream.transport == Transport::Stdio {
             // A process that was started for this alone; a shared one stays.

@@ -179,6 +179,7 @@ async fn audience_claim_and_missing_issuer_are_as_registered() {
     for wrong in [
         json!({ "iss": "aud", "aud": "other", "email": "ann" }),
         json!({ "iss": "aud", "email": "ann" }),
+        json!({ "iss": "aud", "aud": "amalgam", "email": "ann", "email_verified": false }),
         json!({ "iss": "aud", "aud": "amalgam", "userId": "ann" }),
         json!({ "userId": "ann" }),
     ] {
@@ -227,6 +228,18 @@ async fn a_token_that_two_accounts_believe_needs_a_key_beside_it() {
     let body = json!({ "issuer": "shared", "secret": SECRET });
     node.ask("POST", "/api/jwt-issuers").key(&other).json(&body).send().await.expect(201);
     alone().await.expect(401);
+    // An address of a server says which of them is meant, and the user is that account's.
+    for key in [crate::support::node::ADMIN_KEY, &other] {
+        let made = node.ask("POST", "/api/servers").key(key).json(&json!({ "name": "S", "isPublic": true })).send().await.expect(201);
+        let server = Server::of(&made);
+        for bearer in [true, false] {
+            let ask = Ask::new("POST", &server.url).header("accept", crate::support::mcp::ACCEPT);
+            let ask = if bearer { ask.key(&token) } else { ask.header("x-alloy-user-token", &token) };
+            ask.json(&request("ping", json!({}))).send().await.expect(200);
+        }
+    }
+    let nowhere = Ask::new("POST", format!("{}/mcp/nothing-aaaaaaaa", node.url)).header("accept", crate::support::mcp::ACCEPT);
+    nowhere.key(&token).json(&request("ping", json!({}))).send().await.expect(401);
     for key in [crate::support::node::ADMIN_KEY, &other] {
         node.ask("GET", "/api/servers").key(key).header("x-alloy-user-token", &token).send().await.expect(200);
     }

@@ -181,6 +181,37 @@ async fn addresses_of_keys_are_hostile() {
     assert_eq!(status(&node, &Pair::ec().sign(json!({}), &claims)).await, 401);
 }
 
+/// An identity provider's users may say of themselves what they like: only what it vouches for names them here.
+#[tokio::test]
+async fn what_users_say_of_themselves_names_nobody() {
+    let (node, platform) = (TestNode::start().await, Platform::start().await);
+    let ec = Pair::ec();
+    let with = |claim: &str| json!({ "issuer": "https://id.example", "jwksUrl": format!("{}/keys", platform.url()), "userClaim": claim });
+    node.post("/api/jwt-issuers", with("preferred_username")).await.refuses(400, "userClaim");
+    node.post("/api/jwt-issuers", with("email")).await.expect(201);
+    platform.prepare(200, &[], &json!({ "keys": [ec.jwk("ec")] }));
+    for (verified, expected) in [(json!(null), 401), (json!(false), 401), (json!("true"), 401), (json!(true), 200)] {
+        let mut claims = claims("ann");
+        (claims["email"], claims["email_verified"]) = (json!("ann@example.com"), verified);
+        assert_eq!(status(&node, &ec.sign(json!({ "kid": "ec" }), &claims)).await, expected);
+    }
+}
+
+/// Many issuers of one name whose keys never come: all of them have one time together, and the one that answers counts.
+#[tokio::test]
+async fn slow_issuers_hold_up_nobody() {
+    let (node, platform) = (TestNode::start().await, Platform::start().await);
+    let ec = Pair::ec();
+    for n in 0..19 {
+        let slow = json!({ "issuer": "https://id.example", "jwksUrl": format!("{}/do/never?{n}", platform.url()) });
+        node.post("/api/jwt-issuers", slow).await.expect(201);
+    }
+    let token = ec.sign(json!({ "kid": "ec" }), &claims("ann"));
+    let started = std::time::Instant::now();
+    assert_eq!(status(&node, &token).await, 401);
+    assert!(started.elapsed().as_secs() < 10, "{:?}", started.elapsed());
+}
+
 /// What was verified a moment ago still ends when its issuer is deleted, and is nobody else's.
 #[tokio::test]
 async fn a_verified_token_ends_with_its_issuer() {

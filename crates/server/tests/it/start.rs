@@ -41,6 +41,19 @@ async fn the_directory_is_private_and_used_by_one() {
     assert_eq!(mode(data.join("master.key")), 0o600);
 }
 
+/// Secrets and users' names come from nobody on the way, and from nobody's own words.
+#[tokio::test]
+async fn providers_are_reached_by_https_and_name_users_by_what_they_vouch_for() {
+    let (_home, data) = home();
+    for (name, value) in [("AMALGAM_OIDC_ISSUER", "http://id.example"), ("AMALGAM_AUTHORIZATION_SERVER", "http://id.example")] {
+        refused(&run(&data, &[(name, value), ("AMALGAM_OIDC_CLIENT_ID", "us")]), "must be an https address");
+    }
+    let oidc = [("AMALGAM_OIDC_ISSUER", "https://id.example"), ("AMALGAM_OIDC_CLIENT_ID", "us")];
+    let claim = [oidc[0], oidc[1], ("AMALGAM_OIDC_USER_CLAIM", "preferred_username")];
+    refused(&run(&data, &claim), "users may edit it");
+    refused(&run(&data, &[("AMALGAM_GRANT_DAYS", "0")]), "grant-days must be between 1 and 3650");
+}
+
 /// Incident 4: there is no default secret. The first key is random, shown once, and works.
 #[tokio::test]
 async fn the_first_key_is_made_and_shown_once() {

@@ -58,6 +58,23 @@ async fn a_stream_ends_with_its_token() {
     }
 }
 
+/// Nor does one outlive its user or its account, though nothing of the server has changed.
+#[tokio::test]
+async fn a_stream_ends_with_its_user_and_its_account() {
+    let node = TestNode::start().await;
+    let (ann, other) = (node.key("ann", "member").await, node.account("other").await);
+    for (key, path) in [(&ann, "/users/ann"), (&other, "/api/accounts/other")] {
+        let made = node.ask("POST", "/api/servers").key(key).json(&json!({ "name": "Own" })).send().await.expect(201);
+        let server = crate::support::Server::of(&made);
+        let mut events = server.stream(&server.session().await).await;
+        let started = std::time::Instant::now();
+        node.delete(path).await.expect(200);
+        assert_eq!(events.next().await, None, "{path}");
+        // Before anybody looked after it of himself.
+        assert!(started.elapsed() < std::time::Duration::from_secs(10), "{:?}", started.elapsed());
+    }
+}
+
 /// The `users` restriction holds on streams that were open before it.
 #[tokio::test]
 async fn a_stream_ends_when_its_user_is_shut_out() {

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Ask, TestNode, shop};
+use crate::support::{
+    Ask, TestNode, shop,
+    sign_in::{Client, PASSWORD},
+};
 
 const METHODS: [&str; 5] = ["get", "post", "put", "delete", "patch"];
 /// Who anybody may ask.
@@ -98,6 +101,9 @@ async fn objects(node: &TestNode) -> impl Fn(&str) -> String {
     node.put("/api/redirect-uris", json!({ "redirectUris": ["https://app.example/marker-of-ours"] })).await.expect(200);
     let upstream = json!({ "name": "marker-of-ours", "url": "http://127.0.0.1:9/mcp", "in_catalog": true });
     let upstream = node.post("/api/v1/user-mcp-servers", upstream).await.expect(201).body["id"].as_str().unwrap().to_owned();
+    node.post("/users", json!({ "username": "boss", "userId": "admin", "password": PASSWORD })).await.expect(201);
+    Client::register(node, &server.url).await.tokens("boss").await;
+    let grant = node.get("/api/grants").await.expect(200).body["grants"][0]["id"].as_str().unwrap().to_owned();
     move |name| match name {
         "serverId" => server.id.clone(),
         "accessToken" => "mcp_token_guessed".to_owned(),
@@ -109,6 +115,7 @@ async fn objects(node: &TestNode) -> impl Fn(&str) -> String {
         "keyId" => key.clone(),
         "issuerId" | "id" => issuer.clone(),
         "authConfigId" => config.clone(),
+        "grantId" => grant.clone(),
         "accountId" => "default".to_owned(),
         "name" => "look".to_owned(),
         other => panic!("the sweep does not know the path parameter {other}"),

@@ -17,18 +17,19 @@ export async function manage(base, method, path, body, user) {
   return answer.json();
 }
 
-/** Starts the program and waits until it is ready. `more` are further arguments of `serve`. */
-export async function start(more = []) {
+/** Starts the program and waits until it is ready. `more` are further arguments of `serve`, `variables` of its environment. */
+export async function start(more = [], variables = {}) {
   const binary = process.env.AMALGAM_BIN ?? join(import.meta.dirname, '../../../../target/release/amalgam');
   if (!existsSync(binary)) throw new Error('The program under test is missing: build it, or name it with AMALGAM_BIN.');
   const directory = mkdtempSync(join(tmpdir(), 'amalgam-node-suite-'));
   const port = await freePort();
   const base = `http://127.0.0.1:${port}`;
-  const args = ['serve', '--listen', `127.0.0.1:${port}`, '--data-dir', join(directory, 'data'), '--egress-allow', '127.0.0.0/8,::1/128', ...more];
+  const loopback = ['--egress-allow', '127.0.0.0/8,::1/128', '--client-metadata-allow', '127.0.0.0/8'];
+  const args = ['serve', '--listen', `127.0.0.1:${port}`, '--data-dir', join(directory, 'data'), ...loopback, ...more];
   const logFile = join(directory, 'amalgam.log');
   const log = openSync(logFile, 'a');
   const { PATH, HOME, LANG } = process.env;
-  const env = { PATH, HOME, LANG, AMALGAM_ADMIN_KEY: ADMIN_KEY };
+  const env = { PATH, HOME, LANG, AMALGAM_ADMIN_KEY: ADMIN_KEY, ...variables };
   const child = spawn(binary, args, { stdio: ['ignore', log, log], detached: true, cwd: directory, env });
   closeSync(log);
   const program = {

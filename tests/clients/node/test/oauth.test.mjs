@@ -13,7 +13,7 @@ const CONNECTOR = 'identity';
 before(async () => {
   program = await start();
   // Short enough to see tokens renewed.
-  provider = await startProvider(`${program.base}/connect/callback/${CONNECTOR}`, { life: 1 });
+  provider = await startProvider(`${program.base}/connect/callback/default/${CONNECTOR}`, { life: 1 });
   await manage(program.base, 'POST', '/api/connectors', { id: CONNECTOR, baseUrl: provider.issuer, spec: document(provider.issuer) });
 });
 

@@ -11,6 +11,7 @@ use crate::{
     error::{Error, Result},
     request::present,
     store::upstreams::{Auth, Transport, Upstream},
+    upstream::authorization::Registration,
 };
 
 /// Most headers of one upstream.
@@ -32,10 +33,11 @@ pub struct UpstreamBody {
     /// `streamable_http` (the default) or `sse`. Processes (`stdio`) come from the operator's configuration alone.
     #[schema(value_type = Option<String>)]
     pub transport_type: Option<Transport>,
-    /// `none` (the default) or `manual`.
+    /// `none` (the default), `manual`, or `oauth`: each user signs in.
     #[schema(value_type = Option<String>)]
     pub auth_type: Option<Auth>,
-    /// For `manual`: `{"headers": {"Authorization": "Bearer …"}}`. Sealed, and sent to `url` alone.
+    /// For `manual`: `{"headers": {"Authorization": "Bearer …"}}`. Sealed, and sent to `url` alone. For `oauth`, where we are registered
+    /// there: `{"client_id", "client_secret" or "private_key", "scope", "grant_type", "issuer", "identity_provider"}`.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<Object>)]
     pub auth_config: Option<Option<AuthConfig>>,
@@ -63,6 +65,26 @@ pub struct UpstreamBody {
 #[derive(Deserialize)]
 pub struct AuthConfig {
     headers: Option<Map<String, Value>>,
+    #[serde(flatten)]
+    registration: Map<String, Value>,
+}
+
+impl AuthConfig {
+    /// What is entered for `oauth`.
+    fn registration(&self) -> Result<Secret> {
+        let wrong = |why: String| Error::invalid("auth_config", format!("`auth_config` of `auth_type` \"oauth\" {why}."));
+        if self.headers.is_some() {
+            return Err(wrong("holds no `headers`: the token is sent by itself".to_owned()));
+        }
+        let value = Value::Object(self.registration.clone());
+        let text = value.to_string();
+        if text.len() > MAX_HEADER_BYTES {
+            return Err(wrong(format!("may have at most {MAX_HEADER_BYTES} bytes")));
+        }
+        let entered: Registration = serde_json::from_value(value).map_err(|e| wrong(format!("is not acceptable: {e}")))?;
+        entered.check().map_err(wrong)?;
+        Ok(Secret::new(text))
+    }
 }
 
 impl UpstreamBody {
@@ -118,14 +140,13 @@ impl UpstreamBody {
             settings.is_featured = self.is_featured.unwrap_or(settings.is_featured);
         }
         let auth = self.auth_type.unwrap_or(upstream.auth);
-        let sent = self.auth_config.flatten().and_then(|config| config.headers);
+        let config = self.auth_config.flatten();
+        let sent = config.as_ref().and_then(|config| config.headers.clone());
         let headers = match (auth, sent) {
-            (Auth::Oauth, _) => {
-                return Err(Error::invalid(
-                    "auth_type",
-                    "`auth_type` \"oauth\" is not available yet; use \"manual\" with a header, or \"none\".",
-                ));
-            }
+            (Auth::Oauth, _) => match config {
+                Some(config) => Some(Some(config.registration()?)),
+                None => (upstream.auth != Auth::Oauth).then_some(None),
+            },
             (Auth::None, None) => (upstream.auth != Auth::None).then_some(None),
             (Auth::None, Some(_)) => return Err(Error::invalid("auth_config", "`auth_config.headers` needs `auth_type` \"manual\".")),
             (Auth::Manual, Some(headers)) => Some(Some(checked_headers(&headers)?)),

@@ -48,7 +48,7 @@ pub async fn import(
             Err(reason) => Err(reason),
         };
         match registered {
-            Ok(registered) => servers.push(UpstreamView::of(&app, &registered)),
+            Ok(registered) => servers.push(UpstreamView::of(&app, &registered).await?),
             Err(reason) => omitted.push(json!({ "name": name, "reason": reason })),
         }
     }

@@ -4,8 +4,9 @@ mod body;
 mod import;
 mod view;
 
+use amalgam_vault::Secret;
 use axum::extract::State;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -14,13 +15,14 @@ pub use self::view::UpstreamView;
 use super::answers::Created;
 use crate::{
     app::App,
-    auth::Caller,
+    auth::{Caller, check_user_id},
     catalogue::is_reserved,
-    clock::{now_ms, random_slug, uuid7},
+    clock::{now_ms, random_slug, rfc3339, uuid7},
+    connect::{Asked, sign_in_link, signed_in},
     error::{Error, Kind, Result},
     request::{Json, Management, Path},
     store::{
-        Change,
+        Change, Scope,
         upstreams::{Auth, Registered, Settings, Transport, Upstream},
     },
 };
@@ -37,6 +39,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(create, list))
         .routes(routes!(get, update, delete))
         .routes(routes!(tools))
+        .routes(routes!(sign_in))
         .routes(routes!(import::import))
 }
 
@@ -57,7 +60,7 @@ async fn create(
     Json(body, ..): Json<UpstreamBody>,
 ) -> Result<Created<UpstreamView>> {
     let registered = register(&app, &caller, body).await?;
-    Ok(Created(registered.upstream.id.clone(), UpstreamView::of(&app, &registered)))
+    Ok(Created(registered.upstream.id.clone(), UpstreamView::of(&app, &registered).await?))
 }
 
 /// Keeps a new upstream, and asks it what it offers.
@@ -84,10 +87,19 @@ async fn register(app: &App, caller: &Caller, body: UpstreamBody) -> Result<std:
         created_at: now,
         updated_at: now,
     };
-    let headers = body.apply(caller, &mut upstream, true)?;
+    let entered = body.apply(caller, &mut upstream, true)?.flatten();
+    let entered = bound(app, &upstream, entered).await?;
     upstream.slug = slug(app, caller, &upstream.name).await?;
-    app.store.create_upstream(&mut upstream, headers.flatten().as_ref()).await?;
+    app.store.create_upstream(&mut upstream, entered.as_ref()).await?;
     ask(app, caller, &upstream.id).await
+}
+
+/// What was entered, where it is a client of OAuth with the one authorization server that knows it.
+async fn bound(app: &App, upstream: &Upstream, entered: Option<Secret>) -> Result<Option<Secret>> {
+    match entered {
+        Some(entered) if upstream.auth == Auth::Oauth => app.upstreams.bound(upstream, entered).await.map(Some),
+        entered => Ok(entered),
+    }
 }
 
 /// Asks an upstream what it offers. One that does not answer is registered all the same: it may be down at the moment.
@@ -124,7 +136,7 @@ async fn slug(app: &App, caller: &Caller, name: &str) -> Result<String> {
 #[utoipa::path(get, path = "/api/v1/user-mcp-servers", tag = "MCP Servers", operation_id = "list-user-mcp-servers",
     responses((status = 200, description = "MCP servers", body = UpstreamList), (status = 401, description = "Not authenticated")))]
 async fn list(State(app): State<App>, Management(caller): Management) -> Result<axum::Json<UpstreamList>> {
-    let servers: Vec<UpstreamView> = own(&app, &caller).await?.iter().map(|registered| UpstreamView::of(&app, registered)).collect();
+    let servers = UpstreamView::all(&app, &own(&app, &caller).await?).await?;
     Ok(axum::Json(UpstreamList { total: servers.len(), servers }))
 }
 
@@ -141,7 +153,7 @@ pub async fn own(app: &App, caller: &Caller) -> Result<Vec<std::sync::Arc<Regist
         (status = 404, description = "No such MCP server")))]
 async fn get(State(app): State<App>, Management(caller): Management, Path(id): Path<String>) -> Result<axum::Json<UpstreamView>> {
     let registered = app.store.upstream(&caller.scope, &id).await?;
-    Ok(axum::Json(UpstreamView::of(&app, &registered)))
+    Ok(axum::Json(UpstreamView::of(&app, &registered).await?))
 }
 
 /// Change one of your MCP servers. Fields that are not sent stay as they are.
@@ -158,24 +170,32 @@ async fn update(
     caller.require_key()?;
     let before = app.store.upstream(&caller.scope, &id).await?;
     let mut upstream = (*before.upstream).clone();
-    let headers = body.apply(&caller, &mut upstream, false)?;
-    if let Some(headers) = &headers {
-        let seal = |headers| app.store.seal_headers(&upstream.owner, &upstream.id, headers);
-        upstream.sealed = headers.as_ref().map(seal).transpose()?;
-    }
-    let is_elsewhere = headers.is_some() || upstream.url != before.upstream.url || upstream.transport != before.upstream.transport;
-    if upstream.url != before.upstream.url && headers.is_none() && upstream.sealed.is_some() {
+    let entered = body.apply(&caller, &mut upstream, false)?;
+    let is_elsewhere = upstream.url != before.upstream.url;
+    if is_elsewhere && entered.is_none() && upstream.sealed.is_some() {
         // Secrets were entered for the old address and are sent nowhere else.
         return Err(Error::invalid(
             "auth_config",
-            "With a new `url`, send `auth_config` again: its headers were entered for the old address.",
+            "With a new `url`, send `auth_config` again: what it holds was entered for the old address.",
         ));
     }
+    let is_other = is_elsewhere || entered.is_some() || upstream.transport != before.upstream.transport;
+    if let Some(entered) = entered {
+        let seal = |entered| app.store.seal_headers(&upstream.owner, &upstream.id, entered);
+        upstream.sealed = bound(&app, &upstream, entered).await?.as_ref().map(seal).transpose()?;
+    }
+    // Tokens were granted for the old address, or to another client.
+    let ended = match is_elsewhere || !app.upstreams.has_same_client(&before.upstream, &upstream)? {
+        true => app.store.upstream_grants_at(&before.upstream).await?,
+        false => Vec::new(),
+    };
     upstream.updated_at = now_ms().max(upstream.updated_at + 1);
-    app.store.update_upstream(&upstream, is_elsewhere).await?;
+    app.store.update_upstream(&upstream, is_other).await?;
+    app.store.delete_upstream_grants(&ended).await?;
     app.upstreams.forget(&upstream);
+    app.upstreams.end_grants(ended);
     let registered = ask(&app, &caller, &id).await?;
-    Ok(axum::Json(UpstreamView::of(&app, &registered)))
+    Ok(axum::Json(UpstreamView::of(&app, &registered).await?))
 }
 
 /// Delete one of your MCP servers.
@@ -197,10 +217,75 @@ pub async fn remove(app: &App, caller: &Caller, id: &str) -> Result<Value> {
             "This MCP server is a process of the operator's configuration; only the operator can remove it, there.",
         ));
     }
+    let ended = app.store.upstream_grants_at(&registered.upstream).await?;
     app.store.delete_upstream(&caller.scope, id).await?;
+    app.store.forget_upstream_grants(&ended);
     app.upstreams.forget(&registered.upstream);
+    app.upstreams.end_grants(ended);
     app.announce(Change::Connectors(caller.scope.account.clone()));
     Ok(json!({ "status": "deleted" }))
+}
+
+/// For whom a link to sign in is.
+#[derive(Default, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct SignInBody {
+    /// One of your end users; absent = you.
+    end_user_id: Option<String>,
+    /// Where the browser goes afterwards: an address on the account's list.
+    redirect_uri: Option<String>,
+    /// With the `grant_type` `id_jag`: an identity token (OpenID Connect) of the user, in the place of a browser.
+    id_token: Option<String>,
+}
+
+/// Where a user signs in.
+#[derive(Default, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SignInLink {
+    /// The user can call it now, because an identity token was enough.
+    signed_in: bool,
+    /// For a browser.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<String>,
+}
+
+/// Make the link by which you, or one of your end users, sign in to an MCP server with `auth_type` "oauth". Good once, for 10 minutes. With an
+/// identity token, the user is signed in at once.
+#[utoipa::path(post, path = "/api/v1/user-mcp-servers/{mcpServerId}/sign-in", tag = "MCP Servers", operation_id = "sign-in-user-mcp-server",
+    params(("mcpServerId" = String, Path, description = "MCP server ID")), request_body = Option<SignInBody>,
+    responses((status = 200, description = "The link", body = SignInLink), (status = 400, description = "It wants no sign-in, or a field is wrong"),
+        (status = 401, description = "Not authenticated"), (status = 403, description = "A user token is not enough"),
+        (status = 404, description = "No such MCP server")))]
+async fn sign_in(
+    State(app): State<App>,
+    Management(caller): Management,
+    Path(id): Path<String>,
+    body: Option<Json<SignInBody>>,
+) -> Result<axum::Json<SignInLink>> {
+    caller.require_key()?;
+    let registered = app.store.upstream(&caller.scope, &id).await?;
+    let SignInBody { end_user_id, redirect_uri, id_token } = body.map(|Json(body, ..)| body).unwrap_or_default();
+    let user = match end_user_id {
+        Some(user) => {
+            check_user_id("endUserId", &user)?;
+            Scope { account: caller.scope.account.clone(), user: user.into() }
+        }
+        None => caller.scope.clone(),
+    };
+    if let Some(identity) = id_token {
+        if registered.upstream.auth != Auth::Oauth {
+            return Err(Error::invalid("idToken", "Only an MCP server whose `auth_type` is \"oauth\" is signed in to."));
+        }
+        let upstream = app.store.upstream_for(&registered.upstream, &user.user).await?;
+        app.upstreams.sign_in_by_identity(&upstream, &Secret::new(identity)).await?;
+        signed_in(&app, &upstream).await;
+        return Ok(axum::Json(SignInLink { signed_in: true, ..SignInLink::default() }));
+    }
+    let asked = Asked { redirect_uri, ..Asked::of(&caller) };
+    let link = sign_in_link(&app, &user, &registered.upstream, &asked).await?;
+    Ok(axum::Json(SignInLink { signed_in: false, url: Some(link.url), expires_at: Some(rfc3339(link.expires_at)) }))
 }
 
 /// List the tools of one of your MCP servers; `value` is what `tool_slug` of an execution names.

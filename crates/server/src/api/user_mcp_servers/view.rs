@@ -1,15 +1,19 @@
 //! How an upstream looks from outside.
 
+use std::sync::Arc;
+
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{
     app::App,
     clock::rfc3339,
+    error::Result,
     store::{
         connections::Connection,
         upstreams::{Auth, Registered, Transport},
     },
+    upstream::authorization::Registration,
 };
 
 /// An MCP server, as answers show it: the vendor's MCPConnection, and what we add.
@@ -22,12 +26,13 @@ pub struct UpstreamView {
     url: String,
     transport_type: Transport,
     auth_type: Auth,
-    /// The names of the headers that are sent; their values are never shown.
+    /// The names of the headers that are sent, or the client of OAuth; secrets are never shown.
     #[schema(value_type = Option<Object>)]
     auth_config: Option<Value>,
     image_url: Option<String>,
     description: Option<String>,
     end_user_id: Option<String>,
+    /// Headers were entered, or its owner has signed in.
     has_credential: bool,
     created_at: String,
     updated_at: String,
@@ -57,29 +62,46 @@ pub struct UpstreamView {
 }
 
 impl UpstreamView {
+    /// Of several.
+    pub async fn all(app: &App, all: &[Arc<Registered>]) -> Result<Vec<Self>> {
+        let mut views = Vec::with_capacity(all.len());
+        for registered in all {
+            views.push(Self::of(app, registered).await?);
+        }
+        Ok(views)
+    }
+
     /// Of a registered upstream.
-    pub fn of(app: &App, registered: &Registered) -> Self {
+    pub async fn of(app: &App, registered: &Registered) -> Result<Self> {
         let upstream = &registered.upstream;
+        let has_credential = match upstream.auth {
+            Auth::Oauth => app.store.upstream_grant(upstream, &upstream.owner.user).await?.is_some(),
+            Auth::Manual | Auth::None => upstream.sealed.is_some(),
+        };
         let report = app.upstreams.report(upstream);
-        let names = app.store.open_headers(upstream).ok().flatten().and_then(|headers| {
-            let headers: serde_json::Map<String, Value> = serde_json::from_str(headers.expose()).ok()?;
-            let hidden: serde_json::Map<String, Value> = headers.into_iter().map(|(name, _)| (name, "(hidden)".into())).collect();
-            Some(json!({ "headers": hidden }))
+        let entered = app.store.open_headers(upstream).ok().flatten();
+        let auth_config = entered.and_then(|entered| match upstream.auth {
+            Auth::Oauth => serde_json::to_value(serde_json::from_str::<Registration>(entered.expose()).ok()?.shown()).ok(),
+            Auth::Manual | Auth::None => {
+                let headers: Map<String, Value> = serde_json::from_str(entered.expose()).ok()?;
+                let hidden: Map<String, Value> = headers.into_iter().map(|(name, _)| (name, "(hidden)".into())).collect();
+                Some(json!({ "headers": hidden }))
+            }
         });
         let offering = registered.loaded.upstream.as_deref();
         let count = |of: fn(&crate::connectors::offering::Offering) -> usize| offering.map_or(0, of);
-        Self {
+        Ok(Self {
             id: upstream.id.clone(),
             user_id: upstream.owner.user.to_string(),
             name: upstream.name.clone(),
             url: upstream.url.clone(),
             transport_type: upstream.transport,
             auth_type: upstream.auth,
-            auth_config: names,
+            auth_config,
             image_url: upstream.settings.image_url.clone(),
             description: upstream.settings.description.clone(),
             end_user_id: None,
-            has_credential: upstream.sealed.is_some(),
+            has_credential,
             created_at: rfc3339(upstream.created_at),
             updated_at: rfc3339(upstream.updated_at),
             connector_id: upstream.slug.clone(),
@@ -98,14 +120,14 @@ impl UpstreamView {
             timeout_seconds: upstream.settings.timeout_seconds,
             max_concurrency: upstream.settings.max_concurrency,
             in_catalog: upstream.settings.in_catalog,
-        }
+        })
     }
 
-    /// The same as an end user reaches it, with headers of their own.
+    /// The same as an end user reaches it, with headers of their own, or signed in.
     pub fn of_end_user(self, connection: &Connection) -> Self {
         Self {
             id: connection.id.clone(),
-            auth_type: Auth::Manual,
+            auth_type: if self.auth_type == Auth::Oauth { Auth::Oauth } else { Auth::Manual },
             end_user_id: Some(connection.user_id.clone()),
             has_credential: true,
             created_at: rfc3339(connection.created_at),

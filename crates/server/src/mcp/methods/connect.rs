@@ -8,7 +8,13 @@ use serde_json::{Value, json, value::RawValue};
 use tokio::time::{Instant, sleep};
 
 use super::{Reply, client};
-use crate::{clock::random_slug, connect::LEAD, error::Error, mcp::Context, store::credentials::State};
+use crate::{
+    clock::random_slug,
+    connect::LEAD,
+    error::{Error, Result as Outcome},
+    mcp::Context,
+    store::credentials::State,
+};
 
 /// `URL_ELICITATION_REQUIRED` of 2025-11-25; retired with the handshake.
 const URL_ELICITATION_REQUIRED: i64 = -32042;
@@ -18,10 +24,24 @@ const INPUT: &str = "connect";
 const PATIENCE: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// Where the error says that the user can connect, and to what.
-fn way(error: &Error) -> Option<(&str, &str)> {
+/// Where the error says that the user can connect, and what it says of to what.
+fn way(error: &Error) -> Option<(&Value, &str)> {
     let details = error.details.as_deref()?;
-    Some((details["connectorId"].as_str()?, details["connectUrl"].as_str()?))
+    Some((details, details["connectUrl"].as_str()?))
+}
+
+/// Whether the user has what the error lacked.
+async fn is_connected(context: &Context<'_>, details: &Value) -> Outcome<bool> {
+    let (store, scope) = (&context.app.store, &context.caller.scope);
+    if let Some(id) = details["mcpServerId"].as_str() {
+        let all = store.upstreams(&scope.account).await?;
+        let Some(found) = all.values().find(|registered| registered.upstream.id == id) else { return Ok(false) };
+        let upstream = store.upstream_for(&found.upstream, &scope.user).await?;
+        return context.app.upstreams.is_signed_in(&upstream, details["scope"].as_str()).await;
+    }
+    let Some(connector) = details["connectorId"].as_str() else { return Ok(false) };
+    let credentials = store.credentials(scope, connector).await?;
+    Ok(credentials.first().is_some_and(|newest| newest.state == State::Active))
 }
 
 /// What the client answered to being asked, in a modern request that is sent again.
@@ -33,15 +53,14 @@ fn answered(params: Option<&Params<'_>>) -> Option<Value> {
 
 /// True once the user, who has agreed to open the page, has connected there: the call is then worth another attempt.
 pub async fn connects(context: &Context<'_>, params: Option<&Params<'_>>, error: &Error) -> bool {
-    let Some((connector, _)) = way(error) else { return false };
+    let Some((details, _)) = way(error) else { return false };
     if !context.era.is_modern() || answered(params).is_none_or(|answer| answer["action"] != "accept") {
         return false;
     }
     let started = Instant::now();
     let mut stopping = context.app.stopping.subscribe();
     while started.elapsed() < PATIENCE {
-        let credentials = context.app.store.credentials(&context.caller.scope, connector).await;
-        if credentials.is_ok_and(|all| all.first().is_some_and(|newest| newest.state == State::Active)) {
+        if is_connected(context, details).await.unwrap_or(false) {
             return true;
         }
         tokio::select! {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use amalgam_protocol::{Fault, Params, splice::Object};
 use serde_json::{Value, value::RawValue};
 
-use super::Reply;
+use super::{Reply, connect};
 use crate::{
     catalogue::visible_action,
+    connect::lead,
     connectors::{Loaded, offering::Item},
     direct::{self, Tool, names::Names},
     error::{Error, Kind},
@@ -39,8 +40,33 @@ pub fn client(context: &Context<'_>, params: Option<&Params<'_>>) -> Client {
     }
 }
 
-/// Passes a request on. `params` are the client's own.
+/// The methods whose clients may be asked to open a page first.
+const LEADING: [&str; 3] = ["tools/call", "prompts/get", "resources/read"];
+
+/// Passes a request on. `params` are the client's own. Where the upstream wants its user to sign in, the client is led there.
 pub async fn pass(context: &Context<'_>, method: &str, id: &RawValue, params: &Params<'_>, route: Route) -> Result<Reply, Fault> {
+    let lead = |error| lead(context.app, context.caller, context.redirect_uri, error);
+    let mut error = match begin(context, method, id, params, &route).await {
+        Ok(reply) => return Ok(reply),
+        Err(error) => Box::pin(lead(error)).await,
+    };
+    if Box::pin(connect::connects(context, Some(params), &error)).await {
+        error = match begin(context, method, id, params, &route).await {
+            Ok(reply) => return Ok(reply),
+            Err(error) => Box::pin(lead(error)).await,
+        };
+    }
+    if LEADING.contains(&method)
+        && let Some(asked) = connect::ask(context, id, Some(params), &error)
+    {
+        return asked;
+    }
+    error.log(context.request_id);
+    let (_, bytes) = relay::failure(context.era, id, method, &context.server_info(), &error);
+    Ok(Reply::Json(bytes))
+}
+
+async fn begin(context: &Context<'_>, method: &str, id: &RawValue, params: &Params<'_>, route: &Route) -> Result<Reply, Error> {
     let client = client(context, Some(params));
     let meta = params.meta.as_ref();
     let log_level = if context.era.is_modern() {
@@ -51,14 +77,7 @@ pub async fn pass(context: &Context<'_>, method: &str, id: &RawValue, params: &P
     let token = meta.and_then(|meta| meta.progress_token).map(|token| token.get().to_owned());
     let asked = Asked { id, method, params: params.raw, client, log_level, token };
     // Boxed, as below wherever a future of many steps begins: the sum of them would be held on the stack.
-    match Box::pin(Relay::begin(context, asked, route)).await {
-        Ok(relay) => Ok(Reply::Relay(relay)),
-        Err(error) => {
-            error.log(context.request_id);
-            let (_, bytes) = relay::failure(context.era, id, method, &context.server_info(), &error);
-            Ok(Reply::Json(bytes))
-        }
-    }
+    Box::pin(Relay::begin(context, asked, route.clone())).await.map(Reply::Relay)
 }
 
 /// Calls a tool of an upstream. Its arguments are passed on as they came; they are looked at only where headers repeat them.

@@ -1,14 +1,27 @@
 //! Renewing the tokens of an OAuth credential: who may do it now, and writing down what came of it.
 
+use std::sync::Arc;
+
 use super::{Credential, Grant, Opened, Renewal, Row, State, renewal_owner};
 use crate::{
     clock::now_ms,
     error::{Error, Result},
     store::{
         Scope, Store,
-        db::{execute, fetch_optional},
+        db::{execute, fetch_all, fetch_optional},
     },
 };
+
+/// A `Renewal` that nobody has opened.
+pub struct SealedRenewal(String);
+
+#[derive(sqlx::FromRow)]
+struct GrantedRow {
+    user_id: String,
+    renewal: String,
+    #[sqlx(flatten)]
+    row: Row,
+}
 
 impl Store {
     /// The credential as the database has it now, past the cache: another node may have renewed it.
@@ -42,6 +55,33 @@ impl Store {
         serde_json::from_str(text.expose()).map(Some).map_err(|_| Error::internal("a renewal holds something else than JSON"))
     }
 
+    /// Of OAuth, what the users of an account were granted, or one of them; newest first, sealed. By the account, because only its admins
+    /// and the operator delete users and accounts.
+    pub async fn granted(&self, account: &str, user: Option<&str>, most: i64) -> Result<Vec<(Scope, Credential, SealedRenewal)>> {
+        let rows = fetch_all!(
+            &self.db,
+            GrantedRow,
+            "select user_id, renewal, id, connector_id, kind, name, sealed, auth_config_id, state, refresh_at, expires_at, created_at, updated_at
+             from credentials where account_id = $1 and ($2 is null or user_id = $2) and renewal is not null
+             order by created_at desc, id desc limit $3",
+            account,
+            user,
+            most
+        )?;
+        let account: Arc<str> = account.into();
+        let all = rows.into_iter().map(|GrantedRow { user_id, renewal, row }| {
+            let scope = Scope { account: account.clone(), user: user_id.into() };
+            Ok((scope, Credential::try_from(row)?, SealedRenewal(renewal)))
+        });
+        all.collect()
+    }
+
+    /// The same as `renewal`, of a row that was read before.
+    pub fn open_renewal(&self, scope: &Scope, credential: &Credential, renewal: &SealedRenewal) -> Result<Renewal> {
+        let text = self.sealer.unseal(&renewal_owner(scope, &credential.connector, &credential.id), &renewal.0)?;
+        serde_json::from_str(text.expose()).map_err(|_| Error::internal("a renewal holds something else than JSON"))
+    }
+
     /// Lets `holder` alone renew this credential for a while. False where another does, or where it is no longer the one that was read.
     pub async fn lease_credential(&self, scope: &Scope, credential: &Credential, holder: &str, until: i64) -> Result<bool> {
         let done = execute!(
@@ -59,18 +99,17 @@ impl Store {
         Ok(done > 0)
     }
 
-    /// Whether a renewal of this credential is under way somewhere.
-    pub async fn is_leased(&self, scope: &Scope, id: &str) -> Result<bool> {
+    /// When the lease of this credential ends, in milliseconds, or has run out; nothing where there is none.
+    pub async fn lease_end(&self, scope: &Scope, id: &str) -> Result<Option<i64>> {
         let row = fetch_optional!(
             &self.db,
-            (i64,),
-            "select count(*) from credentials where id = $1 and account_id = $2 and user_id = $3 and lease_until > $4",
+            (Option<i64>,),
+            "select lease_until from credentials where id = $1 and account_id = $2 and user_id = $3",
             id,
             &*scope.account,
-            &*scope.user,
-            now_ms()
+            &*scope.user
         )?;
-        Ok(row.is_some_and(|(n,)| n > 0))
+        Ok(row.and_then(|(until,)| until))
     }
 
     /// Ends the lease without anything new.
@@ -86,15 +125,15 @@ impl Store {
         Ok(())
     }
 
-    /// Writes new tokens down. With a `holder` only while its lease has not been taken over. Returns the credential with them, or
-    /// nothing where it is gone or another's.
+    /// Writes new tokens down; where `unchanged`, only while the secret is still the one that was renewed: whoever has taken the lease over
+    /// meanwhile, nobody can have newer ones then. Returns the credential with them, or nothing where it is gone or has others.
     pub async fn replace_credential(
         &self,
         scope: &Scope,
         before: &Credential,
         opened: &Opened,
         grant: &Grant<'_>,
-        holder: Option<&str>,
+        unchanged: bool,
     ) -> Result<Option<Credential>> {
         let sealed = self.seal_credential(scope, &before.connector, &before.id, opened)?;
         let renewal = self.seal_renewal(scope, &before.connector, &before.id, grant.renewal)?;
@@ -103,7 +142,7 @@ impl Store {
             &self.db,
             "update credentials set sealed = $1, auth_config_id = $2, state = 'active', refresh_at = $3, expires_at = $4, renewal = $5,
              lease = null, lease_until = null, updated_at = $6
-             where id = $7 and account_id = $8 and user_id = $9 and ($10 is null or lease = $10)",
+             where id = $7 and account_id = $8 and user_id = $9 and ($10 is null or sealed = $10)",
             &sealed,
             grant.auth_config,
             grant.refresh_at,
@@ -113,7 +152,7 @@ impl Store {
             &before.id,
             &*scope.account,
             &*scope.user,
-            holder
+            unchanged.then_some(before.sealed.as_str())
         )?;
         self.credentials.forget(&(scope.clone(), before.connector.clone()));
         Ok((done > 0).then(|| Credential {

@@ -24,6 +24,8 @@ async fn consent_makes_a_credential_that_calls_use() {
         let mut browser = Browser::default();
         let page = browser.get(made["oauthUrl"].as_str().unwrap()).await.expect(200);
         assert!(page.text.contains(user) && page.text.contains("Read notes") && page.text.contains("Continue to Board"), "{}", page.text);
+        let hosts = "sign in at <strong>127.0.0.1</strong>. What you permit there is used at <strong>127.0.0.1</strong>";
+        assert!(page.text.contains(hosts) && page.text.contains("somebody with the server&#39;s token URL"), "{}", page.text);
         let policy = page.header("content-security-policy");
         assert!(
             policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'") && !policy.contains("unsafe"),
@@ -70,14 +72,14 @@ async fn a_state_is_good_once_for_its_browser_and_connector() {
     let refused = "This consent cannot be finished";
     for (who, url) in [
         ("without a cookie", back.clone()),
-        ("another connector's", back.replace("/callback/board", "/callback/other")),
+        ("another connector's", back.replace("/default/board", "/default/other")),
         ("forged", back.replace("state=", "state=x")),
         ("without a state", back.split("&state").next().unwrap().to_owned()),
     ] {
         let mut visitor = if who == "without a cookie" { Browser::default() } else { browser.clone() };
         // A refusal for the wrong connector uses the state up, so that each is tried with a consent of its own.
         let url = if who == "another connector's" {
-            visitor.consent(&link(&node, "board", "ann").await, "ann").await.replace("/callback/board", "/callback/other")
+            visitor.consent(&link(&node, "board", "ann").await, "ann").await.replace("/default/board", "/default/other")
         } else {
             url
         };
@@ -167,6 +169,7 @@ async fn a_token_endpoint_that_fails_connects_nothing() {
         (Mood::Hangs, 502, "did not finish its answer"),
         (Mood::Endless, 502, "larger than the limit"),
         (Mood::Refuses("invalid_grant"), 400, "did not accept the code"),
+        (Mood::Echoes, 400, "did not accept the code"),
         (Mood::Refuses("invalid_client"), 400, "PUT /api/auth-configs/"),
     ] {
         provider.be(mood);
@@ -193,7 +196,7 @@ async fn pages_show_nothing_that_an_address_says() {
     let back = browser.consent(&link(&node, "board", "<script>ann</script>").await, "x").await;
     let state = back.split("state=").nth(1).unwrap();
     let hostile = "%3Cscript%3Ealert(1)%3C%2Fscript%3E";
-    let url = format!("{}/connect/callback/board?error={hostile}&error_description={hostile}&state={state}", node.url);
+    let url = format!("{}/connect/callback/default/board?error={hostile}&error_description={hostile}&state={state}", node.url);
     let page = browser.get(&url).await.expect(400);
     assert!(page.text.contains("Nothing was connected") && !page.text.contains("alert(1)"), "{}", page.text);
     let page = browser.get(&link(&node, "board", "<script>ann</script>").await).await.expect(200);
@@ -263,7 +266,7 @@ async fn auth_configs_are_the_accounts_own() {
     let slack = json!({ "connectorId": "slack", "clientId": "c", "clientSecret": "hush-hush-secret" });
     let made = node.post("/api/auth-configs", slack).await.expect(201);
     assert_eq!(made.body["clientAuth"], "post");
-    assert_eq!(made.body["redirectUri"], format!("{}/connect/callback/slack", node.url));
+    assert_eq!(made.body["redirectUri"], format!("{}/connect/callback/default/slack", node.url));
     assert!(!node.get("/api/auth-configs").await.expect(200).text.contains("hush-hush"));
     let foreign = json!({ "authenticationType": "oauth2", "authConfigId": made.body["id"] });
     node.post("/connectors/board/credentials", foreign.clone()).await.refuses(400, "no auth config with this id");
@@ -358,6 +361,15 @@ async fn deleting_revokes() {
     connected(&node, "board", "bob").await;
     node.delete("/users/bob").await.expect(200);
     until("what a deleted user had is revoked", async || (provider.revoked() == 4).then_some(())).await;
+    let other = node.account("other").await;
+    provider.import_as(&node, &other, "board", json!({ "revoke_url": format!("{}/revoke", provider.url()) })).await;
+    for user in ["ann", "bob"] {
+        let wish = json!({ "userId": user, "authenticationType": "oauth2" });
+        let made = node.ask("POST", "/connectors/board/credentials").key(&other).json(&wish).send().await.expect(200);
+        Browser::default().connect(made.body["oauthUrl"].as_str().unwrap(), user).await.expect(200);
+    }
+    node.delete("/api/accounts/other").await.expect(200);
+    until("what a deleted account had is revoked", async || (provider.revoked() == 8).then_some(())).await;
     call(&node, "board", "ann").await.refuses(400, "Credential not found");
 }
 
@@ -386,9 +398,83 @@ async fn users_do_not_choose_where_the_client_is_known() {
         let own = if connector == "gitlab" { "https://gitlab.example.com" } else { "acme.my.salesforce.com" };
         let path = format!("/api/auth-configs/{config}");
         node.put(&path, json!({ "variables": { "elsewhere": own } })).await.refuses(400, host);
-        node.put(&path, json!({ "variables": { host: own } })).await.expect(200);
+        // Nor does an admin who does not know the secret.
+        node.put(&path, json!({ "variables": { host: own } })).await.refuses(400, "clientSecret");
+        node.put(&path, json!({ "variables": { host: own }, "clientSecret": "client-secret-0123456789" })).await.expect(200);
+        node.put(&path, json!({ "name": "Ours" })).await.expect(200);
         wish(json!({ host: value })).await.refuses(400, "not yours to choose");
         wish(json!({ host: own })).await.expect(200);
         wish(json!({})).await.expect(200);
     }
+}
+
+/// Whoever may change a connector does not get the secret of its client: it goes where it was entered for, or is entered again.
+#[tokio::test]
+async fn a_changed_token_endpoint_gets_no_secret() {
+    let node = TestNode::start().await;
+    let (provider, thief) = (Provider::start().await, Provider::start().await);
+    let config = provider.import(&node, "board").await;
+    let changed = thief.document(json!({}));
+    node.put("/api/connectors/board", json!({ "baseUrl": format!("{}/api", provider.url()), "spec": changed })).await.expect(200);
+    let page = Browser::default().connect(&link(&node, "board", "ann").await, "ann").await.expect(400);
+    assert!(page.text.contains("enter the secret again"), "{}", page.text);
+    assert_eq!(thief.granted("authorization_code"), 0);
+    let path = format!("/api/auth-configs/{config}");
+    node.put(&path, json!({ "name": "Other" })).await.refuses(400, "clientSecret");
+    node.put(&path, json!({ "clientSecret": "client-secret-0123456789" })).await.expect(200);
+    Browser::default().connect(&link(&node, "board", "ann").await, "ann").await.expect(200);
+    assert_eq!(thief.granted("authorization_code"), 1);
+}
+
+/// Codes and secrets are sent where nobody on the way reads them.
+#[tokio::test]
+async fn nothing_is_sent_to_a_token_endpoint_in_the_clear() {
+    let node = TestNode::start().await;
+    let provider = Provider::start().await;
+    provider.import_with(&node, "board", json!({ "token_url": "http://board.example/token" })).await;
+    let page = Browser::default().connect(&link(&node, "board", "ann").await, "ann").await.expect(400);
+    assert!(page.text.contains("not an https address"), "{}", page.text);
+}
+
+/// Mix-up (RFC 9700, 4.4): two accounts may call two platforms the same, and a code of one never reaches the other.
+#[tokio::test]
+async fn a_code_comes_back_to_the_account_that_asked_for_it() {
+    let node = TestNode::start().await;
+    let (ours, theirs) = (Provider::start().await, Provider::start().await);
+    let other = node.account("other").await;
+    ours.import(&node, "board").await;
+    theirs.import_as(&node, &other, "board", json!({})).await;
+    let configs = node.ask("GET", "/api/auth-configs").key(&other).send().await.expect(200);
+    assert_eq!(configs.body["authConfigs"][0]["redirectUri"], format!("{}/connect/callback/other/board", node.url));
+    let mut browser = Browser::default();
+    let back = browser.consent(&link(&node, "board", "ann").await, "ann").await;
+    assert!(back.contains("/connect/callback/default/board?"), "{back}");
+    browser.get(&back.replace("/default/board", "/other/board")).await.expect(400);
+    browser.get(&back).await.expect(400);
+    assert_eq!((ours.granted("authorization_code"), theirs.granted("authorization_code")), (0, 0));
+}
+
+/// A browser that goes away while the code is exchanged, or a user who is deleted then.
+#[tokio::test]
+async fn what_is_granted_is_kept_or_revoked() {
+    let node = TestNode::start().await;
+    let provider = Provider::start().await;
+    provider.import_with(&node, "board", json!({ "revoke_url": format!("{}/revoke", provider.url()) })).await;
+    let mut browser = Browser::default();
+    let back = browser.consent(&link(&node, "board", "ann").await, "ann").await;
+    let gate = provider.hold();
+    assert!(tokio::time::timeout(std::time::Duration::from_millis(300), browser.get(&back)).await.is_err());
+    gate.notify_one();
+    until("the browser is not waited for", async || (call(&node, "board", "ann").await.status == 200).then_some(())).await;
+
+    let back = browser.consent(&link(&node, "board", "bob").await, "bob").await;
+    let deleted = async {
+        until("the code is exchanged", async || (provider.held() == 1).then_some(())).await;
+        node.delete("/users/bob").await;
+        gate.notify_one();
+    };
+    let (page, ()) = tokio::join!(browser.get(&back), deleted);
+    assert_eq!(page.status, 404, "{}", page.text);
+    assert_eq!(provider.revoked(), 2, "nobody will ever use them");
+    assert_eq!(node.number("select count(*) from credentials where user_id = 'bob'").await, 0);
 }

@@ -25,7 +25,8 @@ async fn a_missing_key_is_entered_in_the_browser_and_the_call_works() {
     let link = link_in(&refused.text).to_owned();
     let mut browser = Browser::default();
     let page = browser.get(&link).await.expect(200);
-    for words in ["Connect Shop", "ann", "name=\"apiKey\" type=\"password\"", "With user name and password"] {
+    let to = format!("sent to <strong>{}</strong>", url::Url::parse(&platform.url()).unwrap().host_str().unwrap());
+    for words in ["Connect Shop", "ann", &to, "token URL", "name=\"apiKey\" type=\"password\"", "With user name and password"] {
         assert!(page.text.contains(words), "{words}: {}", page.text);
     }
     assert!(page.header("content-security-policy").ends_with("form-action 'self'") && !page.text.contains("<script"));
@@ -92,6 +93,15 @@ async fn open_links_are_bounded() {
         call_shop(&node).await;
     }
     assert_eq!(node.number("select count(*) from connect_links").await, 100);
+    // So are those of all users of an account, whom a header may name as it likes; the oldest end.
+    node.sql(
+        "insert into connect_links (hash, account_id, user_id, connector_id, sealed, expires_at)
+         with recursive n(i) as (select 1 union all select i + 1 from n where i < 10050)
+         select 'h' || i, 'default', 'u' || i, 'shop', '', 4000000000000 + i from n",
+    )
+    .await;
+    call_shop(&node).await;
+    assert_eq!(node.number("select count(*) from connect_links").await, 10_000);
 }
 
 async fn call_shop(node: &TestNode) -> String {

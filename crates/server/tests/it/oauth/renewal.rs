@@ -88,8 +88,8 @@ async fn a_refused_renewal_leads_to_a_new_consent() {
     let (mut node, provider) = board().await;
     let server = node.server(json!({ "name": "S" })).await;
     let id = connected(&node, "board", "ann").await;
-    for code in ["invalid_grant", "invalid_request", "bad_refresh_token"] {
-        provider.be(Mood::Refuses(code));
+    for mood in [Mood::Refuses("invalid_grant"), Mood::Refuses("invalid_request"), Mood::Refuses("bad_refresh_token"), Mood::Echoes] {
+        provider.be(mood);
         expire(&mut node).await;
         let refused = tool(server.ask().user("ann"), "execute_action_alloy", action("board", "whoAmI", json!({}))).await;
         refused.refuses("must connect again");
@@ -171,6 +171,79 @@ async fn tokens_wait_for_a_database_that_does_not_answer() {
     let (answer, ()) = tokio::join!(calling, trouble);
     assert_eq!(answer.expect(200).body["responseData"]["who"], "ann");
     assert_eq!((provider.granted("refresh_token"), state(&node, "ann").await), (1, json!("active")));
+}
+
+/// The lease runs out while the database does not answer, and somebody else takes it: the new tokens are written all the same, because
+/// nobody can have newer ones.
+#[tokio::test]
+async fn a_lease_that_ran_out_loses_no_token() {
+    let (mut node, provider) = board().await;
+    connected(&node, "board", "ann").await;
+    expire(&mut node).await;
+    let gate = provider.hold();
+    let calling = call(&node, "board", "ann");
+    let trouble = async {
+        until("the refresh", async || (provider.held() == 1).then_some(())).await;
+        node.sql("update credentials set lease = 'another', lease_until = 1, state = 'reconnect_required'").await;
+        gate.notify_one();
+    };
+    let (answer, ()) = tokio::join!(calling, trouble);
+    assert_eq!(answer.expect(200).body["responseData"]["who"], "ann");
+    assert_eq!((provider.granted("refresh_token"), state(&node, "ann").await), (1, json!("active")));
+    // Whoever finds a lease that nobody has ended gives its holder a moment, and then renews.
+    node.sql("update credentials set lease = 'another', lease_until = 1").await;
+    expire(&mut node).await;
+    let asked = async {
+        until("the refresh", async || (provider.held() == 1).then_some(())).await;
+        gate.notify_one();
+    };
+    let started = std::time::Instant::now();
+    let (answer, ()) = tokio::join!(call(&node, "board", "ann"), asked);
+    answer.expect(200);
+    assert!(started.elapsed() >= Duration::from_secs(3), "{:?}", started.elapsed());
+}
+
+/// Stopping waits for what is being renewed.
+#[tokio::test]
+async fn a_stop_loses_no_token() {
+    let (mut node, provider) = board().await;
+    connected(&node, "board", "ann").await;
+    expire(&mut node).await;
+    let gate = provider.hold();
+    let impatient = tokio::time::timeout(Duration::from_millis(300), call(&node, "board", "ann"));
+    assert!(impatient.await.is_err());
+    let opened = async {
+        tokio::time::timeout(Duration::from_millis(300), std::future::pending::<()>()).await.unwrap_err();
+        gate.notify_one();
+    };
+    tokio::join!(node.restart(), opened);
+    call(&node, "board", "ann").await.expect(200);
+    assert_eq!(provider.granted("refresh_token"), 1);
+}
+
+/// A platform that is down is left alone, and says so at once, however many users it has.
+#[tokio::test]
+async fn a_failing_token_endpoint_is_left_alone() {
+    let (mut node, provider) = board().await;
+    let users: Vec<String> = (0..30).map(|n| format!("user-{n}")).collect();
+    for user in &users {
+        connected(&node, "board", user).await;
+    }
+    provider.be(Mood::Down);
+    expire(&mut node).await;
+    let answers = join_all(users.iter().map(|user| call(&node, "board", user))).await;
+    for answer in answers {
+        answer.refuses(502, "could not be renewed, and is kept");
+    }
+    let asked = provider.granted("refresh_token");
+    assert!((5..=20).contains(&asked), "{asked}");
+    // A token that still works is used meanwhile.
+    node.sql("update credentials set expires_at = 4000000000000 where user_id = 'user-0'").await;
+    node.restart().await;
+    provider.be(Mood::Hangs);
+    let started = std::time::Instant::now();
+    call(&node, "board", "user-0").await.expect(200);
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
 }
 
 /// Two nodes, one credential: one of them renews it, the other takes what came of it.

@@ -9,7 +9,7 @@ use crate::support::{
 };
 
 async fn scene() -> (TestNode, Server) {
-    let node = TestNode::start().await;
+    let node = TestNode::with(|config| config.client_metadata_allow = vec!["127.0.0.0/8".parse().unwrap()]).await;
     user(&node, "ann").await;
     let server = node.server(json!({ "name": "Tools", "isPublic": true })).await;
     (node, server)
@@ -42,12 +42,13 @@ async fn documents_that_vouch_for_nothing_are_refused() {
     let (node, server) = scene().await;
     let host = Platform::start().await;
     let id = format!("{}/client.json", host.url());
-    let try_with = async |id: &str| {
+    let try_for = async |id: &str, status: u16| {
         let client = Client { node: node.url.clone(), resource: server.url.clone(), id: id.to_owned() };
         let answer = client.authorize(&Browser::default(), &client.fields()).await;
-        assert_eq!((answer.status, answer.header("location")), (400, ""), "{id}: {}", answer.text);
+        assert_eq!((answer.status, answer.header("location")), (status, ""), "{id}: {}", answer.text);
         answer.text
     };
+    let try_with = async |id: &str| try_for(id, 400).await;
     let good = json!({ "client_id": id, "redirect_uris": ["http://127.0.0.1/callback"] });
     let with = |name: &str, value: Value| {
         let mut document = good.clone();
@@ -62,23 +63,29 @@ async fn documents_that_vouch_for_nothing_are_refused() {
         (with("token_endpoint_auth_method", json!("client_secret_basic")), "token_endpoint_auth_method"),
         (with("client_name", json!(["x"])), "not the JSON"),
         (json!("text"), "not the JSON"),
-        (with("client_name", json!("x".repeat(20_000))), "cannot be used"),
     ] {
         host.prepare(200, &[], &document);
         let said = try_with(&id).await;
         assert!(said.contains(words), "{words} is not in {said}");
     }
-    host.prepare(302, &[("location", "/do/200")], &json!({}));
-    assert!(try_with(&id).await.contains("302"));
-    host.prepare(404, &[], &good);
-    try_with(&id).await;
+    assert!(try_with(&format!("{}/do/html", host.url())).await.contains("not `application/json`"));
+    // Whatever keeps us from reading it is said in the same words.
+    let unread = "cannot be read at the moment. Try again shortly.";
+    for (status, headers, document) in [
+        (302, &[("location", "/do/200")][..], json!({})),
+        (404, &[], good.clone()),
+        (200, &[], with("client_name", json!("x".repeat(20_000)))),
+    ] {
+        host.prepare(status, headers, &document);
+        assert!(try_for(&id, 503).await.contains(unread));
+    }
+    for id in ["https://10.0.0.1/client.json", "https://169.254.169.254/latest/meta-data", "https://[::1]/client.json"] {
+        assert!(try_for(id, 503).await.contains(unread));
+    }
     let before = host.count();
     for id in [
         "http://10.0.0.1/client.json",
         "http://example.com/client.json",
-        "https://10.0.0.1/client.json",
-        "https://169.254.169.254/latest/meta-data",
-        "https://[::1]/client.json",
         "file:///etc/passwd",
         &format!("{}/", host.url()),
         &format!("{}/client.json?x=y", host.url()),
@@ -89,6 +96,58 @@ async fn documents_that_vouch_for_nothing_are_refused() {
         try_with(id).await;
     }
     assert_eq!(host.count(), before);
+}
+
+/// What connectors may reach inside is nothing that strangers can look into: open, closed or forbidden, they read the same.
+#[tokio::test]
+async fn documents_are_fetched_from_public_addresses_alone() {
+    let node = TestNode::start().await;
+    let server = node.server(json!({ "name": "Tools", "isPublic": true })).await;
+    let host = Platform::start().await;
+    let mut said = Vec::new();
+    for id in [format!("{}/client.json", host.url()), "http://127.0.0.1:1/client.json".into(), "https://127.0.0.2/x".into()] {
+        let client = Client { node: node.url.clone(), resource: server.url.clone(), id };
+        let page = client.authorize(&Browser::default(), &client.fields()).await.expect(503);
+        said.push(page.text.replace("127.0.0.2", "127.0.0.1"));
+    }
+    assert!(said.iter().all(|text| *text == said[0]), "{said:?}");
+    assert_eq!(host.count(), 0);
+}
+
+/// A client whose host does not answer is asked to come again, not told that it is none; and nobody uses up what others may ask for.
+#[tokio::test]
+async fn a_document_that_cannot_be_read_costs_no_client_its_grant() {
+    let (mut node, server) = scene().await;
+    let host = Platform::start().await;
+    let id = format!("{}/client.json", host.url());
+    let document = json!({ "client_id": id, "redirect_uris": ["http://127.0.0.1/callback"] });
+    host.prepare(200, &[], &document);
+    let client = Client { node: node.url.clone(), resource: server.url.clone(), id };
+    let tokens = client.tokens("ann").await;
+    // Nothing is kept of the document.
+    node.restart().await;
+    host.prepare(500, &[], &json!({}));
+    let refused = client.refresh(&tokens.refresh).await.expect(503);
+    assert_eq!(refused.body["error"], "temporarily_unavailable", "{}", refused.text);
+    assert!(!refused.header("retry-after").is_empty());
+    let ask = async |source: &str| {
+        host.prepare(404, &[], &json!({}));
+        let fields = [("grant_type", "refresh_token"), ("client_id", client.id.as_str()), ("refresh_token", tokens.refresh.as_str())];
+        form(format!("{}/oauth/token", node.url), &fields).header("x-forwarded-for", source).send().await
+    };
+    for _ in 0..20 {
+        ask("203.0.113.9").await.expect(503);
+    }
+    assert_eq!(ask("203.0.113.9").await.expect(429).body["error"], "temporarily_unavailable");
+    // What the client says of where it is does not count, what the proxy says does.
+    ask("198.51.100.1, 203.0.113.9").await.expect(429);
+    ask("203.0.113.10").await.expect(503);
+    // The two that were not asked for.
+    for _ in 0..2 {
+        Ask::new("GET", host.url()).send().await.expect(404);
+    }
+    host.prepare(200, &[], &document);
+    client.refresh(&tokens.refresh).await.expect(200);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::support::{
-    Ask, Server, TestNode, mcp, shop,
+    Answer, Ask, Server, TestNode, mcp, shop,
     sign_in::{Browser, Client, PASSWORD, form, parameter, request_of, user},
     until,
 };
@@ -240,6 +240,77 @@ async fn what_has_expired_is_gone() {
     assert_eq!(client.exchange(&code).await.expect(400).body["error"], "invalid_grant");
     assert_eq!(client.refresh(&tokens.refresh).await.expect(400).body["error"], "invalid_grant");
     client.call(&tokens.access, "ping", json!({})).await.expect(401);
+}
+
+/// Users see what they have allowed, and end it; nobody sees another's.
+#[tokio::test]
+async fn grants_are_listed_and_ended_by_their_user() {
+    let node = TestNode::start().await;
+    let ann = user(&node, "ann").await;
+    let server = public(&node, "Tools").await;
+    let client = Client::register(&node, &server.url).await;
+    let tokens = client.tokens("ann").await;
+    let (own, bob, other) = (node.key(&ann, "member").await, node.key("bob", "member").await, node.account("other").await);
+    let list = async |key: &str| node.ask("GET", "/api/grants").key(key).send().await.expect(200).body;
+    let listed = list(&own).await;
+    let grant = &listed["grants"][0];
+    assert_eq!((&listed["count"], &grant["clientName"], &grant["serverId"]), (&json!(1), &json!("Test client"), &json!(server.id)));
+    let path = format!("/api/grants/{}", grant["id"].as_str().unwrap());
+    for key in [&bob, &other] {
+        assert_eq!(list(key).await, json!({ "grants": [], "count": 0 }));
+        node.ask("DELETE", &path).key(key).send().await.refuses(404, "grant");
+    }
+    // An admin in the user's name.
+    let listed = node.ask("GET", "/api/grants").user(&ann).send().await.expect(200);
+    assert_eq!(listed.body["count"], 1);
+    client.call(&tokens.access, "ping", json!({})).await.expect(200);
+    node.ask("DELETE", &path).key(&own).send().await.expect(200);
+    client.call(&tokens.access, "ping", json!({})).await.expect(401);
+    client.refresh(&tokens.refresh).await.expect(400);
+    assert_eq!(list(&own).await["count"], 0);
+}
+
+/// However often a client refreshes, the user is asked again in the end.
+#[tokio::test]
+async fn a_grant_has_an_end() {
+    let node = TestNode::with(|config| config.grant_life = std::time::Duration::from_secs(3_600 + 600)).await;
+    user(&node, "ann").await;
+    let server = public(&node, "Tools").await;
+    let client = Client::register(&node, &server.url).await;
+    let tokens = client.tokens("ann").await;
+    node.sql("update grants set created_at = created_at - 4000000").await;
+    let last = client.refresh(&tokens.refresh).await.expect(200);
+    let left = last.body["expires_in"].as_i64().unwrap();
+    assert!((100..=200).contains(&left), "{left}");
+    assert_eq!(
+        node.number(
+            "select count(*) from grant_tokens where kind = 'refresh' and used_at is null and expires_at > (select min(created_at) + 4200000 from grants)"
+        )
+        .await,
+        0
+    );
+    node.sql("update grants set created_at = created_at - 300000").await;
+    let refused = client.refresh(&Client::read(&last).refresh).await.expect(400);
+    assert_eq!(refused.body["error"], "invalid_grant");
+}
+
+/// What nobody has given out is refused without the one connection that writes.
+#[tokio::test]
+async fn unknown_tokens_wait_for_nobody() {
+    let node = TestNode::start().await;
+    if !node.is_sqlite() {
+        return crate::support::does_not_apply("unknown_tokens_wait_for_nobody", "only SQLite has one writer");
+    }
+    let server = public(&node, "Tools").await;
+    let client = Client::register(&node, &server.url).await;
+    let _writer = node.hold_writer().await;
+    let soon = async |what: std::pin::Pin<Box<dyn Future<Output = Answer> + '_>>| {
+        tokio::time::timeout(std::time::Duration::from_secs(3), what).await.expect("it waits for the writer")
+    };
+    soon(Box::pin(client.exchange("mcp_code_unknown"))).await.expect(400);
+    soon(Box::pin(client.refresh("mcp_refresh_unknown"))).await.expect(400);
+    let callback = format!("{}/connect/callback/default/board?code=x&state=unknown", node.url);
+    soon(Box::pin(Ask::new("GET", callback).send())).await.expect(400);
 }
 
 #[tokio::test]

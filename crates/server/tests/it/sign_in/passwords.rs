@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     TestNode,
-    sign_in::{Browser, Client, PASSWORD, user},
+    sign_in::{Browser, Client, PASSWORD, form, request_of, user},
 };
 
 #[tokio::test]
@@ -82,10 +82,49 @@ async fn guessing_is_bounded_and_learns_nothing() {
     for _ in 0..9 {
         page = client.sign_in(&browser, &page, "ann", "a wrong password").await.expect(401);
     }
-    // Not even the right one, until a minute has passed; others are not held up.
+    // Not even the right one, until a minute has passed; neither other names nor the same one elsewhere are held up.
     page = client.sign_in(&browser, &page, "ann", PASSWORD).await.expect(429);
     assert!(page.text.contains("too many attempts"), "{}", page.text);
     client.sign_in(&browser, &page, "bob", PASSWORD).await.expect(401);
+    let from = async |source: &str, name: &str| {
+        let browser = Browser::default();
+        let page = client.authorize(&browser, &client.fields()).await.expect(200);
+        let (request, url) = (request_of(&page), format!("{}/oauth/sign-in", node.url));
+        let fields = [("request", request.as_str()), ("username", name), ("password", PASSWORD)];
+        browser.send(form(url, &fields).header("x-forwarded-for", source)).await.status
+    };
+    assert_eq!(from("203.0.113.9", "ann").await, 200);
+    // One address tries no more than so many names; a network of IPv6 is one address.
+    for n in 0..60 {
+        assert_eq!(from(&format!("2001:db8::{n}"), &format!("nobody-{n}")).await, 401);
+    }
+    assert_eq!(from("2001:db8::ffff", "ann").await, 429);
+    assert_eq!(from("2001:db8:0:1::1", "ann").await, 200);
+}
+
+/// A password that is changed at the moment of consent, or a user who is deleted then, leaves no grant behind.
+#[tokio::test]
+async fn a_change_of_the_password_and_a_grant_do_not_pass_each_other() {
+    let node = TestNode::start().await;
+    let server = node.server(json!({ "name": "Tools", "isPublic": true })).await;
+    let client = Client::register(&node, &server.url).await;
+    for round in 0..10 {
+        let name = format!("user-{round}");
+        let id = user(&node, &name).await;
+        let browser = Browser::default();
+        let page = client.authorize(&browser, &client.fields()).await.expect(200);
+        let page = client.sign_in(&browser, &page, &name, PASSWORD).await.expect(200);
+        let path = format!("/users/{id}");
+        let change = async {
+            match round % 2 {
+                0 => node.delete(&format!("{path}/password")).await.expect(200),
+                _ => node.delete(&path).await.expect(200),
+            }
+        };
+        let (decided, _) = tokio::join!(client.decide(&browser, &page, "allow"), change);
+        assert!(matches!(decided.status, 200 | 303), "{}", decided.text);
+        assert_eq!(node.number("select count(*) from grants").await, 0, "round {round}");
+    }
 }
 
 /// A name of one account is another person in another one.

@@ -107,6 +107,13 @@ impl TestNode {
         }
     }
 
+    /// Keeps everybody else from writing while what it returns lives; only where the database is SQLite.
+    pub async fn hold_writer(&self) -> SqliteConnection {
+        let mut connection = self.sqlite().await;
+        connection.execute("begin immediate").await.unwrap();
+        connection
+    }
+
     async fn sqlite(&self) -> SqliteConnection {
         let options = SqliteConnectOptions::new().filename(self.directory().join("amalgam.db")).busy_timeout(super::DEADLINE);
         SqliteConnection::connect_with(&options).await.unwrap()

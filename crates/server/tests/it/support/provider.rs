@@ -42,6 +42,8 @@ pub enum Mood {
     OtherType,
     /// Never ends its answer.
     Endless,
+    /// Refuses, and repeats what it was sent.
+    Echoes,
 }
 
 /// How it grants.
@@ -71,7 +73,7 @@ struct Shared {
     grants: Mutex<Vec<String>>,
     revoked: Mutex<Vec<String>>,
     count: Mutex<usize>,
-    /// Refreshes wait for this while it is there.
+    /// Grants wait for this while it is there.
     gate: Mutex<Option<Arc<Notify>>>,
     held: Mutex<usize>,
 }
@@ -149,12 +151,12 @@ impl Provider {
         self.shared.access.lock().unwrap().clear();
     }
 
-    /// Refreshes that are held back.
+    /// Grants that are held back.
     pub fn held(&self) -> usize {
         *self.shared.held.lock().unwrap()
     }
 
-    /// Holds refreshes back until `open` is called.
+    /// Holds grants back until it is notified.
     pub fn hold(&self) -> Arc<Notify> {
         let gate = Arc::new(Notify::new());
         *self.shared.gate.lock().unwrap() = Some(gate.clone());
@@ -228,7 +230,7 @@ async fn token(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Byte
     let grant = of("grant_type");
     shared.grants.lock().unwrap().push(grant.clone());
     let gate = shared.gate.lock().unwrap().clone();
-    if let Some(gate) = gate.filter(|_| grant == "refresh_token") {
+    if let Some(gate) = gate {
         *shared.held.lock().unwrap() += 1;
         gate.notified().await;
         *shared.held.lock().unwrap() -= 1;
@@ -242,6 +244,10 @@ async fn token(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Byte
         Mood::Endless => {
             let spaces = futures_util::stream::repeat(Bytes::from_static(&[b' '; 65_536])).map(Ok::<_, std::io::Error>);
             return Response::new(Body::from_stream(spaces));
+        }
+        Mood::Echoes => {
+            let said = format!("{} is not good: {}", of("client_secret"), String::from_utf8_lossy(&body).replace(['&', '='], " "));
+            return (StatusCode::BAD_REQUEST, axum::Json(json!({ "error": "invalid_grant", "error_description": said }))).into_response();
         }
         Mood::Well | Mood::OtherType => {}
     }

@@ -1,10 +1,14 @@
 //! Other MCP servers behind ours: registered, called by REST and through servers, in all four pairs of eras.
 
+mod authorization;
 mod connections;
+mod enterprise;
 mod exposure;
 mod hostile;
+mod leading;
 mod processes;
 mod registration;
+mod step_up;
 
 use serde_json::{Value, json};
 

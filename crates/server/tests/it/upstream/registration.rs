@@ -163,7 +163,7 @@ async fn wrong_fields_are_named() {
         (json!({ "name": "x", "url": "ftp://x" }), "`url`"),
         (json!({ "name": "x", "url": "https://user:pass@x/" }), "auth_config"),
         (json!({ "name": "x", "url": url, "auth_type": "manual" }), "auth_config"),
-        (json!({ "name": "x", "url": url, "auth_type": "oauth" }), "not available yet"),
+        (json!({ "name": "x", "url": url, "auth_type": "oauth", "auth_config": { "headers": {} } }), "auth_config"),
         (
             json!({ "name": "x", "url": url, "auth_type": "manual", "auth_config": { "headers": { "Mcp-Session-Id": "x" } } }),
             "mcp-session-id",

@@ -1,10 +1,15 @@
-//! Why connecting to a platform does not work: every step from the connector to the first call, tried one after the other, with what each
+//! Why connecting to a platform, or to another MCP server, does not work: every step from the connector to the first call, tried one after the other, with what each
 //! came to and what to change. No answer repeats a secret.
 
-use amalgam_connector::{definition::Effect, variables::address};
+mod upstream;
+
+use std::sync::Arc;
+
+use amalgam_connector::definition::Effect;
 use http::{HeaderMap, Method, StatusCode};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use url::Url;
 
 use crate::{
     app::App,
@@ -12,33 +17,39 @@ use crate::{
     call::{self, Call, Door},
     catalogue,
     clock::{now_ms, rfc3339},
-    connect,
+    connect::{self, Sent},
     connectors::Loaded,
     egress::OutgoingRequest,
-    error::{Error, Result},
+    error::Result,
     grants::{Code, scheme},
-    oauth::{Consent, Failure, Pkce, state},
+    oauth::{Failure, Pkce, state},
     store::{
         Scope,
         auth_configs::AuthConfig,
         credentials::{Credential, State},
+        upstreams::Registered,
     },
 };
 
 /// A page of a platform must begin to answer within this time.
 const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
+const PAGE: &str = "consent page";
 /// As much of a consent page as is looked at, in bytes.
 const MAX_PAGE: usize = 1024 * 1024;
 
 /// One step and what came of it.
 #[derive(Serialize, utoipa::ToSchema)]
 pub struct Step {
-    /// `connector`, `auth config`, `consent page`, `token endpoint`, `credential`, `renewal`, `first call`.
+    /// `connector`, `auth config`, `consent page`, `token endpoint`, `credential`, `renewal`, `first call`; of another MCP server
+    /// `MCP server`, `discovery`, `registration`, `consent page`, `token endpoint`, `sign-in`, `renewal`, `first call`.
     pub step: &'static str,
     /// Null: there was nothing to try.
     pub ok: Option<bool>,
     /// What was found.
     pub found: String,
+    /// Each address that was tried, and what it answered.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tried: Vec<String>,
     /// What to change.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advice: Option<String>,
@@ -46,15 +57,15 @@ pub struct Step {
 
 impl Step {
     fn good(step: &'static str, found: impl Into<String>) -> Self {
-        Self { step, ok: Some(true), found: found.into(), advice: None }
+        Self { step, ok: Some(true), found: found.into(), tried: Vec::new(), advice: None }
     }
 
     fn bad(step: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { step, ok: Some(false), found: found.into(), advice: Some(advice.into()) }
+        Self { step, ok: Some(false), found: found.into(), tried: Vec::new(), advice: Some(advice.into()) }
     }
 
     fn nothing(step: &'static str, found: impl Into<String>) -> Self {
-        Self { step, ok: None, found: found.into(), advice: None }
+        Self { step, ok: None, found: found.into(), tried: Vec::new(), advice: None }
     }
 }
 
@@ -64,7 +75,7 @@ pub struct Look<'a> {
     pub caller: &'a Caller,
     /// For whom.
     pub scope: &'a Scope,
-    /// Which connector.
+    /// Which connector: for another MCP server its slug, or its own id.
     pub connector_id: &'a str,
     /// Renew the user's tokens now, whether they are due or not.
     pub renew: bool,
@@ -77,13 +88,14 @@ pub struct Look<'a> {
 /// # Errors
 /// There is no such connector, or our own database fails.
 pub async fn connect(app: &App, look: &Look<'_>) -> Result<Vec<Step>> {
-    let loaded = catalogue::resolve(&app.store, look.scope, None, look.connector_id).await?;
-    if loaded.upstream.is_some() {
-        return Err(Error::invalid(
-            "connectorId",
-            "This is another MCP server; `GET /api/v1/user-mcp-servers/{mcpServerId}` shows how it is doing.",
-        ));
+    // An admin looks into those of all users of the account.
+    let upstreams = app.store.upstreams(&look.scope.account).await?;
+    let named =
+        |registered: &&Arc<Registered>| [&registered.upstream.slug, &registered.upstream.id].contains(&&look.connector_id.to_owned());
+    if let Some(registered) = upstreams.values().find(named) {
+        return upstream::connect(app, look, registered).await;
     }
+    let loaded = catalogue::resolve(&app.store, look.scope, None, look.connector_id).await?;
     let definition = loaded.connector.definition();
     let ways: Vec<&str> = definition.auth.iter().map(|scheme| scheme.kind.as_str()).collect();
     let ways = if ways.is_empty() { "no credential".to_owned() } else { ways.join(", ") };
@@ -92,7 +104,7 @@ pub async fn connect(app: &App, look: &Look<'_>) -> Result<Vec<Step>> {
         let config = app.store.auth_configs(&look.scope.account, Some(loaded.id())).await?.into_iter().next();
         match config {
             Some(config) => {
-                let redirect = connect::callback(app, loaded.id());
+                let redirect = connect::callback(app, &look.scope.account, loaded.id());
                 let found =
                     format!("{} (client id {}, {:?}); the platform must know {redirect}.", config.id, config.client_id, config.client_auth);
                 steps.push(Step::good("auth config", found));
@@ -118,27 +130,19 @@ pub async fn connect(app: &App, look: &Look<'_>) -> Result<Vec<Step>> {
 
 /// Asks for the consent page as a browser would, without following it.
 async fn consent_page(app: &App, loaded: &Loaded, config: &AuthConfig, redirect_uri: &str) -> Step {
-    const STEP: &str = "consent page";
-    let Some((_, oauth2)) = scheme(loaded) else { return Step::nothing(STEP, "The connector has no OAuth.") };
-    let Ok(endpoint) = address(loaded.connector.definition(), &oauth2.authorize_url, &[]) else {
-        return Step::nothing(STEP, "Its address holds variables, which each user enters.");
-    };
-    let (pkce, state) = (Pkce::new(), state());
-    let further: Vec<(&str, &str)> = oauth2.authorize_params.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let consent = Consent {
-        endpoint: &endpoint,
-        client_id: &config.client_id,
-        redirect_uri,
-        state: &state,
-        challenge: &pkce.challenge,
-        scope: &config.scopes.join(oauth2.scope_separator.as_deref().unwrap_or(" ")),
-        scope_parameter: oauth2.scope_parameter.as_deref().unwrap_or("scope"),
-        further: &further,
-    };
-    let url = match consent.url(&app.config.egress_allow) {
-        Ok(url) => url,
-        Err(why) => return Step::bad(STEP, why, "Correct `authorize_url` of the connector."),
-    };
+    let Some((_, oauth2)) = scheme(loaded) else { return Step::nothing(PAGE, "The connector has no OAuth.") };
+    let variables: Vec<(&str, &str)> = config.variables.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_str()?))).collect();
+    let sent = Sent { redirect_uri, variables: &variables, scopes: &[], state: &state(), challenge: &Pkce::new().challenge };
+    match connect::consent_url(app, loaded, oauth2, config, &sent) {
+        Ok(url) => page(app, &url, redirect_uri).await,
+        Err(error) if error.details.as_ref().is_some_and(|details| details["field"] == "fields") => {
+            Step::nothing(PAGE, "Its address holds variables, which each user enters.")
+        }
+        Err(error) => Step::bad(PAGE, error.message.into_owned(), "Correct `authorize_url` of the connector."),
+    }
+}
+
+async fn page(app: &App, url: &Url, redirect_uri: &str) -> Step {
     let request = OutgoingRequest {
         method: Method::GET,
         url: url.as_str(),
@@ -149,19 +153,20 @@ async fn consent_page(app: &App, loaded: &Loaded, config: &AuthConfig, redirect_
         follow_redirects: false,
         credential_bound: true,
     };
+    let endpoint = format!("{}{}", url.origin().ascii_serialization(), url.path());
     match app.egress.send(request).await {
         Ok(incoming) if incoming.status.is_success() || incoming.status.is_redirection() => {
-            Step::good(STEP, format!("{endpoint} answered {}.", incoming.status))
+            Step::good(PAGE, format!("{endpoint} answered {}.", incoming.status))
         }
         Ok(incoming) => Step::bad(
-            STEP,
+            PAGE,
             format!("{endpoint} answered {}.", incoming.status),
             format!(
-                "Platforms answer so where they do not know the client id or the address to come back to: compare both, and enter {redirect_uri} there."
+                "Servers answer so where they do not know the client id or the address to come back to: compare both, and enter {redirect_uri} there."
             ),
         ),
         Err(error) => Step::bad(
-            STEP,
+            PAGE,
             error.to_string(),
             "The consent page must be reachable for browsers; whether it is for this node as well is no matter.",
         ),
@@ -215,7 +220,7 @@ fn kept(needs_none: bool, credential: Option<&Credential>) -> Step {
     }
 }
 
-async fn renewal(app: &App, look: &Look<'_>, loaded: &std::sync::Arc<Loaded>, credential: &Credential) -> Step {
+async fn renewal(app: &App, look: &Look<'_>, loaded: &Arc<Loaded>, credential: &Credential) -> Step {
     const STEP: &str = "renewal";
     let renewable = app.grants.of(look.scope, credential).await.ok().flatten().is_some_and(|granted| granted.is_renewable());
     if !renewable {

@@ -1,0 +1,129 @@
+//! Browsers on their way to an upstream's authorization server and back, and the document that describes us there. The pages are for people:
+//! the link, and on the way back state and browser, are the right to be there.
+
+use askama::Template;
+use axum::{
+    Json, Router,
+    extract::{Path, RawQuery, State},
+    response::{IntoResponse as _, Response},
+    routing::get,
+};
+use http::{
+    HeaderMap, HeaderValue, StatusCode,
+    header::{LOCATION, SET_COOKIE},
+};
+use serde_json::Value;
+use url::Url;
+
+use crate::{
+    app::App,
+    connect::{self, SignIn, browser},
+    error::{Error, Kind, Result},
+    oauth::{self, Returned},
+    page,
+    request::RequestId,
+    upstream::authorization::metadata,
+};
+
+/// The routes. The metadata's address is our client id at servers that take addresses.
+pub fn routes<S: Clone + Send + Sync + 'static>(app: App) -> Router<S> {
+    Router::new()
+        .route("/client-metadata.json", get(describe))
+        .route("/oauth/upstreams/{link}", get(show).post(leave))
+        .route("/oauth/callback", get(back))
+        .with_state(app)
+}
+
+async fn describe(State(app): State<App>) -> Json<Value> {
+    Json(metadata(&app.base_url))
+}
+
+/// The page of a link: before anybody is sent away, it says who is to be signed in, where, and who asked.
+#[derive(Template)]
+#[template(path = "sign_in_upstream.html")]
+struct SignInPage<'a> {
+    error: Option<&'a str>,
+    name: &'a str,
+    host: String,
+    url: &'a str,
+    user: &'a str,
+    asker: String,
+}
+
+async fn show(State(app): State<App>, id: RequestId, Path(link): Path<String>) -> Response {
+    match connect::open_sign_in(&app, &link).await {
+        Ok(sign_in) => render(&app, &sign_in, None),
+        Err(error) => page::error(&error, &id),
+    }
+}
+
+fn render(app: &App, sign_in: &SignIn, error: Option<&Error>) -> Response {
+    let upstream = &sign_in.upstream;
+    let host = Url::parse(&upstream.url).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
+    let page = SignInPage {
+        error: error.map(|error| &*error.message),
+        name: &upstream.name,
+        host,
+        url: &upstream.url,
+        user: sign_in.user(),
+        asker: sign_in.asker(),
+    };
+    // The authorization server is found when the form is sent, and sends the browser on to wherever it likes.
+    let leads_to = if app.base_url.starts_with("https:") { "https:" } else { "https: http:" };
+    page::show(error.map_or(StatusCode::OK, |error| error.kind.status()), &page, Some(leads_to))
+}
+
+/// Sends the browser to the authorization server.
+async fn leave(State(app): State<App>, id: RequestId, Path(link): Path<String>, headers: HeaderMap) -> Response {
+    let sign_in = match connect::open_sign_in(&app, &link).await {
+        Ok(sign_in) => sign_in,
+        Err(error) => return page::error(&error, &id),
+    };
+    match left(&app, &sign_in, &headers).await {
+        Ok(response) => response,
+        Err(error) if error.kind == Kind::NotFound => page::error(&error, &id),
+        Err(error) => {
+            error.log(&id);
+            render(&app, &sign_in, Some(&error))
+        }
+    }
+}
+
+async fn left(app: &App, sign_in: &SignIn, headers: &HeaderMap) -> Result<Response> {
+    let browser = browser::known(app, headers).unwrap_or_else(oauth::state);
+    let mut response = redirect(&sign_in.begin(app, &browser).await?)?;
+    response.headers_mut().insert(SET_COOKIE, browser::cookie(app, &browser)?);
+    Ok(response)
+}
+
+fn redirect(to: &Url) -> Result<Response> {
+    let mut response = StatusCode::SEE_OTHER.into_response();
+    response.headers_mut().insert(LOCATION, HeaderValue::try_from(to.as_str()).map_err(Error::internal)?);
+    Ok(response)
+}
+
+/// Take the browser back.
+async fn back(State(app): State<App>, id: RequestId, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+    let finished = match Returned::read(query.as_deref().unwrap_or_default()) {
+        Ok(returned) => {
+            let browser = browser::known(&app, &headers).unwrap_or_default();
+            connect::finish_sign_in(&app, &returned, &browser, &id).await
+        }
+        Err(error) => Err(error),
+    };
+    match finished {
+        Ok(finished) => {
+            if let (Some(_), Err(error)) = (&finished.next, &finished.outcome) {
+                error.log(&id);
+            }
+            match (finished.next, finished.outcome) {
+                (Some(next), _) => redirect(&next).unwrap_or_else(|error| page::error(&error, &id)),
+                (None, Ok(())) => {
+                    page::message("Connected", &format!("You can call {} now. Go back to where you came from.", finished.name))
+                }
+                (None, Err(error)) => page::error(&error, &id),
+            }
+        }
+        Err(error) => page::error(&error, &id),
+    }
+}
