@@ -229,7 +229,7 @@ pub const MAX_INPUTS: usize = 32;
 /// A result that asks in a form that is not the protocol's, or for more than [`MAX_INPUTS`].
 pub fn input_required(result: &str) -> Result<Option<InputRequired>, String> {
     // A look that spares the rest: most results ask for nothing.
-    if !result.contains("input_required") {
+    if memchr::memmem::find(result.as_bytes(), b"input_required").is_none() {
         return Ok(None);
     }
     let object = Object::parse(result).map_err(|error| error.to_string())?;
@@ -363,5 +363,26 @@ pub fn page<'a>(result: &'a str, member: &str) -> Result<(Vec<String>, Option<Co
 /// A JSON-RPC request.
 #[must_use]
 pub fn request(id: &str, method: &str, params: &str) -> String {
-    format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":{},\"params\":{params}}}", quoted(method))
+    let mut out = head(id, method, params.len());
+    out.push_str(params);
+    out.push('}');
+    out
+}
+
+/// The same with parameters that were taken apart, written once.
+#[must_use]
+pub fn request_of(id: &str, method: &str, params: &Object<'_>) -> String {
+    let mut out = head(id, method, params.size());
+    params.write(&mut out);
+    out.push('}');
+    out
+}
+
+/// A request up to its parameters, with room for so many bytes of them.
+fn head(id: &str, method: &str, room: usize) -> String {
+    let mut out = String::with_capacity(64 + id.len() + method.len() + room);
+    for piece in ["{\"jsonrpc\":\"2.0\",\"id\":", id, ",\"method\":", &quoted(method), ",\"params\":"] {
+        out.push_str(piece);
+    }
+    out
 }

@@ -74,7 +74,14 @@ impl<'a> Body<'a> {
     /// -32700 for bytes that are not JSON in UTF-8; -32600 for JSON that is not a JSON-RPC 2.0 message, an array that is empty or
     /// longer than [`MAX_BATCH`], a member that appears twice, an id that is neither a string nor an integer.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Fault> {
-        let text = std::str::from_utf8(bytes).map_err(|_| Fault::parse_error("it is not UTF-8."))?;
+        Self::parse_text(std::str::from_utf8(bytes).map_err(|_| Fault::parse_error("it is not UTF-8."))?)
+    }
+
+    /// The same for what is known to be UTF-8.
+    ///
+    /// # Errors
+    /// As [`Body::parse`].
+    pub fn parse_text(text: &'a str) -> Result<Self, Fault> {
         match text.trim_start_matches([' ', '\t', '\r', '\n']).as_bytes().first() {
             Some(b'{') => Message::parse(text).map(Self::Single),
             Some(b'[') => Self::parse_batch(text),

@@ -19,6 +19,7 @@ pub mod params;
 pub mod present;
 pub mod respond;
 pub mod revision;
+mod scan;
 pub mod splice;
 pub mod sse;
 pub mod strict;

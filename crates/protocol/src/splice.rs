@@ -8,7 +8,11 @@ use serde_json::value::RawValue;
 
 use crate::escape::write_string;
 use crate::members::text_of;
+use crate::scan;
 use crate::strict::{StrictError, duplicate};
+
+/// The names of so many members are compared one by one.
+const FEW: usize = 32;
 
 /// One JSON object, taken apart one level deep. The values are the texts that stood there.
 #[derive(Clone, Debug, Default)]
@@ -22,7 +26,23 @@ impl<'a> Object<'a> {
     /// # Errors
     /// Text that is not one JSON object, and a member that appears twice.
     pub fn parse(text: &'a str) -> Result<Self, StrictError> {
-        serde_json::from_str(text).map_err(StrictError::from)
+        match Self::scanned(text) {
+            Some(object) => Ok(object),
+            None => serde_json::from_str(text).map_err(StrictError::from),
+        }
+    }
+
+    /// The same at once, for what has nothing unusual about it.
+    fn scanned(text: &'a str) -> Option<Self> {
+        let mut members: Vec<(Cow<'a, str>, Cow<'a, str>)> = Vec::new();
+        scan::members(text, |name, value| {
+            if members.len() == FEW || members.iter().any(|(known, _)| known == name) {
+                return None;
+            }
+            members.push((Cow::Borrowed(name), Cow::Borrowed(value)));
+            Some(())
+        })?;
+        Some(Self { members })
     }
 
     /// The text of a member's value. `null` is a value.
@@ -64,6 +84,26 @@ impl<'a> Object<'a> {
         Some(self.members.remove(at).1)
     }
 
+    /// How long its text is at most, unless names need escapes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.members.iter().fold(2, |sum, (name, json)| sum + name.len() + json.len() + 4)
+    }
+
+    /// Appends its text.
+    pub fn write(&self, out: &mut String) {
+        out.push('{');
+        for (n, (name, json)) in self.members.iter().enumerate() {
+            if n > 0 {
+                out.push(',');
+            }
+            out.push_str(&quoted(name));
+            out.push(':');
+            out.push_str(json);
+        }
+        out.push('}');
+    }
+
     /// Whether it has no members.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -79,16 +119,9 @@ impl<'a> Object<'a> {
 /// Writes the object; values as they came, without white space between members.
 impl fmt::Display for Object<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("{")?;
-        for (n, (name, json)) in self.members.iter().enumerate() {
-            if n > 0 {
-                out.write_str(",")?;
-            }
-            out.write_str(&quoted(name))?;
-            out.write_str(":")?;
-            out.write_str(json)?;
-        }
-        out.write_str("}")
+        let mut text = String::with_capacity(self.size());
+        self.write(&mut text);
+        out.write_str(&text)
     }
 }
 
@@ -104,7 +137,10 @@ pub fn quoted(text: &str) -> String {
 /// The string that a JSON text is; `None` when it is something else.
 #[must_use]
 pub fn string(json: &str) -> Option<Cow<'_, str>> {
-    serde_json::from_str::<&RawValue>(json).ok().and_then(text_of)
+    match scan::string(json) {
+        Some(text) => Some(Cow::Borrowed(text)),
+        None => serde_json::from_str::<&RawValue>(json).ok().and_then(text_of),
+    }
 }
 
 /// The elements of a JSON array, each as it stood there; `None` when it is no array.

@@ -21,7 +21,6 @@ use amalgam_connector::{
 };
 use amalgam_policy::Decision;
 use amalgam_vault::hex;
-use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value};
@@ -114,7 +113,7 @@ pub struct Answer {
 
 /// Does it, and leaves an audit entry whatever comes of it.
 pub async fn run(app: &App, call: Call<'_>, arguments: impl Into<Arguments>) -> Result<Answer> {
-    let mut trail = Trail::new(app.audit.clone(), entry(&call));
+    let mut trail = Trail::new(app.audit.clone(), entry(app, &call));
     let mut result = execute(app, &call, arguments.into()).await;
     match &mut result {
         Ok(answer) => trail.end("allowed", i64::from(answer.status)).await,
@@ -127,19 +126,18 @@ pub async fn run(app: &App, call: Call<'_>, arguments: impl Into<Arguments>) -> 
 }
 
 /// The entry of a call that has only begun; its status stays 499 where the caller goes away.
-fn entry(call: &Call<'_>) -> Entry {
+fn entry(app: &App, call: &Call<'_>) -> Entry {
     Entry {
         connector_id: Some(shown(call.connector_id)),
         action_id: Some(shown(call.action_id)),
-        ..entry_of(call.caller, call.door, call.arguments_text, call.request_id)
+        ..entry_of(app, call.caller, call.door, call.arguments_text, call.request_id)
     }
 }
 
-fn entry_of(caller: &Caller, door: Door, arguments: &[u8], request_id: &str) -> Entry {
-    let digest = digest(&SHA256, arguments);
+fn entry_of(app: &App, caller: &Caller, door: Door, arguments: &[u8], request_id: &str) -> Entry {
     Entry {
         status: 499,
-        arguments_digest: Some(hex(digest.as_ref().get(..16).unwrap_or_default())),
+        arguments_digest: Some(app.store.sealer().fingerprint(arguments)),
         ..caller.entry(door.as_str(), "execute", request_id)
     }
 }

@@ -99,8 +99,7 @@ impl DirectCache {
 
 /// The connectors of the setting that the server permits, in its order, so that the list stays the same from call to call.
 async fn named(store: &Store, server: &Server) -> Result<Vec<Arc<Loaded>>> {
-    let all = catalogue::visible(store, &server.owner, Some(server)).await?;
-    Ok(server.settings.connectors.iter().filter_map(|id| all.iter().find(|loaded| loaded.id() == id).cloned()).collect())
+    catalogue::named(store, server, &server.settings.connectors).await
 }
 
 /// The upstreams that a server exposes directly; none where it exposes the eight tools.

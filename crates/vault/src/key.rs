@@ -58,6 +58,8 @@ pub struct DataKey {
     cipher: Cipher,
     /// How everything sealed with it begins: version, length of the id, id.
     head: Vec<u8>,
+    /// For `fingerprint` alone.
+    fingerprints: Zeroizing<[u8; KEY_BYTES]>,
 }
 
 impl DataKey {
@@ -76,7 +78,8 @@ impl DataKey {
         }
         let head = [&[VERSION, length], id.as_bytes()].concat();
         let cipher = cipher(&bytes, "amalgam data key: seal")?;
-        Ok(Self { bytes, cipher, head })
+        let fingerprints = expand(&bytes, "amalgam data key: fingerprint")?;
+        Ok(Self { bytes, cipher, head, fingerprints })
     }
 
     /// Seals this key with the master key, for the database: base64url. The id is bound to it. Layout: version (1), fingerprint
@@ -120,6 +123,15 @@ impl DataKey {
         derive(&self.bytes, &format!("amalgam data key: derive {purpose}"))
     }
 
+    /// Tells equal texts from different ones, and says nothing else of them: without the key, not even a text that could be guessed.
+    ///
+    /// Keyed BLAKE3, cut to 128 bits: texts are as long as requests, and this reads them several times faster than SHA-256.
+    pub fn fingerprint(&self, text: &[u8]) -> [u8; 16] {
+        let mut short = [0; 16];
+        blake3::Hasher::new_keyed(&self.fingerprints).update(text).finalize_xof().fill(&mut short);
+        short
+    }
+
     /// `seal` in base64url, for text columns.
     ///
     /// # Errors
@@ -157,12 +169,17 @@ fn derive(bytes: &[u8; KEY_BYTES], purpose: &str) -> Result<HmacKey, VaultError>
 }
 
 fn cipher(bytes: &[u8; KEY_BYTES], purpose: &str) -> Result<Cipher, VaultError> {
+    let key = expand(bytes, purpose)?;
+    aead::UnboundKey::new(&aead::AES_256_GCM_SIV, &*key).map(Cipher::new).map_err(|_| VaultError::Library)
+}
+
+/// 32 bytes for one purpose.
+fn expand(bytes: &[u8; KEY_BYTES], purpose: &str) -> Result<Zeroizing<[u8; KEY_BYTES]>, VaultError> {
     let prk = extract(bytes);
     let info = [purpose.as_bytes()];
     let mut key = Zeroizing::new([0; KEY_BYTES]);
-    let algorithm = &aead::AES_256_GCM_SIV;
-    let unbound = prk.expand(&info, algorithm).and_then(|okm| okm.fill(&mut *key)).and_then(|()| aead::UnboundKey::new(algorithm, &*key));
-    unbound.map(Cipher::new).map_err(|_| VaultError::Library)
+    let filled = prk.expand(&info, &aead::AES_256_GCM_SIV).and_then(|okm| okm.fill(&mut *key));
+    filled.map(|()| key).map_err(|_| VaultError::Library)
 }
 
 /// The keys are uniformly random, so that the salt may be empty (RFC 5869, section 3.1).

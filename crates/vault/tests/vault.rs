@@ -28,6 +28,13 @@ fn hexadecimal_digits_are_read_back() {
 }
 
 #[test]
+fn fingerprints_tell_texts_apart_under_one_key() {
+    assert_eq!(key().fingerprint(b"abc"), key().fingerprint(b"abc"));
+    assert_ne!(key().fingerprint(b"abc"), key().fingerprint(b"abd"));
+    assert_ne!(key().fingerprint(b"abc"), DataKey::new("rows-1", [8; 32]).unwrap().fingerprint(b"abc"));
+}
+
+#[test]
 fn a_row_opens_for_its_owner_only() {
     let sealed = seal(&key(), [1; 12], &OWNER, b"secret").unwrap();
     assert_eq!(open(&key(), &OWNER, &sealed).unwrap().as_slice(), b"secret");

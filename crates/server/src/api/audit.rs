@@ -46,7 +46,7 @@ pub struct EntryView {
     status: i64,
     duration_ms: f64,
     request_id: String,
-    /// The first 128 bits of the SHA-256 of the arguments, in hex: tells equal calls apart from different ones.
+    /// 128 bits of a keyed hash of the arguments, in hex: tells equal calls from different ones.
     arguments_digest: Option<String>,
 }
 

@@ -1,11 +1,19 @@
 //! The headers that say who calls and for whom, taken apart once.
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
 
 use crate::{
     error::{Error, Result},
     store::is_user_id,
 };
+
+// Made once: a name that is looked up as text is parsed each time.
+static USER_ID: HeaderName = HeaderName::from_static("x-alloy-userid");
+static USER_TOKEN: HeaderName = HeaderName::from_static("x-alloy-user-token");
+static SERVER_ID: HeaderName = HeaderName::from_static("x-mcp-server-id");
+static CREDENTIAL_ID: HeaderName = HeaderName::from_static("x-credential-id");
+static REDIRECT_URI: HeaderName = HeaderName::from_static("x-redirect-uri");
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The identity headers of a request. Several copies of one are refused: proxies and servers disagree on which one counts.
 pub struct Identity<'a> {
@@ -34,15 +42,15 @@ impl<'a> Identity<'a> {
     pub fn read(headers: &'a HeaderMap) -> Result<Self> {
         let mut identity = Self {
             bearer: None,
-            user_id: single(headers, "x-alloy-userid")?,
-            user_token: single(headers, "x-alloy-user-token")?,
-            server_id: single(headers, "x-mcp-server-id")?,
-            credential_id: single(headers, "x-credential-id")?,
-            redirect_uri: single(headers, "x-redirect-uri")?,
-            request_id: headers.get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default(),
+            user_id: single(headers, &USER_ID)?,
+            user_token: single(headers, &USER_TOKEN)?,
+            server_id: single(headers, &SERVER_ID)?,
+            credential_id: single(headers, &CREDENTIAL_ID)?,
+            redirect_uri: single(headers, &REDIRECT_URI)?,
+            request_id: headers.get(&REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default(),
             headers,
         };
-        if let Some(value) = single(headers, "authorization")? {
+        if let Some(value) = single(headers, &AUTHORIZATION)? {
             identity.bearer =
                 value.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
         }
@@ -71,11 +79,13 @@ pub fn check_user_id(field: &str, user: &str) -> Result<()> {
     Ok(())
 }
 
-fn single<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>> {
-    let mut values = headers.get_all(HeaderName::from_static(name)).iter();
+fn single<'a>(headers: &'a HeaderMap, name: &'static HeaderName) -> Result<Option<&'a str>> {
+    let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
-        return Err(Error::invalid(name, format!("The header `{name}` is there more than once; send it once.")));
+        return Err(Error::invalid(name.as_str(), format!("The header `{name}` is there more than once; send it once.")));
     }
-    std::str::from_utf8(value.as_bytes()).map(Some).map_err(|_| Error::invalid(name, format!("The header `{name}` is not valid UTF-8.")))
+    std::str::from_utf8(value.as_bytes())
+        .map(Some)
+        .map_err(|_| Error::invalid(name.as_str(), format!("The header `{name}` is not valid UTF-8.")))
 }

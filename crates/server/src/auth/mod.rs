@@ -65,12 +65,13 @@ pub enum Principal {
 impl Principal {
     /// As in the audit trail.
     pub fn label(&self) -> String {
-        match self {
-            Self::Key(id) => format!("key:{id}"),
-            Self::Token(id) => format!("token:{id}"),
-            Self::Jwt(id) => format!("jwt:{id}"),
-            Self::Grant(id) => format!("grant:{id}"),
-        }
+        let (kind, id) = match self {
+            Self::Key(id) => ("key:", id),
+            Self::Token(id) => ("token:", id),
+            Self::Jwt(id) => ("jwt:", id),
+            Self::Grant(id) => ("grant:", id),
+        };
+        [kind, id].concat()
     }
 }
 
@@ -197,15 +198,15 @@ pub async fn mcp(app: &App, identity: &Identity<'_>, server_id: Option<&str>, to
     }
     let proof = match identity.bearer {
         Some(token) if token.starts_with(ACCESS_PREFIX) => {
-            let proof = by_access(app, token, server_id.or(identity.server_id)).await?;
+            let proof = Box::pin(by_access(app, token, server_id.or(identity.server_id))).await?;
             return for_whom(app, proof, identity, "mcp").await;
         }
-        Some(token) => by_bearer(app, token, server_id.or(identity.server_id), server_id.or(identity.server_id)).await?,
-        None => by_user_token(app, identity, server_id.or(identity.server_id)).await?,
+        Some(token) => Box::pin(by_bearer(app, token, server_id.or(identity.server_id), server_id.or(identity.server_id))).await?,
+        None => Box::pin(by_user_token(app, identity, server_id.or(identity.server_id))).await?,
     };
-    let caller = for_whom(app, proof, identity, "mcp").await?;
+    let caller = Box::pin(for_whom(app, proof, identity, "mcp")).await?;
     match (server_id.or(identity.server_id), &caller.server) {
-        (Some(id), _) => through_server(app, caller, identity, id, "mcp").await,
+        (Some(id), _) => Box::pin(through_server(app, caller, identity, id, "mcp")).await,
         (None, Some(_)) => Ok(caller),
         (None, None) => Err(Error::invalid(
             "x-mcp-server-id",
@@ -240,7 +241,7 @@ async fn judged(app: &App, caller: Caller, identity: &Identity<'_>, door: &str) 
         if app.limits.check(caller.rate_key(), limit).outcome.allowed {
             let mut entry = caller.entry(door, "server.use", identity.request_id);
             entry.end(StatusCode::FORBIDDEN);
-            app.audit.record(entry).await;
+            Box::pin(app.audit.record(entry)).await;
         }
         return Err(Error::denied(denial));
     }
@@ -346,7 +347,7 @@ async fn for_whom(app: &App, proof: Proof, identity: &Identity<'_>, door: &str) 
             return Err(Error::unauthorized());
         }
         // Verified even where it is not listened to: a token that is wrong is an error, never ignored.
-        let named = app.user_tokens.verify(&proof.account, token).await?.user;
+        let named = Box::pin(app.user_tokens.verify(&proof.account, token)).await?.user;
         if override_rule != Some(UserOverride::None) {
             user = named;
         }

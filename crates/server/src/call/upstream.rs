@@ -51,7 +51,7 @@ pub async fn forward(app: &App, forward: &Forward<'_>) -> Result<Recorded> {
     let entry = super::Entry {
         connector_id: Some(shown(forward.connector_id)),
         action_id: Some(shown(forward.action_id)),
-        ..entry_of(forward.caller, forward.door, forward.params.as_bytes(), forward.request_id)
+        ..entry_of(app, forward.caller, forward.door, forward.params.as_bytes(), forward.request_id)
     };
     let mut trail = Trail::new(app.audit.clone(), entry);
     match begin(app, forward).await {
@@ -98,7 +98,7 @@ async fn begin(app: &App, forward: &Forward<'_>) -> Result<crate::upstream::Exch
 pub async fn end(call: &mut Recorded) -> Result<String> {
     loop {
         match call.next().await? {
-            Heard::Done(Ok(result)) => return Ok(result),
+            Heard::Done(Ok(result)) => return Ok(result.into_result()),
             Heard::Done(Err(error)) => return Err(refused(&call.exchange.upstream().name, &error)),
             Heard::Request { id, method, .. } => call.exchange.refuse(&id, &method).await?,
             Heard::Notification { .. } => {}

@@ -39,6 +39,18 @@ pub async fn visible(store: &Store, scope: &Scope, server: Option<&Server>) -> R
     Ok(all.filter(|loaded| server.is_none_or(|server| server.restrictions.connector(loaded.id()).is_allowed())).cloned().collect())
 }
 
+/// Of the connectors that [`visible`] shows the server's owner, those with these ids, in their order.
+pub async fn named(store: &Store, server: &Server, ids: &[String]) -> Result<Vec<Arc<Loaded>>> {
+    let own = store.connectors(&server.owner.account).await?;
+    let upstreams = store.upstreams(&server.owner.account).await?;
+    let lent = |id: &str| upstreams.get(id).filter(|registered| registered.upstream.owner == server.owner);
+    let find = |id: &String| {
+        let loaded = BUILTIN.get(id).or_else(|| Some(&own.get(id)?.loaded)).or_else(|| Some(&lent(id)?.loaded));
+        loaded.filter(|_| server.restrictions.connector(id).is_allowed()).cloned()
+    };
+    Ok(ids.iter().filter_map(find).collect())
+}
+
 /// The upstream that is the connector of this id, if the caller reaches one of it.
 pub async fn upstream(store: &Store, scope: &Scope, server: Option<&Server>, id: &str) -> Result<Option<Arc<Registered>>> {
     let all = store.upstreams(&scope.account).await?;

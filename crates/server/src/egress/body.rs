@@ -139,6 +139,11 @@ impl IncomingBody {
         Ok(self)
     }
 
+    /// How long the rest is at least, in bytes, as far as the platform has said.
+    pub fn announced(&self) -> usize {
+        usize::try_from(self.body.size_hint().lower()).unwrap_or(usize::MAX)
+    }
+
     /// The next piece as it came from the socket, `None` at the end. Safe to cancel: an unfinished wait loses nothing.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, EgressError> {
         while let Some(frame) = self.body.frame().await {

@@ -17,7 +17,8 @@ mod redirect;
 mod tests;
 
 use std::mem;
-use std::sync::Arc;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -36,7 +37,7 @@ pub use body::{Arrived, Incoming, IncomingBody, IncomingStream, Payload};
 use connect::Connector;
 pub use connect::{Resolve, SystemResolver};
 pub use error::{EgressError, EgressErrorKind};
-use redirect::Hop;
+use redirect::{Address, Hop};
 
 /// The buffer of a connection: the head of an answer must fit in it (hyper may read once more before it looks, so twice
 /// this size is the hard limit), and it is the largest piece of a body.
@@ -104,12 +105,29 @@ pub struct OutgoingRequest<'a> {
 /// The client. Cloning is cheap. As it is made, it keeps no connection; [`Self::of`] an owner it keeps that owner's.
 #[derive(Clone)]
 pub struct Egress {
-    client: Pool,
-    pools: Cache<(Arc<str>, Arc<str>), Pool>,
+    pool: Arc<Pool>,
+    pools: Cache<(Arc<str>, Arc<str>), Arc<Pool>>,
     shared: Arc<Shared>,
 }
 
-type Pool = Client<Connector, Payload>;
+/// The connections of one owner.
+struct Pool {
+    client: Client<Connector, Payload>,
+    /// Where the last streaming call went: an owner's calls often go to the same MCP server, whose URL is then not parsed again.
+    last: Mutex<Option<Arc<Address>>>,
+}
+
+impl Pool {
+    fn address(&self, text: &str) -> Result<Arc<Address>, EgressError> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(address) = last.as_ref().filter(|address| address.text == text) {
+            return Ok(address.clone());
+        }
+        let address = Arc::new(Address::parse(text)?);
+        *last = Some(address.clone());
+        Ok(address)
+    }
+}
 
 /// What all owners share.
 struct Shared {
@@ -122,13 +140,14 @@ struct Shared {
 }
 
 impl Shared {
-    fn pool(&self, max_idle_per_host: usize) -> Pool {
-        Client::builder(TokioExecutor::new())
+    fn pool(&self, max_idle_per_host: usize) -> Arc<Pool> {
+        let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(self.idle_timeout)
             .pool_max_idle_per_host(max_idle_per_host)
             .http1_max_buf_size(MAX_HEAD)
-            .build(self.connector.clone())
+            .build(self.connector.clone());
+        Arc::new(Pool { client, last: Mutex::default() })
     }
 }
 
@@ -144,14 +163,14 @@ impl Egress {
             max_redirects: config.max_redirects,
             allow: config.allow.into(),
         };
-        Ok(Self { client: shared.pool(0), pools, shared: Arc::new(shared) })
+        Ok(Self { pool: shared.pool(0), pools, shared: Arc::new(shared) })
     }
 
     /// The client with the connections of one owner, a user of an account.
     #[must_use]
     pub fn of(&self, account: &Arc<str>, user: &Arc<str>) -> Self {
-        let client = self.pools.get_with((account.clone(), user.clone()), || self.shared.pool(self.shared.max_idle_per_host));
-        Self { client, pools: self.pools.clone(), shared: self.shared.clone() }
+        let pool = self.pools.get_with((account.clone(), user.clone()), || self.shared.pool(self.shared.max_idle_per_host));
+        Self { pool, pools: self.pools.clone(), shared: self.shared.clone() }
     }
 
     /// The private ranges that it may reach.
@@ -164,7 +183,7 @@ impl Egress {
         let url = redirect::parse(request.url)?;
         let (limit, host) = (request.timeout, name(&url));
         let call = async {
-            let answer = self.exchange(request, None, url, &host).await?;
+            let answer = self.exchange(request, None, url, None, &host).await?;
             let body = answer.body.whole().await?;
             Ok(Incoming { status: answer.status, headers: answer.headers, body, url: answer.url })
         };
@@ -184,7 +203,7 @@ impl Egress {
         let (limit, host, readable) = (request.timeout, name(&url), request.max_response_bytes);
         let request = OutgoingRequest { max_response_bytes: readable.max(most), ..request };
         let call = async {
-            let answer = self.exchange(request, stream, url, &host).await?;
+            let answer = self.exchange(request, stream, url, None, &host).await?;
             if is_file(answer.status, &answer.headers) {
                 return Ok(Arrived::File(answer));
             }
@@ -196,9 +215,10 @@ impl Egress {
 
     /// Sends a request and returns once the headers of its answer have come. The body has no time limit of its own.
     pub async fn send_streaming(&self, request: OutgoingRequest<'_>) -> Result<IncomingStream, EgressError> {
-        let url = redirect::parse(request.url)?;
-        let (limit, host) = (request.timeout, name(&url));
-        within(limit, &host, self.exchange(request, None, url, &host)).await
+        let address = self.pool.address(request.url)?;
+        let (limit, host) = (request.timeout, name(&address.url));
+        let call = pin!(self.exchange(request, None, address.url.clone(), Some(address.uri.clone()), &host));
+        within(limit, &host, call).await
     }
 
     /// One request and the redirects that follow from it.
@@ -207,6 +227,7 @@ impl Egress {
         request: OutgoingRequest<'_>,
         mut stream: Option<Payload>,
         url: Url,
+        uri: Option<Uri>,
         host: &str,
     ) -> Result<IncomingStream, EgressError> {
         let OutgoingRequest { method, mut headers, body, .. } = request;
@@ -214,7 +235,7 @@ impl Egress {
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         headers.entry(USER_AGENT).or_insert_with(|| self.shared.user_agent.clone());
 
-        let mut hop = Hop { method, url, headers, body };
+        let mut hop = Hop { method, url, uri, headers, body };
         let mut host = host.to_owned();
         for followed in 0..=self.shared.max_redirects {
             let response = self.roundtrip(&mut hop, stream.take(), &host, request.follow_redirects).await?;
@@ -255,7 +276,7 @@ impl Egress {
     async fn once(&self, mut request: Request<Payload>) -> Result<Response<hyper::body::Incoming>, hyper_util::client::legacy::Error> {
         let is_head = request.method() == Method::HEAD;
         let connection = capture_connection(&mut request);
-        let response = self.client.request(request).await?;
+        let response = self.pool.client.request(request).await?;
         let headers = response.headers();
         let without_body = matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         let announced = headers.contains_key(TRANSFER_ENCODING) || headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0");
@@ -273,8 +294,7 @@ fn build(hop: &Hop, mut headers: HeaderMap, stream: Option<Payload>) -> Result<R
     if stream.is_none() && hop.body.is_empty() && matches!(hop.method, Method::POST | Method::PUT | Method::PATCH) {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(0));
     }
-    let uri =
-        Uri::try_from(hop.url.as_str()).map_err(|cause| EgressError::invalid("its URL cannot be written into a request").because(cause))?;
+    let uri = hop.uri.clone().map_or_else(|| redirect::uri(&hop.url), Ok)?;
     let mut request = Request::new(stream.unwrap_or_else(|| Payload::from(hop.body.clone())));
     *request.method_mut() = hop.method.clone();
     *request.uri_mut() = uri;

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CONTENT_TYPE, LOCATION, USER_AGENT};
-use http::{HeaderMap, HeaderName, Method, StatusCode};
+use http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
 use url::Url;
 
 use super::error::{EgressError, EgressErrorKind};
@@ -14,11 +14,32 @@ const MAX_URL: usize = 32 * 1024;
 /// platforms name theirs as they like.
 const CROSSING: [HeaderName; 5] = [ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CONTENT_TYPE, USER_AGENT];
 
+/// A URL that was parsed and checked, with its text.
+pub(super) struct Address {
+    pub(super) text: String,
+    pub(super) url: Url,
+    pub(super) uri: Uri,
+}
+
+impl Address {
+    pub(super) fn parse(text: &str) -> Result<Self, EgressError> {
+        let url = parse(text)?;
+        Ok(Self { text: text.to_owned(), uri: uri(&url)?, url })
+    }
+}
+
+/// A URL as hyper takes it.
+pub(super) fn uri(url: &Url) -> Result<Uri, EgressError> {
+    Uri::try_from(url.as_str()).map_err(|cause| EgressError::invalid("its URL cannot be written into a request").because(cause))
+}
+
 /// What the next exchange sends.
 #[derive(Clone)]
 pub(super) struct Hop {
     pub(super) method: Method,
     pub(super) url: Url,
+    /// The same as hyper takes it, where that is known already.
+    pub(super) uri: Option<Uri>,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
 }
@@ -93,6 +114,7 @@ impl Hop {
             self.headers.remove(CONTENT_TYPE);
         }
         self.url = url;
+        self.uri = None;
         Ok(self)
     }
 }

@@ -111,7 +111,9 @@ impl Arriving {
     /// Takes in what has arrived, as soon as there is room for the whole.
     pub async fn push(&mut self, bodies: &Bodies, holder: &Holder, bytes: &[u8]) -> Result<()> {
         if self.room.is_empty() && self.bytes.len() + bytes.len() > STEP {
-            self.room = bodies.take(holder, self.most).await?;
+            self.room = Box::pin(bodies.take(holder, self.most)).await?;
+            // Now that there is room for it; up to a size that is not worth a copy.
+            self.bytes.reserve_exact(self.most.min(16 * STEP).saturating_sub(self.bytes.len()));
         }
         self.bytes.extend_from_slice(bytes);
         Ok(())

@@ -8,7 +8,7 @@ use std::{
 };
 
 use amalgam_policy::{Outcome, Window};
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use moka::sync::Cache;
 
 use crate::{
@@ -42,8 +42,13 @@ impl Limited {
 
     /// Writes the `RateLimit-*` headers.
     pub fn write(&self, headers: &mut HeaderMap) {
-        for (name, value) in self.headers() {
-            headers.insert(name, HeaderValue::from(value));
+        static NAMES: [HeaderName; 3] = [
+            HeaderName::from_static("ratelimit-limit"),
+            HeaderName::from_static("ratelimit-remaining"),
+            HeaderName::from_static("ratelimit-reset"),
+        ];
+        for (name, (_, value)) in NAMES.iter().zip(self.headers()) {
+            headers.insert(name.clone(), HeaderValue::from(value));
         }
     }
 

@@ -14,6 +14,7 @@ use amalgam_protocol::{
     Era, Fault,
     present::{Identity, Offer},
 };
+use bytes::Bytes;
 
 use self::transport::Target;
 use crate::{
@@ -41,6 +42,8 @@ pub struct Context<'a> {
     pub redirect_uri: Option<&'a str>,
     /// As in the answer's `x-request-id`.
     pub request_id: &'a str,
+    /// The body of the request.
+    pub body: &'a Bytes,
     /// All headers of the request.
     pub headers: &'a http::HeaderMap,
     /// The legacy session that it belongs to.
@@ -60,6 +63,15 @@ impl Context<'_> {
         match self.era {
             Era::Modern => true,
             Era::Legacy { header_version } => session.or(header_version).is_some_and(|revision| revision.as_str() >= "2025-06-18"),
+        }
+    }
+
+    /// A part of the body, to keep without a copy.
+    pub fn part(&self, text: &str) -> Bytes {
+        let start = (text.as_ptr() as usize).wrapping_sub(self.body.as_ptr() as usize);
+        match start.checked_add(text.len()) {
+            Some(end) if end <= self.body.len() => self.body.slice(start..end),
+            _ => Bytes::copy_from_slice(text.as_bytes()),
         }
     }
 

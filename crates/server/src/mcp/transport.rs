@@ -6,7 +6,8 @@ use amalgam_protocol::{
     respond,
 };
 use axum::{body::Body, extract::Request, response::Response};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 use super::{Context, fault, methods, methods::Reply, relay, session, session::Session, stream};
 use crate::{
@@ -19,7 +20,11 @@ use crate::{
 };
 
 /// The header that names a legacy session.
-const SESSION: &str = "mcp-session-id";
+static SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
+/// Those that the classification compares: the revision, the method, what it is about.
+static VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+static METHOD: HeaderName = HeaderName::from_static("mcp-method");
+static NAME: HeaderName = HeaderName::from_static("mcp-name");
 
 /// What the path says.
 #[derive(Clone)]
@@ -96,13 +101,15 @@ async fn answer(app: &App, target: Target, request: Request, request_id: &str) -
         credential_id: identity.credential_id,
         redirect_uri: identity.redirect_uri,
         request_id,
+        body: &Bytes::new(),
         headers: &parts.headers,
         session: None,
     };
     let result = match parts.method {
         Method::POST => post(&context, &parts.headers, body, limit).await,
-        Method::GET => get(&context, &parts.headers).await,
-        Method::DELETE => delete(&context, &parts.headers).await,
+        // What is rare is boxed: a future has the size of the largest on its way, and is copied before it begins.
+        Method::GET => Box::pin(get(&context, &parts.headers)).await,
+        Method::DELETE => Box::pin(delete(&context, &parts.headers)).await,
         _ => Err(Fault::method_not_allowed().into()),
     };
     let mut response = result.unwrap_or_else(|refusal| refuse(&refusal, request_id));
@@ -111,10 +118,10 @@ async fn answer(app: &App, target: Target, request: Request, request_id: &str) -
 }
 
 async fn post(context: &Context<'_>, headers: &HeaderMap, body: Body, limit: u32) -> Result<Response, Refusal> {
-    if !accept::accepts(text(headers, header::ACCEPT.as_str())).event_stream {
+    if !accept::accepts(text(headers, &header::ACCEPT)).event_stream {
         return Err(Fault::not_acceptable().into());
     }
-    if !text(headers, header::CONTENT_TYPE.as_str()).is_some_and(accept::content_type_is_json) {
+    if !text(headers, &header::CONTENT_TYPE).is_some_and(accept::content_type_is_json) {
         return Err(Fault::unsupported_media().into());
     }
     require_identity(headers)?;
@@ -123,9 +130,10 @@ async fn post(context: &Context<'_>, headers: &HeaderMap, body: Body, limit: u32
         Err(error) if error.kind == Kind::TooLarge => return Err(Fault::too_large(max).into()),
         bytes => bytes?,
     };
+    let context = &Context { body: &bytes, ..*context };
     match Rpc::parse(&bytes)? {
         Rpc::Single(message) => single(context, headers, &message).await,
-        Rpc::Batch(messages) => batch(context, headers, messages, limit).await,
+        Rpc::Batch(messages) => Box::pin(batch(context, headers, messages, limit)).await,
     }
 }
 
@@ -144,11 +152,11 @@ async fn single(context: &Context<'_>, headers: &HeaderMap, message: &Message<'_
         }
         Reply::Session(bytes, id) => {
             let mut response = json(StatusCode::OK, bytes);
-            response.headers_mut().insert(SESSION, HeaderValue::try_from(id).map_err(Error::internal)?);
+            response.headers_mut().insert(SESSION.clone(), HeaderValue::try_from(id).map_err(Error::internal)?);
             response
         }
         Reply::Relay(relay) => relay::respond(relay).await,
-        Reply::Listen(filter, id, client) => stream::listen(context, headers, filter, id, &client).await?,
+        Reply::Listen(filter, id, client) => Box::pin(stream::listen(context, headers, filter, id, &client)).await?,
     };
     Ok(response)
 }
@@ -216,7 +224,7 @@ async fn handle(context: &Context<'_>, headers: &HeaderMap, message: &Message<'_
     if let Era::Legacy { header_version } = era
         && message.method() != Some("initialize")
     {
-        session = open_session(context, headers).await?;
+        session = if headers.contains_key(&SESSION) { Box::pin(open_session(context, headers)).await? } else { None };
         era = Era::Legacy { header_version: header_version.or(session.as_ref().map(|session| session.revision)) };
     }
     let context = Context { era, session: session.as_ref(), ..*context };
@@ -229,7 +237,7 @@ async fn handle(context: &Context<'_>, headers: &HeaderMap, message: &Message<'_
 }
 
 async fn open_session(context: &Context<'_>, headers: &HeaderMap) -> Result<Option<Session>, Refusal> {
-    let Some(id) = text(headers, SESSION) else { return Ok(None) };
+    let Some(id) = text(headers, &SESSION) else { return Ok(None) };
     match session::open(context.app, context.caller, context.server, id).await? {
         Some(session) => Ok(Some(session)),
         None => Err(Fault::session_not_found().into()),
@@ -238,10 +246,10 @@ async fn open_session(context: &Context<'_>, headers: &HeaderMap) -> Result<Opti
 
 /// The server's stream of a legacy session.
 async fn get(context: &Context<'_>, headers: &HeaderMap) -> Result<Response, Refusal> {
-    if view(headers).protocol_version.is_some_and(amalgam_protocol::revision::names_modern) || !headers.contains_key(SESSION) {
+    if view(headers).protocol_version.is_some_and(amalgam_protocol::revision::names_modern) || !headers.contains_key(&SESSION) {
         return Err(Fault::method_not_allowed().into());
     }
-    if !accept::accepts(text(headers, header::ACCEPT.as_str())).event_stream {
+    if !accept::accepts(text(headers, &header::ACCEPT)).event_stream {
         return Err(Fault::not_acceptable().into());
     }
     let session = open_session(context, headers).await?;
@@ -263,16 +271,15 @@ async fn delete(context: &Context<'_>, headers: &HeaderMap) -> Result<Response, 
 
 /// The headers that the classification compares.
 fn view(headers: &HeaderMap) -> HeaderView<'_> {
-    let names = ["mcp-protocol-version", "mcp-method", "mcp-name"];
     HeaderView {
-        protocol_version: text(headers, names[0]),
-        method: text(headers, names[1]),
-        name: text(headers, names[2]),
-        duplicates: names.iter().any(|name| headers.get_all(*name).iter().nth(1).is_some()),
+        protocol_version: text(headers, &VERSION),
+        method: text(headers, &METHOD),
+        name: text(headers, &NAME),
+        duplicates: [&VERSION, &METHOD, &NAME].into_iter().any(|name| headers.get_all(name).iter().nth(1).is_some()),
     }
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name).and_then(|value| std::str::from_utf8(value.as_bytes()).ok())
 }
 

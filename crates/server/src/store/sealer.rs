@@ -129,6 +129,11 @@ impl Sealer {
         Ok(Secret::new(amalgam_vault::hex(&amalgam_vault::keyed_hash(&key, name))))
     }
 
+    /// Tells equal texts from different ones, and nothing else about them; the same on every node.
+    pub fn fingerprint(&self, text: &[u8]) -> String {
+        amalgam_vault::hex(&self.key.fingerprint(text))
+    }
+
     /// A sealed id that any node can open: visible ASCII, bound to its purpose.
     pub fn seal_id(&self, purpose: &str, payload: &[u8]) -> Result<String> {
         amalgam_vault::seal_id(&self.key, random(), purpose, payload).map_err(Error::from)

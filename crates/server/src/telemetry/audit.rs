@@ -19,7 +19,7 @@ use crate::{
     error::{Error, Kind},
     store::{
         Store,
-        audit::{Entry, id_from},
+        audit::{Entry, digits, id_from},
     },
 };
 
@@ -50,7 +50,7 @@ impl AuditLog {
     /// Leaves an entry; waits when the queue is full. The entry's `id` is given here.
     pub async fn record(&self, mut entry: Entry) {
         let n = self.sequence.fetch_add(1, Ordering::Relaxed);
-        entry.id = format!("{}-{}-{n:08x}", id_from(entry.at), self.node);
+        entry.id = [&id_from(entry.at), "-", &*self.node, "-", &digits(n, 8)].concat();
         if self.queue.send(Message::Entry(Box::new(entry))).await.is_err() {
             tracing::error!("the audit writer has stopped; an entry was lost");
         }

@@ -28,10 +28,12 @@ use crate::{
 const PROBE: Duration = Duration::from_secs(10);
 
 /// What is known of an upstream's eras.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Eras {
     pub modern: Option<bool>,
     pub legacy: Option<bool>,
+    /// In the legacy era it gives no session ids, so that it cannot tell the sessions of a client apart.
+    pub is_stateless: bool,
 }
 
 /// An upstream does not take the first message of an era; in its words, if it said any.
@@ -79,9 +81,12 @@ impl Shared {
     }
 
     fn remember(&self, upstream: &Upstream, change: impl FnOnce(&mut Eras)) {
-        let mut eras = self.eras_of(upstream);
+        let before = self.eras_of(upstream);
+        let mut eras = before;
         change(&mut eras);
-        self.eras.insert((upstream.id.clone(), upstream.updated_at), eras);
+        if eras != before {
+            self.eras.insert((upstream.id.clone(), upstream.updated_at), eras);
+        }
     }
 
     /// What is remembered has turned out wrong.
@@ -110,11 +115,24 @@ impl Shared {
     }
 
     async fn legacy(self: &Arc<Self>, upstream: &Arc<Upstream>, key: &Key, until: Instant) -> Result<Result<Arc<Session>, NotSpoken>> {
-        if self.eras_of(upstream).legacy == Some(false) {
+        let known = self.eras_of(upstream);
+        if known.legacy == Some(false) {
             return Ok(Err(NotSpoken("it has no initialize".to_owned())));
         }
-        let found = self.session(upstream, key, until).await?;
-        self.remember(upstream, |eras| eras.legacy = Some(found.is_ok()));
+        // A handshake for each session of a client would say the same each time, and be kept as often.
+        let shared = (known.is_stateless && !bridge::can_be_asked(&key.client.capabilities)).then(|| key.of_all_lanes());
+        let mut found = self.session(upstream, shared.as_ref().unwrap_or(key), until).await?;
+        if let (Some(shared), Ok(session)) = (&shared, &found)
+            && session.has_id()
+        {
+            // It has begun to tell sessions apart: so each gets its own.
+            self.lost(shared, session);
+            found = self.session(upstream, key, until).await?;
+        }
+        let is_stateless = found.as_ref().is_ok_and(|session| !session.has_id());
+        if (known.legacy, known.is_stateless) != (Some(found.is_ok()), is_stateless) {
+            self.remember(upstream, |eras| (eras.legacy, eras.is_stateless) = (Some(found.is_ok()), is_stateless));
+        }
         if found.is_err() && self.eras_of(upstream).modern == Some(false) {
             // It spoke neither: nothing that is remembered helps the next call.
             self.forget_eras(upstream);

@@ -115,7 +115,7 @@ impl Shared {
 
     /// The same without a place, for what has one already.
     pub async fn begin_within(self: &Arc<Self>, demand: &Demand<'_>, until: Instant) -> Result<Exchange> {
-        match timeout_at(until, Box::pin(self.attempt(demand, until))).await {
+        match timeout_at(until, std::pin::pin!(self.attempt(demand, until))).await {
             Ok(begun) => begun,
             Err(_) => Err(late(demand.upstream)),
         }
@@ -143,7 +143,7 @@ impl Shared {
                         session.stream.open(self, &session, demand.client).await;
                         aside = Some(session.asked_during(&call.id));
                     }
-                    let message = bridge::request(&call.id, demand.method, &params(demand, &session.greeting, &call.id)?);
+                    let message = bridge::request_of(&call.id, demand.method, &params(demand, &session.greeting, &call.id)?);
                     let answer = self.call(demand, session.headers(), message, until).await?;
                     (Some(session), answer, call)
                 }
@@ -190,7 +190,7 @@ impl Shared {
             modern_request(demand, &call.id)?.1
         } else {
             let greeting = pipe.greeting().unwrap_or_default();
-            bridge::request(&call.id, demand.method, &params(demand, &greeting.result, &call.id)?)
+            bridge::request_of(&call.id, demand.method, &params(demand, &greeting.result, &call.id)?)
         };
         let heard = pipe.request(&call.id, message).await?;
         Ok(Exchange { heard: Some(heard), is_modern, ..Exchange::new(call, until) })
@@ -222,13 +222,13 @@ fn is_foreign(answer: &Answer) -> bool {
 }
 
 /// The parameters for a legacy upstream, which has greeted us like this.
-fn params(demand: &Demand<'_>, greeting: &str, id: &str) -> Result<String> {
+fn params<'a>(demand: &Demand<'a>, greeting: &str, id: &str) -> Result<Object<'a>> {
     let mut params = members(demand, None, id)?;
     // Whoever does not take tasks gets a plain call (2025-11-25, tasks); a modern client would not understand one.
     if params.get("task").is_some() && !(demand.client.is_legacy && bridge::takes_tasks(greeting)) {
         params.remove("task");
     }
-    Ok(params.to_string())
+    Ok(params)
 }
 
 fn members<'a>(demand: &Demand<'a>, envelope: Option<Envelope<'_>>, id: &str) -> Result<Object<'a>> {
@@ -263,7 +263,7 @@ fn modern_request(demand: &Demand<'_>, id: &str) -> Result<(HeaderMap, String)> 
             }
         }
     }
-    Ok((headers, bridge::request(id, demand.method, &object.to_string())))
+    Ok((headers, bridge::request_of(id, demand.method, &object)))
 }
 
 /// The upstream refused a message with an HTTP status.
@@ -297,17 +297,14 @@ impl Exchange {
         let mut this = Self::new(call, until);
         match answer.body {
             Body::Events(events) => this.events = Some(events),
-            body @ Body::Whole(_) => {
-                let text = std::str::from_utf8(text_of(&body)).unwrap_or_default();
-                match read(text) {
-                    Ok(messages) if answer.status < 300 || messages.iter().any(|message| matches!(message.heard, Heard::Done(Err(_)))) => {
-                        this.ready.extend(messages);
-                    }
-                    Ok(_) => return Err(refused(&this.call.upstream, answer.status, &body)),
-                    Err(_) if answer.status >= 300 => return Err(refused(&this.call.upstream, answer.status, &body)),
-                    Err(what) => return Err(failed(&this.call.upstream, what)),
-                }
+            Body::Whole(body) if answer.status < 300 => {
+                let messages = read(String::from_utf8(body).unwrap_or_default());
+                this.ready.extend(messages.map_err(|what| failed(&this.call.upstream, what))?);
             }
+            body @ Body::Whole(_) => match read(std::str::from_utf8(text_of(&body)).unwrap_or_default()) {
+                Ok(messages) if messages.iter().any(|message| matches!(message.heard, Heard::Done(Err(_)))) => this.ready.extend(messages),
+                _ => return Err(refused(&this.call.upstream, answer.status, &body)),
+            },
         }
         Ok(this)
     }
@@ -371,7 +368,7 @@ impl Exchange {
                 // An event without data only says where the stream can be taken up again.
                 Ok(Some(event)) if event.data.is_empty() || event.name != "message" => {}
                 Ok(Some(event)) => {
-                    self.ready.extend(read(&event.data).map_err(|what| failed(&self.call.upstream, what))?);
+                    self.ready.extend(read(event.data).map_err(|what| failed(&self.call.upstream, what))?);
                 }
                 Ok(None) => self.resume("ended its answer without a result").await?,
                 Err(what) => self.resume(&what).await?,

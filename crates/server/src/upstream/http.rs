@@ -6,7 +6,7 @@ use amalgam_protocol::{
     splice::{Object, string},
     sse::{Decoder, Event},
 };
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE},
@@ -26,6 +26,9 @@ use crate::{
     },
 };
 
+/// An answer gets as much room at once as it announces, up to this many bytes; further room as it comes.
+const ROOM: usize = 1024 * 1024;
+
 /// What an upstream answered to one HTTP request.
 pub struct Answer {
     /// The HTTP status.
@@ -39,7 +42,7 @@ pub struct Answer {
 /// The body of an answer.
 pub enum Body {
     /// Read whole; not an event stream.
-    Whole(Bytes),
+    Whole(Vec<u8>),
     /// Events, as they come.
     Events(Box<Events>),
 }
@@ -105,19 +108,24 @@ pub struct Ask<'a> {
 impl Shared {
     /// Sends it. The owner's headers are in the clear from here to the end of this function.
     pub async fn http(&self, upstream: &Arc<Upstream>, ask: Ask<'_>) -> Result<Answer> {
-        let mut headers = ask.forwarded.cloned().unwrap_or_default();
+        let mut headers = ask.headers;
         let is_oauth = upstream.auth == Auth::Oauth;
-        if is_oauth {
-            // A client's own token is for us, or for nobody that this user has signed in to.
-            headers.remove(AUTHORIZATION);
-            if let Some(value) = self.authorization(upstream).await? {
-                headers.insert(AUTHORIZATION, value);
+        let forwarded = ask.forwarded.filter(|forwarded| !forwarded.is_empty());
+        if forwarded.is_some() || upstream.sealed.is_some() || is_oauth {
+            let mut configured = forwarded.cloned().unwrap_or_default();
+            if is_oauth {
+                // A client's own token is for us, or for nobody that this user has signed in to.
+                configured.remove(AUTHORIZATION);
+                if let Some(value) = Box::pin(self.authorization(upstream)).await? {
+                    configured.insert(AUTHORIZATION, value);
+                }
+            } else {
+                self.add_manual_headers(upstream, &mut configured)?;
             }
-        } else {
-            self.add_manual_headers(upstream, &mut headers)?;
+            // Computed after configured: what the protocol says cannot be overridden.
+            configured.extend(headers);
+            headers = configured;
         }
-        // Computed after configured: what the protocol says cannot be overridden.
-        headers.extend(ask.headers);
         headers.entry(ACCEPT).or_insert(HeaderValue::from_static("application/json, text/event-stream"));
         if !ask.body.is_empty() {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -137,7 +145,8 @@ impl Shared {
         };
         let egress = ask.whose.map_or_else(|| self.egress.clone(), |scope| self.egress.of(&scope.account, &scope.user));
         let incoming = loop {
-            let request = request(if again { headers.clone() } else { std::mem::take(&mut headers) });
+            // Whoever is asked for another token sends the same once more.
+            let request = request(if again || is_oauth { headers.clone() } else { std::mem::take(&mut headers) });
             match egress.send_streaming(request).await {
                 // Nothing was sent, so that a second attempt cannot do anything twice.
                 Err(error) if std::mem::take(&mut again) && error.is_retryable_before_send() => {}
@@ -153,7 +162,8 @@ impl Shared {
                 }
                 Ok(incoming) if is_oauth && matches!(incoming.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
                     let sent = headers.get(AUTHORIZATION);
-                    let other = self.challenged(upstream, incoming.status, &incoming.headers, sent, std::mem::take(&mut ask_again)).await?;
+                    let once = std::mem::take(&mut ask_again);
+                    let other = Box::pin(self.challenged(upstream, incoming.status, &incoming.headers, sent, once)).await?;
                     match other {
                         // It was refused before anything was done.
                         Some(value) => drop(headers.insert(AUTHORIZATION, value)),
@@ -194,15 +204,15 @@ impl Shared {
     }
 }
 
-async fn whole(body: &mut IncomingBody, limit: usize) -> Result<Bytes, String> {
-    let mut all = BytesMut::new();
+async fn whole(body: &mut IncomingBody, limit: usize) -> Result<Vec<u8>, String> {
+    let mut all = Vec::with_capacity(body.announced().min(ROOM));
     while let Some(piece) = body.chunk().await.map_err(|error| strip(&error.to_string()))? {
         if all.len() + piece.len() > limit {
             return Err(format!("answered more than {limit} bytes"));
         }
         all.extend_from_slice(&piece);
     }
-    Ok(all.freeze())
+    Ok(all)
 }
 
 /// A header value from text that a message has, in the form that a header can carry (SEP-2243).

@@ -1,8 +1,11 @@
 //! What an upstream says, message by message, in its own words.
 
-use std::sync::Arc;
+use std::{
+    ops::{Deref, Range},
+    sync::Arc,
+};
 
-use amalgam_protocol::{Body, Message};
+use amalgam_protocol::{Body, Message, envelope::Response};
 use serde_json::value::RawValue;
 
 use crate::{
@@ -17,8 +20,39 @@ pub enum Heard {
     Notification { method: String, params: String },
     /// Something that it asks its client; `id` and `params` are JSON.
     Request { id: String, method: String, params: String },
-    /// The end of the call: the JSON of the result, or of the error.
-    Done(Result<String, String>),
+    /// The end of the call: the result, or the JSON of the error.
+    Done(Result<Answered, String>),
+}
+
+/// The result of a call, within the message that brought it. Read as text it is the JSON of the result.
+#[derive(Debug)]
+pub struct Answered {
+    message: String,
+    id: Range<usize>,
+    result: Range<usize>,
+}
+
+impl Deref for Answered {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        self.message.get(self.result.clone()).unwrap_or_default()
+    }
+}
+
+impl Answered {
+    /// The result alone.
+    pub fn into_result(mut self) -> String {
+        self.message.truncate(self.result.end);
+        self.message.drain(..self.result.start);
+        self.message
+    }
+
+    /// The message as it came, as the answer to the request of this id.
+    pub fn answering(mut self, id: &str) -> Vec<u8> {
+        self.message.replace_range(self.id, id);
+        self.message.into_bytes()
+    }
 }
 
 /// A message with the id that it answers, where it answers one.
@@ -33,12 +67,23 @@ pub struct Addressed {
 ///
 /// # Errors
 /// What is wrong with it, without its subject.
-pub fn read(text: &str) -> Result<Vec<Addressed>, String> {
+pub fn read(text: impl Into<String>) -> Result<Vec<Addressed>, String> {
+    let text = text.into();
     let explain = |fault: amalgam_protocol::Fault| format!("sent a message that is not JSON-RPC ({})", fault.message);
-    match Body::parse(text.as_bytes()).map_err(explain)? {
-        Body::Single(message) => Ok(vec![addressed(&message)]),
-        Body::Batch(messages) => messages.into_iter().map(|message| message.map(|message| addressed(&message)).map_err(explain)).collect(),
-    }
+    let (to, id, result) = match Body::parse_text(&text).map_err(explain)? {
+        Body::Single(Message::Response(Response { id, outcome: Ok(result) })) => {
+            let within = |part: &str| {
+                let start = (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
+                start..start + part.len()
+            };
+            (id.get().to_owned(), within(id.get()), within(result.get()))
+        }
+        Body::Single(message) => return Ok(vec![addressed(&message)]),
+        Body::Batch(messages) => {
+            return messages.into_iter().map(|message| message.map(|message| addressed(&message)).map_err(explain)).collect();
+        }
+    };
+    Ok(vec![Addressed { to: Some(to), heard: Heard::Done(Ok(Answered { message: text, id, result })) }])
 }
 
 fn addressed(message: &Message<'_>) -> Addressed {
@@ -54,12 +99,22 @@ fn addressed(message: &Message<'_>) -> Addressed {
         },
         Message::Response(response) => {
             let outcome = match response.outcome {
-                Ok(result) => Ok(result.get().to_owned()),
+                // One of several: it gets a message of its own.
+                Ok(result) => return read_one(response.id.get(), result.get()),
                 Err(error) => Err(error.get().to_owned()),
             };
             Addressed { to: Some(response.id.get().to_owned()), heard: Heard::Done(outcome) }
         }
     }
+}
+
+fn read_one(id: &str, result: &str) -> Addressed {
+    let head = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":");
+    let (start, end) = (head.len(), head.len() + result.len());
+    let id_start = start - id.len() - ",\"result\":".len();
+    let message = head + result + "}";
+    let answered = Answered { message, id: id_start..id_start + id.len(), result: start..end };
+    Addressed { to: Some(id.to_owned()), heard: Heard::Done(Ok(answered)) }
 }
 
 /// The upstream failed: 502. `what` follows its name.

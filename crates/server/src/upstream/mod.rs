@@ -41,7 +41,7 @@ use self::{era::Eras, health::Health, pipe::Pipe, session::Session, stdio::Stder
 pub use self::{
     exchange::Exchange,
     health::Report,
-    message::Heard,
+    message::{Answered, Heard},
     recorded::Recorded,
     waiting::{Cancellable, Question, Waiting},
     watch::{News, Wanted, Word, news},
@@ -151,6 +151,11 @@ pub struct Key {
 impl Key {
     fn of(demand: &Demand<'_>) -> Self {
         Self { upstream: demand.upstream.id.clone(), updated_at: demand.upstream.updated_at, client: demand.client.clone() }
+    }
+
+    /// The same for all sessions of a client together.
+    fn of_all_lanes(&self) -> Self {
+        Self { client: Client { lane: "".into(), ..self.client.clone() }, ..self.clone() }
     }
 }
 

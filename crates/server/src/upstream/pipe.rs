@@ -24,7 +24,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{
     Client, OUR_INFO,
     era::NotSpoken,
-    message::{Heard, failed, late, read},
+    message::{Answered, Heard, failed, late, read},
     watch::{News, news},
 };
 use crate::{
@@ -295,7 +295,7 @@ impl Pipe {
         let mut answer = self.request(&id, bridge::request(&id, method, &params)).await?;
         let outcome = loop {
             match answer.recv().await {
-                Some(Heard::Done(outcome)) => break outcome.map_err(|error| NotSpoken::by_error(&error).0),
+                Some(Heard::Done(outcome)) => break outcome.map(Answered::into_result).map_err(|error| NotSpoken::by_error(&error).0),
                 Some(_) => {}
                 None => return Err(self.gone()),
             }

@@ -18,7 +18,7 @@ use super::{
     era::NotSpoken,
     exchange::{self, Exchange},
     http::{Ask, Body},
-    message::{Heard, failed},
+    message::{Answered, Heard, failed},
     stream::Stream,
 };
 use crate::{
@@ -157,7 +157,8 @@ impl Shared {
         if let Some(not_spoken) = NotSpoken::of_status(answer.status, &answer.body) {
             return Ok(Err(not_spoken));
         }
-        let id = answer.headers.get(SESSION).cloned();
+        // A copy: the header itself is a part of the connection's buffer, which would stay as long as the session.
+        let id = answer.headers.get(SESSION).and_then(|id| HeaderValue::from_bytes(id.as_bytes()).ok());
         let mut exchange = Exchange::of_answer(self, upstream, "0", answer, until)?;
         let result = match exchange.done().await? {
             Ok(result) => result,
@@ -251,7 +252,7 @@ impl Exchange {
     pub async fn done(&mut self) -> Result<Result<String, String>> {
         loop {
             match self.next().await? {
-                Heard::Done(outcome) => return Ok(outcome),
+                Heard::Done(outcome) => return Ok(outcome.map(Answered::into_result)),
                 Heard::Request { id, method, .. } => self.refuse(&id, &method).await?,
                 Heard::Notification { .. } => {}
             }

@@ -122,6 +122,11 @@ impl Waiting {
         asked.remove(id).is_some_and(|(_, sender)| sender.send(answer).is_ok())
     }
 
+    /// The lowest level of log messages that a legacy session wants. Sessions that wish nothing take no room.
+    pub fn log_level(&self, session: &str) -> Option<String> {
+        self.lanes.get(session).and_then(|lane| hold(&lane.log_level).clone())
+    }
+
     /// The wishes of a legacy session.
     pub fn lane(&self, session: &str) -> Arc<Lane> {
         self.lanes.get_with_by_ref(session, Arc::default)
@@ -132,8 +137,17 @@ impl Waiting {
 pub struct Cancellable {
     waiting: Arc<Waiting>,
     key: (String, String),
-    /// Cancelled when the client says so.
-    pub token: CancellationToken,
+    token: CancellationToken,
+}
+
+impl Cancellable {
+    /// What comes of it, unless the client cancels the request first.
+    pub async fn unless_cancelled<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            done = work => done,
+            () = self.token.cancelled() => Err(Error::new(Kind::InvalidRequest, "The request was cancelled by its client.")),
+        }
+    }
 }
 
 impl Drop for Cancellable {
@@ -164,11 +178,6 @@ impl Drop for Question {
 }
 
 impl Lane {
-    /// The lowest level of log messages that the session wants.
-    pub fn log_level(&self) -> Option<String> {
-        hold(&self.log_level).clone()
-    }
-
     /// Remembers it.
     pub fn set_log_level(&self, level: &str) {
         *hold(&self.log_level) = Some(level.to_owned());

@@ -72,6 +72,14 @@ pub async fn dispatch(context: &Context<'_>, request: &Request<'_>, params: Opti
     match &*request.method {
         "tools/call" => tools::call(context, id, params).await,
         "tools/list" => tools::list(context, id).await,
+        _ => Box::pin(rarely(context, request, params)).await,
+    }
+}
+
+/// What is asked less often, in a future of its own: those of calls and lists do not have room for it.
+async fn rarely(context: &Context<'_>, request: &Request<'_>, params: Option<&Params<'_>>) -> Result<Reply, Fault> {
+    let id = request.id;
+    match &*request.method {
         "initialize" => initialize::initialize(context, id, params).await,
         "server/discover" => discover::discover(context, id).await,
         "ping" => Ok(Reply::Json(respond::result(id, b"{}"))),

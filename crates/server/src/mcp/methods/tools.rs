@@ -19,7 +19,7 @@ pub async fn list(context: &Context<'_>, id: &RawValue) -> Result<Reply, Fault> 
     let list = match context.server.settings.exposure {
         Exposure::Dynamic => tools::LIST.as_bytes(),
         Exposure::Direct => {
-            upstream::fresh(context).await?;
+            Box::pin(upstream::fresh(context)).await?;
             direct = context.app.direct.tools(&context.app.store, context.server).await.map_err(|e| context.fault(&e))?;
             direct.list.as_bytes()
         }
@@ -37,9 +37,11 @@ pub async fn call(context: &Context<'_>, id: &RawValue, params: Option<&Params<'
     let text = params.and_then(|params| params.arguments).map_or("{}", RawValue::get);
     let outcome = match context.server.settings.exposure {
         Exposure::Dynamic => {
-            let first = dynamic(context, name, read(text)?, text).await?;
+            let first = Box::pin(dynamic(context, name, read(text)?, text)).await?;
             match &first {
-                Err(error) if connect::connects(context, params, error).await => dynamic(context, name, read(text)?, text).await?,
+                Err(error) if Box::pin(connect::connects(context, params, error)).await => {
+                    Box::pin(dynamic(context, name, read(text)?, text)).await?
+                }
                 _ => first,
             }
         }
@@ -54,11 +56,11 @@ pub async fn call(context: &Context<'_>, id: &RawValue, params: Option<&Params<'
             {
                 return upstream::tool(context, id, params, tool, text).await;
             }
-            let mut outcome = tools::execute::direct(context, tool, read(text)?, text).await;
+            let mut outcome = Box::pin(tools::execute::direct(context, tool, read(text)?, text)).await;
             if let Err(error) = &outcome
-                && connect::connects(context, params, error).await
+                && Box::pin(connect::connects(context, params, error)).await
             {
-                outcome = tools::execute::direct(context, tool, read(text)?, text).await;
+                outcome = Box::pin(tools::execute::direct(context, tool, read(text)?, text)).await;
             }
             // Nothing but the actions is a tool here.
             outcome.map_err(|error| Error { message: over_rest(&error.message).into_owned().into(), ..error })

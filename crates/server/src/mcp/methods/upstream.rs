@@ -48,12 +48,12 @@ pub async fn pass(context: &Context<'_>, method: &str, id: &RawValue, params: &P
     let lead = |error| lead(context.app, context.caller, context.redirect_uri, error);
     let mut error = match begin(context, method, id, params, &route).await {
         Ok(reply) => return Ok(reply),
-        Err(error) => lead(error).await,
+        Err(error) => Box::pin(lead(error)).await,
     };
-    if connect::connects(context, Some(params), &error).await {
+    if Box::pin(connect::connects(context, Some(params), &error)).await {
         error = match begin(context, method, id, params, &route).await {
             Ok(reply) => return Ok(reply),
-            Err(error) => lead(error).await,
+            Err(error) => Box::pin(lead(error)).await,
         };
     }
     if LEADING.contains(&method)
@@ -72,13 +72,12 @@ async fn begin(context: &Context<'_>, method: &str, id: &RawValue, params: &Para
     let log_level = if context.era.is_modern() {
         meta.and_then(|meta| meta.log_level.as_deref()).map(str::to_owned)
     } else {
-        context.session.and_then(|session| context.app.upstreams.waiting().lane(session.hash()).log_level())
+        context.session.and_then(|session| context.app.upstreams.waiting().log_level(session.hash()))
     };
     let token = meta.and_then(|meta| meta.progress_token).map(|token| token.get().to_owned());
     let asked = Asked { id, method, params: params.raw, client, log_level, token };
     // Boxed, as below wherever a future of many steps begins: the sum of them would be held on the stack.
-    let relay = Box::pin(Relay::begin(context, asked, route.clone())).await?;
-    Ok(Reply::Relay(Box::new(relay)))
+    Box::pin(Relay::begin(context, asked, route.clone())).await.map(Reply::Relay)
 }
 
 /// Calls a tool of an upstream. Its arguments are passed on as they came; they are looked at only where headers repeat them.

@@ -14,9 +14,10 @@ use amalgam_protocol::{
     respond as write,
     splice::{Object, quoted},
 };
+use bytes::Bytes;
 use serde_json::value::RawValue;
 
-pub use self::respond::respond;
+pub use self::respond::{failure, respond};
 use self::state::{Binding, State};
 use super::Context;
 use crate::{
@@ -28,7 +29,7 @@ use crate::{
     },
     error::{Error, Kind, Result},
     store::{Change, upstreams::Upstream},
-    upstream::{Cancellable, Client, Heard, News, Question, Recorded, news},
+    upstream::{Answered, Cancellable, Client, Heard, News, Question, Recorded, news},
 };
 
 /// How often an upstream may ask for further inputs within one request of a legacy client.
@@ -71,7 +72,8 @@ pub struct Relay {
     request_id: String,
     server_info: String,
     method: String,
-    params: String,
+    /// A part of the request's body: JSON.
+    params: Bytes,
     route: Route,
     client: Client,
     log_level: Option<String>,
@@ -109,34 +111,35 @@ impl Relay {
     ///
     /// # Errors
     /// What the client is told instead.
-    pub async fn begin(context: &Context<'_>, asked: Asked<'_>, route: Route) -> Result<Self, Error> {
-        let owner = owner(context.caller, &asked.client.lane);
+    pub async fn begin(context: &Context<'_>, asked: Asked<'_>, route: Route) -> Result<Box<Self>, Error> {
         // Ids of requests are told apart by their sessions; without one, a cancellation could be of anybody who uses the same token.
-        let running = context.session.is_some().then(|| context.app.upstreams.waiting().run(&owner, asked.id.get()));
-        let mut this = unless_cancelled(running.as_ref(), Box::pin(Self::start(context, asked, route))).await?;
-        this.running = running;
+        if context.session.is_none() {
+            return Self::start(context, asked, route).await;
+        }
+        let running = context.app.upstreams.waiting().run(&owner(context.caller, &asked.client.lane), asked.id.get());
+        let mut this = running.unless_cancelled(Box::pin(Self::start(context, asked, route))).await?;
+        this.running = Some(running);
         Ok(this)
     }
 
-    async fn start(context: &Context<'_>, asked: Asked<'_>, route: Route) -> Result<Self> {
-        let params = asked.params.get().to_owned();
-        let state = if context.era.is_modern() { state::of(context, &route.connector_id, asked.method, &params)? } else { None };
-        let call = match state {
+    async fn start(context: &Context<'_>, asked: Asked<'_>, route: Route) -> Result<Box<Self>> {
+        let params = asked.params.get();
+        let state = if context.era.is_modern() { state::of(context, &route.connector_id, asked.method, params)? } else { None };
+        let state = match state {
             Some(State::Parked { name }) => {
                 let Some(parked) = context.app.upstreams.waiting().take(&name) else {
                     let sentence = "The call that this `requestState` belongs to waits no longer; send the request again without it.";
                     return Err(Error::invalid("requestState", sentence));
                 };
-                let mut this = Self::of(context, asked, route, parked.call, params);
-                this.take_up(&parked.questions).await?;
+                let mut this = Self::of(context, asked, route, parked.call);
+                Box::pin(this.take_up(&parked.questions)).await?;
                 return Ok(this);
             }
-            Some(State::Upstream { state }) => {
-                Self::send(context.app, context.caller, context.request_id, &asked, &route, &params, Some(&state)).await?
-            }
-            None => Self::send(context.app, context.caller, context.request_id, &asked, &route, &params, None).await?,
+            Some(State::Upstream { state }) => Some(state),
+            None => None,
         };
-        Ok(Self::of(context, asked, route, call, params))
+        let call = Self::send(context.app, context.caller, context.request_id, &asked, &route, params, state.as_deref()).await?;
+        Ok(Self::of(context, asked, route, call))
     }
 
     async fn send(
@@ -162,11 +165,11 @@ impl Relay {
             timeout: None,
             request_id,
         };
-        Box::pin(forward(app, &request)).await
+        forward(app, &request).await
     }
 
-    fn of(context: &Context<'_>, asked: Asked<'_>, route: Route, call: Recorded, params: String) -> Self {
-        Self {
+    fn of(context: &Context<'_>, asked: Asked<'_>, route: Route, call: Recorded) -> Box<Self> {
+        Box::new(Self {
             app: context.app.clone(),
             caller: context.caller.clone(),
             era: context.era,
@@ -174,7 +177,7 @@ impl Relay {
             request_id: context.request_id.to_owned(),
             server_info: context.server_info(),
             method: asked.method.to_owned(),
-            params,
+            params: context.part(asked.params.get()),
             route,
             client: asked.client,
             log_level: asked.log_level,
@@ -187,7 +190,12 @@ impl Relay {
             rounds: 0,
             running: None,
             changing: Arc::default(),
-        }
+        })
+    }
+
+    /// The parameters as the client sent them.
+    fn params(&self) -> &str {
+        std::str::from_utf8(&self.params).unwrap_or_default()
     }
 
     /// The call, while there is one: not after it was parked.
@@ -204,9 +212,14 @@ impl Relay {
             if let Some(last) = self.last.take() {
                 return last;
             }
-            let running = self.running.take();
-            let advanced = unless_cancelled(running.as_ref(), Box::pin(self.advance())).await;
-            self.running = running;
+            let advanced = match self.running.take() {
+                None => self.advance().await,
+                Some(running) => {
+                    let advanced = running.unless_cancelled(Box::pin(self.advance())).await;
+                    self.running = Some(running);
+                    advanced
+                }
+            };
             match advanced {
                 Ok(last) => self.last = last,
                 Err(error) => self.last = Some(self.failed(&error)),
@@ -226,26 +239,34 @@ impl Relay {
     async fn advance(&mut self) -> Result<Option<Said>> {
         match mem::replace(&mut self.pending, Pending::Nothing) {
             Pending::Nothing => {}
-            Pending::Question(id, mut question) => {
-                let answer = question.answer().await.unwrap_or_else(|| Err(no_answer()));
-                let timeout = self.timeout;
-                self.call()?.exchange.extend(timeout);
-                self.call()?.exchange.answer(&id, answer.as_deref().map_err(String::as_str)).await?;
-                return Ok(None);
-            }
-            Pending::Inputs(questions, state) => return self.repeat(questions, state).await,
+            waiting => return Box::pin(self.go_on(waiting)).await,
         }
         match self.call()?.next().await? {
             Heard::Notification { method, params } => {
                 self.notified(&method, params);
                 Ok(None)
             }
-            Heard::Request { id, method, params } => self.questioned(id, &method, &params).await,
+            Heard::Request { id, method, params } => Box::pin(self.questioned(id, &method, &params)).await,
             Heard::Done(Ok(result)) => self.finished(result),
             Heard::Done(Err(error)) => {
                 let (http, error) = bridge::error(&self.method, &error, self.towards()).map_err(Error::internal)?;
                 Ok(Some(Said::Last(http, write::failure(&self.id, &error))))
             }
+        }
+    }
+
+    /// Waits for the client, and tells the upstream.
+    async fn go_on(&mut self, pending: Pending) -> Result<Option<Said>> {
+        match pending {
+            Pending::Nothing => Ok(None),
+            Pending::Question(id, mut question) => {
+                let answer = question.answer().await.unwrap_or_else(|| Err(no_answer()));
+                let timeout = self.timeout;
+                self.call()?.exchange.extend(timeout);
+                self.call()?.exchange.answer(&id, answer.as_deref().map_err(String::as_str)).await?;
+                Ok(None)
+            }
+            Pending::Inputs(questions, state) => self.repeat(questions, state).await,
         }
     }
 
@@ -341,7 +362,7 @@ impl Relay {
                 Err(error) => return Ok(Some(Said::Last(200, write::failure(&self.id, &error)))),
             }
         }
-        let params = bridge::with_inputs(&self.params, &answers, state.as_deref()).map_err(Error::internal)?;
+        let params = bridge::with_inputs(self.params(), &answers, state.as_deref()).map_err(Error::internal)?;
         let asked = Asked {
             id: &self.id.clone(),
             method: &self.method.clone(),
@@ -356,32 +377,35 @@ impl Relay {
     }
 
     /// The upstream's result, in the words of the client's era.
-    fn finished(&mut self, result: String) -> Result<Option<Said>> {
+    fn finished(&mut self, result: Answered) -> Result<Option<Said>> {
         let exchange = &self.call()?.exchange;
         let (is_modern, name) = (exchange.is_modern, exchange.upstream().name.clone());
         let wrong = |what: String| Error::new(Kind::PlatformFailed, format!("{name} answered in a way that cannot be read: {what}."));
         let unreadable = |error: amalgam_protocol::strict::StrictError| wrong(error.to_string());
         let asked = if is_modern { bridge::input_required(&result).map_err(wrong)? } else { None };
-        let result: Cow<'_, str> = match (self.era.is_modern(), asked) {
+        // What has to change has another text; anything else is passed on as it came.
+        let changed: Option<String> = match (self.era.is_modern(), asked) {
             (true, None) if is_modern => {
-                let of_task = self.method.starts_with("tasks/").then(|| Object::parse(&self.params).ok()).flatten();
+                let of_task = self.method.starts_with("tasks/").then(|| Object::parse(self.params()).ok()).flatten();
                 let known = of_task.and_then(|params| params.text("taskId").map(Cow::into_owned));
-                let renamed = task::renamed(&self.app, &self.caller, &self.route.connector_id, known.as_deref(), &result)?;
-                renamed.map_or(Cow::Borrowed(&*result), Cow::Owned)
+                task::renamed(&self.app, &self.caller, &self.route.connector_id, known.as_deref(), &result)?
             }
-            (true, None) => Cow::Owned(bridge::modern_result(&self.method, &result, &self.server_info).map_err(unreadable)?),
+            (true, None) => Some(bridge::modern_result(&self.method, &result, &self.server_info).map_err(unreadable)?),
             (true, Some(asked)) => match asked.state {
                 Some(state) => {
-                    let binding = Binding::new(&self.caller, &self.route.connector_id, &self.method, &self.params)?;
+                    let binding = Binding::new(&self.caller, &self.route.connector_id, &self.method, self.params())?;
                     let sealed = binding.seal(&self.app, &State::Upstream { state })?;
                     let mut object = Object::parse(&result).map_err(unreadable)?;
                     object.set_text("requestState", &sealed);
-                    Cow::Owned(object.to_string())
+                    Some(object.to_string())
                 }
-                None => Cow::Borrowed(&result),
+                None => None,
             },
-            (false, None) if is_modern => bridge::legacy_result(&result).map_err(unreadable)?,
-            (false, None) => self.of_task(&result)?.map_or(Cow::Borrowed(&*result), Cow::Owned),
+            (false, None) if is_modern => match bridge::legacy_result(&result).map_err(unreadable)? {
+                Cow::Owned(changed) => Some(changed),
+                Cow::Borrowed(_) => None,
+            },
+            (false, None) => self.of_task(&result)?,
             (false, Some(asked)) => {
                 self.rounds += 1;
                 if self.rounds > MAX_ROUNDS {
@@ -398,7 +422,11 @@ impl Relay {
                 return Ok(None);
             }
         };
-        Ok(Some(Said::Last(200, write::result(&self.id, result.as_bytes()))))
+        let bytes = match changed {
+            Some(changed) => write::result(&self.id, changed.as_bytes()),
+            None => result.answering(self.id.get()),
+        };
+        Ok(Some(Said::Last(200, bytes)))
     }
 
     /// What the client is told of a failure of ours or the upstream's.
@@ -407,30 +435,6 @@ impl Relay {
         let (http, bytes) = failure(self.era, &self.id, &self.method, &self.server_info, error);
         Said::Last(http, bytes)
     }
-}
-
-/// What comes of it, unless the client cancels the request first.
-async fn unless_cancelled<T>(running: Option<&Cancellable>, work: impl Future<Output = Result<T>>) -> Result<T> {
-    let cancelled = async {
-        match running {
-            Some(running) => running.token.cancelled().await,
-            None => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        done = work => done,
-        () = cancelled => Err(Error::new(Kind::InvalidRequest, "The request was cancelled by its client.")),
-    }
-}
-
-/// A failure as its client is told: a tool's in its result, any other as an error of the protocol.
-pub fn failure(era: Era, id: &RawValue, method: &str, server_info: &str, error: &Error) -> (u16, Vec<u8>) {
-    let is_protocol = error.kind == Kind::InvalidRequest;
-    if method == "tools/call" && !is_protocol {
-        return (200, write::text_result(era, id, server_info.as_bytes(), &error.message, true, &[]));
-    }
-    let fault = if error.kind == Kind::Forbidden { Fault::invalid_params(error.message.clone()) } else { super::fault(error) };
-    (fault.http, write::error(Some(id), &fault))
 }
 
 /// Asks an upstream again what it offers, and tells those who listen.

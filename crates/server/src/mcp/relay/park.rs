@@ -26,7 +26,7 @@ impl Relay {
     pub(super) async fn take_up(&mut self, questions: &[(String, String)]) -> Result<()> {
         let timeout = self.timeout;
         self.call()?.exchange.extend(timeout);
-        let params = self.params.clone();
+        let params = self.params().to_owned();
         let params = Object::parse(&params).map_err(|error| Error::invalid("params", error.to_string()))?;
         let answers = params.get("inputResponses").unwrap_or("{}");
         let answers = Object::parse(answers).map_err(|error| Error::invalid("inputResponses", error.to_string()))?;
@@ -69,7 +69,7 @@ impl Relay {
 
     /// Keeps the call of a legacy upstream, and asks the modern client to come back with the inputs.
     fn park(&mut self, ids: Vec<String>, requests: Vec<bridge::InputRequest>) -> Result<Said> {
-        let binding = Binding::new(&self.caller, &self.route.connector_id, &self.method, &self.params)?;
+        let binding = Binding::new(&self.caller, &self.route.connector_id, &self.method, self.params())?;
         let Some(call) = self.call.take() else { return Err(over()) };
         let questions = requests.iter().map(|request| request.key.clone()).zip(ids).collect();
         let name = self.app.upstreams.waiting().park(&self.caller.principal.label(), call, questions)?;

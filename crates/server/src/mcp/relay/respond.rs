@@ -2,20 +2,37 @@
 
 use std::{convert::Infallible, time::Duration};
 
-use amalgam_protocol::respond::{KEEP_ALIVE, sse_event};
+use amalgam_protocol::{
+    Era, Fault,
+    respond::{self as write, KEEP_ALIVE, sse_event},
+};
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderValue, StatusCode, header};
+use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
 use super::{Relay, Said};
-use crate::mcp::stream::event_stream;
+use crate::{
+    error::{Error, Kind},
+    mcp::stream::event_stream,
+};
 
 /// How often a silent stream says that it lives.
 const PULSE: Duration = Duration::from_secs(15);
 /// Messages that may wait for a slow reader; then the upstream waits too.
 const QUEUE: usize = 16;
+
+/// A failure as its client is told: a tool's in its result, any other as an error of the protocol.
+pub fn failure(era: Era, id: &RawValue, method: &str, server_info: &str, error: &Error) -> (u16, Vec<u8>) {
+    let is_protocol = error.kind == Kind::InvalidRequest;
+    if method == "tools/call" && !is_protocol {
+        return (200, write::text_result(era, id, server_info.as_bytes(), &error.message, true, &[]));
+    }
+    let fault = if error.kind == Kind::Forbidden { Fault::invalid_params(error.message.clone()) } else { crate::mcp::fault(error) };
+    (fault.http, write::error(Some(id), &fault))
+}
 
 /// The HTTP response. Dropping it, as when the client goes away, cancels the call.
 pub async fn respond(mut relay: Box<Relay>) -> Response {

@@ -54,7 +54,8 @@ pub struct Binding(Vec<String>);
 /// What the state stands for that a modern request brings back, if it brings one.
 pub fn of(context: &Context<'_>, connector: &str, method: &str, params: &str) -> Result<Option<State>> {
     // A look that spares the rest: most requests bring none. The name of the member may be written with escapes.
-    if !params.contains("requestState") && !params.contains("\\u") {
+    let has = |text: &str| memchr::memmem::find(params.as_bytes(), text.as_bytes()).is_some();
+    if !has("requestState") && !has("\\u") {
         return Ok(None);
     }
     let object = Object::parse(params).map_err(|error| Error::invalid("params", error.to_string()))?;

@@ -89,7 +89,7 @@ pub fn replaced(message: &str, own: &str, handle: &str) -> Option<String> {
 /// A result with the client's id of its task, where it has one. `known` is the id that the client has asked about.
 pub fn renamed(app: &App, caller: &Caller, connector: &str, known: Option<&str>, result: &str) -> Result<Option<String>> {
     // A look that spares the rest: most results are of no task.
-    if !result.contains("\"taskId\"") {
+    if memchr::memmem::find(result.as_bytes(), b"\"taskId\"").is_none() {
         return Ok(None);
     }
     let mut object = Object::parse(result).map_err(Error::internal)?;
@@ -113,7 +113,7 @@ impl Relay {
             return None;
         }
         if let Some(("taskId", own)) = &self.route.renamed {
-            let params = Object::parse(&self.params).ok()?;
+            let params = Object::parse(self.params()).ok()?;
             if let Some(replaced) = replaced(message, own, &params.text("taskId")?) {
                 return Some(replaced);
             }

@@ -7,7 +7,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -59,6 +59,7 @@ struct Shared {
     answers: broadcast::Sender<Value>,
     told: broadcast::Sender<Value>,
     sessions: Mutex<Vec<String>>,
+    has_sessions: AtomicBool,
     next: AtomicUsize,
     tools: Mutex<Vec<Value>>,
     withholds: Mutex<Option<&'static str>>,
@@ -116,6 +117,7 @@ impl Upstream {
             answers: broadcast::channel(64).0,
             told: broadcast::channel(64).0,
             sessions: Mutex::default(),
+            has_sessions: AtomicBool::new(true),
             next: AtomicUsize::new(1),
             tools: Mutex::new(tools),
             withholds: Mutex::default(),
@@ -155,6 +157,11 @@ impl Upstream {
     /// Forgets all sessions, as after a restart.
     pub fn forget_sessions(&self) {
         self.shared.sessions.lock().unwrap().clear();
+    }
+
+    /// Whether the legacy era has sessions: with them from the beginning.
+    pub fn has_sessions(&self, has: bool) {
+        self.shared.has_sessions.store(has, Ordering::SeqCst);
     }
 
     /// How many sessions are open.
@@ -202,6 +209,7 @@ fn capabilities() -> Value {
 async fn legacy(shared: &Arc<Shared>, got: &Got) -> Response {
     let id = &got.body["id"];
     let method = got.body["method"].as_str().unwrap_or_default();
+    let has_sessions = shared.has_sessions.load(Ordering::SeqCst);
     if method == "initialize" {
         let session = format!("session-{}", shared.next.fetch_add(1, Ordering::SeqCst));
         shared.sessions.lock().unwrap().push(session.clone());
@@ -209,10 +217,12 @@ async fn legacy(shared: &Arc<Shared>, got: &Got) -> Response {
         capabilities["tasks"] = json!({ "list": {}, "cancel": {}, "requests": { "tools": { "call": {} } } });
         let result = json!({ "protocolVersion": "2025-11-25", "capabilities": capabilities, "serverInfo": { "name": "fixture", "version": "1" }, "instructions": "Be kind." });
         let mut response = json_rpc(id, &result);
-        response.headers_mut().insert("mcp-session-id", session.parse().unwrap());
+        if has_sessions {
+            response.headers_mut().insert("mcp-session-id", session.parse().unwrap());
+        }
         return response;
     }
-    if !shared.sessions.lock().unwrap().iter().any(|session| session == got.header("mcp-session-id")) {
+    if has_sessions && !shared.sessions.lock().unwrap().iter().any(|session| session == got.header("mcp-session-id")) {
         return rpc_error(404, id, -32001, "Session not found");
     }
     match method {

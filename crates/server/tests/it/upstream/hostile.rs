@@ -196,6 +196,41 @@ async fn users_never_share_a_session() {
     }
 }
 
+/// An upstream without session ids cannot tell the sessions of one user apart: they need no handshake each. Users do, and so does every
+/// session as soon as there are ids.
+#[tokio::test]
+async fn where_there_are_no_sessions_one_handshake_serves_a_user() {
+    let node = TestNode::start().await;
+    let upstream = Upstream::start(Eras::Legacy).await;
+    upstream.has_sessions(false);
+    register(&node, "one", &upstream).await;
+    let server = direct(&node, &["one"]).await;
+    let ask = |user: &str| Ask::new("POST", &server.access_url).header("accept", ACCEPT).user(user);
+    let hello = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "test", "version": "1" } });
+    let call = async |user: &str| {
+        let session = ask(user).json(&request("initialize", hello.clone())).send().await.expect(200).header("mcp-session-id").to_owned();
+        let call = request("tools/call", json!({ "name": "echo", "arguments": { "user": user } }));
+        let answer = ask(user).header("mcp-session-id", &session).json(&call).send().await.expect(200);
+        assert_eq!(answer.body["result"]["structuredContent"]["user"], user, "{}", answer.text);
+    };
+    call("ada").await;
+    let before = upstream.of("initialize").len();
+    for _ in 0..3 {
+        call("ada").await;
+    }
+    assert!(upstream.of("initialize").len() <= before + 1, "one for all sessions");
+    let before = upstream.of("initialize").len();
+    call("bob").await;
+    assert_eq!(upstream.of("initialize").len(), before + 1, "another user");
+    upstream.has_sessions(true);
+    for _ in 0..2 {
+        call("eve").await;
+    }
+    let of_eve = upstream.of("tools/call").into_iter().filter(|got| got.body["params"]["arguments"]["user"] == "eve");
+    let sessions: std::collections::HashSet<String> = of_eve.map(|got| got.header("mcp-session-id").to_owned()).collect();
+    assert_eq!(sessions.len(), 2, "{sessions:?}");
+}
+
 /// What a process has open and holds.
 #[derive(Debug)]
 struct Held {
