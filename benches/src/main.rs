@@ -4,6 +4,7 @@ mod api;
 mod client;
 mod floor;
 mod gateway;
+mod imports;
 mod job;
 mod listen;
 mod load;

@@ -31,6 +31,9 @@ pub struct Options {
     /// Only calls to other MCP servers
     #[arg(long)]
     gateway: bool,
+    /// Only imports: of this OpenAPI document
+    #[arg(long, value_name = "FILE")]
+    imports: Option<PathBuf>,
     /// The node's program [default: `amalgam` beside this one]
     #[arg(long, value_name = "FILE")]
     node: Option<PathBuf>,
@@ -73,10 +76,14 @@ pub fn run(options: &Options) -> Result<(), String> {
     let (platform, generator) = (Platform::start(&programs)?, Generator::start(programs.cores.others.as_deref(), &programs.bench)?);
     let mut bench = Bench { programs, platform, generator, rounds, requests, rows: Vec::new() };
     let load = load_average();
-    if !options.gateway {
-        bench.against_a_platform(options)?;
+    if let Some(document) = &options.imports {
+        crate::imports::run(&mut bench, document)?;
+    } else {
+        if !options.gateway {
+            bench.against_a_platform(options)?;
+        }
+        bench.gateway()?;
     }
-    bench.gateway()?;
     let machine = format!("{}; load average {load} before, {} after; {rounds} rounds", machine(&bench.programs.cores), load_average());
     report::print(&machine, &bench.rows, options.json)
 }

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Of the first admin key.
-const KEY: &str = "bench-admin-key-0123456789";
+pub const KEY: &str = "bench-admin-key-0123456789";
 /// The revision of the modern era.
 const MODERN: &str = "2026-07-28";
 

@@ -3,8 +3,9 @@
 
 mod arguments;
 mod credential;
-mod outcome;
-mod scrub;
+pub mod exchange;
+pub mod outcome;
+pub mod scrub;
 pub mod upstream;
 
 use std::{sync::Arc, time::Duration};
@@ -24,14 +25,17 @@ use http::StatusCode;
 use serde_json::{Map, Value};
 
 pub use self::arguments::{Arguments, exact};
-use self::credential::Chosen;
+use self::{
+    credential::Chosen,
+    exchange::{Bounds, exchange},
+};
 use crate::{
     app::App,
     auth::Caller,
     catalogue,
     clock::random,
     connectors::Loaded,
-    egress::{Incoming, OutgoingRequest},
+    egress::Incoming,
     error::{Error, Result},
     read_cache::Kept,
     store::audit::{Entry, shown},
@@ -208,22 +212,9 @@ async fn send(app: &App, call: &Call<'_>, loaded: &Loaded, action: &CompiledActi
         nonce: &nonce,
     };
     let plan = plan(&loaded.connector, action, chosen.arguments(), &account).map_err(outcome::bad_argument)?;
-    let has_body = plan.body.is_some();
-    let request = OutgoingRequest {
-        method: outcome::method(plan.method),
-        url: &plan.url,
-        headers: outcome::headers(&plan)?,
-        body: plan.body.map_or_else(Bytes::new, |body| Bytes::from(body.bytes)),
-        timeout: call.timeout.unwrap_or(app.config.action_timeout),
-        max_response_bytes: app.config.max_response_bytes,
-        follow_redirects: true,
-        // A body that goes elsewhere takes along what the user meant for this platform alone.
-        credential_bound: account.auth.is_some() || has_body,
-    };
+    let bounds = Bounds { timeout: call.timeout.unwrap_or(app.config.action_timeout), max_response_bytes: app.config.max_response_bytes };
     let scope = &call.caller.scope;
-    let mut incoming = app.egress.of(&scope.account, &scope.user).send(request).await.map_err(outcome::not_reached)?;
-    scrub::scrub(&mut incoming, &plan.secrets)?;
-    Ok(incoming)
+    exchange(&app.egress.of(&scope.account, &scope.user), plan, account.auth.is_some(), bounds).await
 }
 
 fn cacheable(app: &App, call: &Call<'_>, loaded: &Loaded, action: &CompiledAction) -> bool {

@@ -131,9 +131,9 @@ fn build(named: &[Arc<Loaded>], server: &Server) -> DirectTools {
                 (false, false)
             }
             None => {
-                let output = describe::output(action);
-                let selects = describe::selects(action);
-                list.push(describe::platform(place.key(), &loaded.connector, action, output.as_ref(), selects).to_string());
+                let output = describe::output(&action);
+                let selects = describe::selects(&action);
+                list.push(describe::platform(place.key(), &loaded.connector, &action, output.as_ref(), selects).to_string());
                 (output.is_some(), selects)
             }
         };

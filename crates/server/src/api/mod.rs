@@ -11,6 +11,7 @@ mod credentials;
 mod custom_connectors;
 mod doctor;
 mod execute;
+mod folder_connectors;
 mod health;
 mod jwt_issuers;
 mod keys;
@@ -67,6 +68,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .merge(workflows::routes())
         .merge(keys::routes())
         .merge(custom_connectors::routes())
+        .merge(folder_connectors::routes())
         .merge(jwt_issuers::routes())
         .merge(accounts::routes())
         .merge(auth_configs::routes())

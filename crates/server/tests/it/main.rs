@@ -11,6 +11,7 @@ mod definitions;
 mod egress;
 mod execution;
 mod failures;
+mod folder;
 mod framing;
 mod hosts;
 mod housekeeping;
