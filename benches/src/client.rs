@@ -14,13 +14,25 @@ use serde_json::Value;
 /// # Errors
 /// A sentence when there was no answer.
 pub fn post(address: SocketAddr, path: &str, headers: &[(String, String)], body: &str) -> Result<(u16, Vec<u8>), String> {
-    exchange(address, path, headers, body).map_err(|e| format!("no answer from {address}: {e}"))
+    exchange(address, "POST", path, headers, body).map_err(|e| format!("no answer from {address}: {e}"))
 }
 
-fn exchange(address: SocketAddr, path: &str, headers: &[(String, String)], body: &str) -> std::io::Result<(u16, Vec<u8>)> {
+/// The body of the answer to one GET with an API key.
+///
+/// # Errors
+/// A sentence with what the server said, unless the status is 200.
+pub fn get(address: SocketAddr, path: &str, key: &str) -> Result<Vec<u8>, String> {
+    let headers = [("authorization".to_owned(), format!("Bearer {key}"))];
+    match exchange(address, "GET", path, &headers, "").map_err(|e| format!("no answer from {address}: {e}"))? {
+        (200, answer) => Ok(answer),
+        (status, answer) => Err(format!("GET {path} answered {status}: {}", String::from_utf8_lossy(&answer))),
+    }
+}
+
+fn exchange(address: SocketAddr, method: &str, path: &str, headers: &[(String, String)], body: &str) -> std::io::Result<(u16, Vec<u8>)> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-    let mut request = format!("POST {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
+    let mut request = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
     for (name, value) in headers {
         request.push_str(&format!("{name}: {value}\r\n"));
     }

@@ -5,6 +5,7 @@ mod client;
 mod floor;
 mod gateway;
 mod identity;
+mod imports;
 mod job;
 mod listen;
 mod load;

@@ -37,6 +37,9 @@ pub struct Options {
     /// Only what credentials and user tokens add
     #[arg(long, conflicts_with = "gateway")]
     identity: bool,
+    /// Only imports: of this OpenAPI document
+    #[arg(long, value_name = "FILE")]
+    imports: Option<PathBuf>,
     /// The node's program [default: `amalgam` beside this one]
     #[arg(long, value_name = "FILE")]
     node: Option<PathBuf>,
@@ -79,7 +82,7 @@ pub fn run(options: &Options) -> Result<(), String> {
     let (platform, generator) = (Platform::start(&programs)?, Generator::start(programs.cores.others.as_deref(), &programs.bench)?);
     let mut bench = Bench { programs, platform, generator, rounds, requests, rows: Vec::new() };
     let load = load_average();
-    let all = !options.gateway && !options.identity && !options.search;
+    let all = options.imports.is_none() && !options.gateway && !options.identity && !options.search;
     if all {
         bench.against_a_platform(options)?;
     }
@@ -91,6 +94,9 @@ pub fn run(options: &Options) -> Result<(), String> {
     }
     if all || options.search {
         bench.search()?;
+    }
+    if let Some(document) = &options.imports {
+        crate::imports::run(&mut bench, document)?;
     }
     let machine = format!("{}; load average {load} before, {} after; {rounds} rounds", machine(&bench.programs.cores), load_average());
     report::print(&machine, &bench.rows, options.json)

@@ -165,6 +165,7 @@ fn job(address: SocketAddr, goals: &[String]) -> Job {
         requests: 1,
         paths: goals.iter().map(|goal| format!("/connectors/search?goal={goal}")).collect(),
         headers: vec![("authorization".to_owned(), format!("Bearer {KEY}"))],
+        each: None,
         body: String::new(),
         expect: "\"actions\"".to_owned(),
     }

@@ -1,6 +1,7 @@
 //! A loaded connector: a checked definition and its actions, compiled as far as each is used.
 
 use std::fmt;
+use std::ops::{Deref, Range};
 use std::sync::{Arc, OnceLock};
 
 use indexmap::IndexMap;
@@ -11,6 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::check::check;
 use crate::check_action::split_query;
 use crate::definition::{Action, BodyKind, Definition, Parameter};
+use crate::packed;
 use crate::parse::Problem;
 use crate::template::{Piece, pieces};
 
@@ -20,7 +22,36 @@ const FRAGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 /// A definition that passed all checks, ready to be planned with.
 pub struct Connector {
     about: Definition,
-    actions: IndexMap<Arc<str>, CompiledAction>,
+    actions: IndexMap<Arc<str>, Slot>,
+    /// What packed actions are read from.
+    bytes: Arc<[u8]>,
+}
+
+/// An action, or where it is.
+enum Slot {
+    /// As it was loaded.
+    Whole(Box<CompiledAction>),
+    /// In `bytes`, until it is first used.
+    Packed { summary: Box<Action>, at: Range<usize>, used: OnceLock<Option<Box<CompiledAction>>> },
+}
+
+/// An action while it is looked at: one that is loaded, or one that was read for this look alone.
+pub enum Seen<'c> {
+    /// It stays with the connector.
+    Loaded(&'c CompiledAction),
+    /// It goes when this does.
+    Read(Box<CompiledAction>),
+}
+
+impl Deref for Seen<'_> {
+    type Target = CompiledAction;
+
+    fn deref(&self) -> &CompiledAction {
+        match self {
+            Self::Loaded(action) => action,
+            Self::Read(action) => action,
+        }
+    }
 }
 
 /// One action of a loaded connector.
@@ -64,9 +95,33 @@ impl Connector {
         let actions = std::mem::take(&mut definition.actions);
         let actions = actions.into_iter().map(|(id, action)| {
             let id: Arc<str> = id.into();
-            (Arc::clone(&id), CompiledAction::new(id, action))
+            (Arc::clone(&id), Slot::Whole(Box::new(CompiledAction::new(id, action))))
         });
-        Ok(Self { actions: actions.collect(), about: definition })
+        Ok(Self { actions: actions.collect(), about: definition, bytes: Arc::default() })
+    }
+
+    /// A definition in the form of [`Connector::unpack`]. It is one that `check` has found nothing in.
+    ///
+    /// # Errors
+    /// When it cannot be written to memory, which nothing in a definition causes.
+    pub fn pack(definition: Definition) -> Result<Vec<u8>, std::io::Error> {
+        packed::pack(definition)
+    }
+
+    /// Loads what [`Connector::pack`] has made with the same `PACKED_VERSION`. Nothing is checked again, and each action is read when it is
+    /// first used. `None` where the bytes are something else.
+    #[must_use]
+    pub fn unpack(bytes: Arc<[u8]>) -> Option<Self> {
+        let (about, entries) = packed::unpack(&bytes)?;
+        let actions =
+            entries.into_iter().map(|(entry, at)| (entry.id, Slot::Packed { summary: Box::new(entry.summary), at, used: OnceLock::new() }));
+        Some(Self { actions: actions.collect(), about, bytes })
+    }
+
+    /// About how many bytes of memory it takes, without the actions that were used.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.bytes.len() + 1_500 * self.actions.len() + 4_096
     }
 
     /// A connector whose actions are the tools of an MCP server: each with its own schema, which that server alone judges by. Nothing is
@@ -75,9 +130,9 @@ impl Connector {
     pub fn of_tools(about: Definition, tools: Vec<(String, Action, Value)>) -> Self {
         let actions = tools.into_iter().map(|(id, action, schema)| {
             let id: Arc<str> = id.into();
-            (Arc::clone(&id), CompiledAction { schema: Some(schema), ..CompiledAction::new(id, action) })
+            (Arc::clone(&id), Slot::Whole(Box::new(CompiledAction { schema: Some(schema), ..CompiledAction::new(id, action) })))
         });
-        Self { actions: actions.collect(), about }
+        Self { actions: actions.collect(), about, bytes: Arc::default() }
     }
 
     /// The definition without its actions, which `actions` and `action` hold, so that nothing is kept twice.
@@ -89,14 +144,40 @@ impl Connector {
     /// The whole definition again, actions included, as a copy.
     #[must_use]
     pub fn to_definition(&self) -> Definition {
-        let actions = self.actions.iter().map(|(id, compiled)| (id.to_string(), compiled.action.clone())).collect();
-        Definition { actions, ..self.about.clone() }
+        let actions = self.actions().map(|seen| match seen {
+            Seen::Loaded(compiled) => (compiled.id.to_string(), compiled.action.clone()),
+            Seen::Read(compiled) => (compiled.id.to_string(), compiled.action),
+        });
+        Definition { actions: actions.collect(), ..self.about.clone() }
     }
 
-    /// The action of that id.
+    /// The action of that id. It is kept from then on.
     #[must_use]
     pub fn action(&self, id: &str) -> Option<&CompiledAction> {
-        self.actions.get(id)
+        let (id, slot) = self.actions.get_key_value(id)?;
+        match slot {
+            Slot::Whole(action) => Some(action),
+            Slot::Packed { at, used, .. } => used.get_or_init(|| self.read(id, at)).as_deref(),
+        }
+    }
+
+    fn read(&self, id: &Arc<str>, at: &Range<usize>) -> Option<Box<CompiledAction>> {
+        let action = packed::action(self.bytes.get(at.clone())?)?;
+        Some(Box::new(CompiledAction::new(Arc::clone(id), action)))
+    }
+
+    /// How many actions there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.actions.len()
+    }
+
+    /// Each action's id and what lists say of it, in the author's order: its parameters and schemas may be left out.
+    pub fn summaries(&self) -> impl ExactSizeIterator<Item = (&Arc<str>, &Action)> {
+        self.actions.iter().map(|(id, slot)| match slot {
+            Slot::Whole(action) => (id, &action.action),
+            Slot::Packed { summary, .. } => (id, summary.as_ref()),
+        })
     }
 
     /// The JSON Schema of an action's arguments: the author's own, else one closed object over all parameters and over the variables that
@@ -119,9 +200,15 @@ impl Connector {
         schema
     }
 
-    /// All actions, in the author's order.
-    pub fn actions(&self) -> impl ExactSizeIterator<Item = &CompiledAction> {
-        self.actions.values()
+    /// All actions whole, in the author's order. Those that were not used yet are read for this alone: `summaries` costs less.
+    pub fn actions(&self) -> impl Iterator<Item = Seen<'_>> {
+        self.actions.iter().filter_map(|(id, slot)| match slot {
+            Slot::Whole(action) => Some(Seen::Loaded(action)),
+            Slot::Packed { at, used, .. } => match used.get() {
+                Some(action) => action.as_deref().map(Seen::Loaded),
+                None => self.read(id, at).map(Seen::Read),
+            },
+        })
     }
 }
 

@@ -5,7 +5,7 @@ mod sample;
 use serde_json::{Map, Value, json};
 
 use crate::connector::{CompiledAction, Connector, object_schema};
-use crate::definition::{AuthKind, AuthScheme, Place};
+use crate::definition::{Action, AuthKind, AuthScheme, Place};
 use crate::text::first_sentence;
 
 /// Everything a model needs to call an action. `inputSchema` is what `parameters` of `execute_action_alloy` must satisfy.
@@ -14,11 +14,11 @@ pub fn action_details(connector: &Connector, action: &CompiledAction) -> Value {
     let about = &action.action;
     let mut shown = Map::new();
     shown.insert("id".into(), action.id.as_ref().into());
-    shown.insert("displayName".into(), display_name(action).into());
+    shown.insert("displayName".into(), display_name(&action.id, about).into());
     shown.insert("description".into(), about.description.as_str().into());
     shown.insert("httpMethod".into(), about.method.as_str().to_ascii_lowercase().into());
     shown.insert("path".into(), about.path.as_str().into());
-    shown.insert("resource".into(), resource(action).into());
+    shown.insert("resource".into(), resource(about).into());
     shown.insert("effect".into(), json!(about.effect()));
     if about.deprecated {
         shown.insert("deprecated".into(), true.into());
@@ -75,14 +75,14 @@ pub fn action_details(connector: &Connector, action: &CompiledAction) -> Value {
 #[must_use]
 pub fn resources(connector: &Connector, allowed: &dyn Fn(&str) -> bool) -> Value {
     let mut groups: indexmap::IndexMap<&str, Vec<Value>> = indexmap::IndexMap::new();
-    for action in connector.actions().filter(|action| allowed(&action.id)) {
+    for (id, action) in connector.summaries().filter(|(id, _)| allowed(id)) {
         groups.entry(resource(action)).or_default().push(json!({
-            "id": action.id,
-            "name": action.id,
-            "displayName": display_name(action),
-            "description": first_sentence(&action.action.description, 160),
-            "httpMethod": action.action.method.as_str().to_ascii_lowercase(),
-            "effect": action.action.effect(),
+            "id": id,
+            "name": id,
+            "displayName": display_name(id, action),
+            "description": first_sentence(&action.description, 160),
+            "httpMethod": action.method.as_str().to_ascii_lowercase(),
+            "effect": action.effect(),
         }));
     }
     let groups: Vec<Value> =
@@ -153,12 +153,12 @@ fn credential_entry(connector: &Connector, scheme: &AuthScheme) -> Value {
     entry
 }
 
-fn display_name(action: &CompiledAction) -> String {
-    if action.action.name.is_empty() { words(&action.id) } else { action.action.name.clone() }
+fn display_name(id: &str, action: &Action) -> String {
+    if action.name.is_empty() { words(id) } else { action.name.clone() }
 }
 
-fn resource(action: &CompiledAction) -> &str {
-    if action.action.resource.is_empty() { "general" } else { &action.action.resource }
+fn resource(action: &Action) -> &str {
+    if action.resource.is_empty() { "general" } else { &action.resource }
 }
 
 /// `chat_postMessage` as `Chat post message`.

@@ -1,12 +1,17 @@
 //! From the text of a `connector.toml` to a checked definition, with problems that name their place.
 
+mod mistakes;
+mod place;
+
 use std::fmt;
+
+use toml::de::DeTable;
 
 use crate::check::check;
 use crate::definition::Definition;
 
 /// The longest definition that is read, in bytes.
-const LONGEST: usize = 16 * 1024 * 1024;
+pub const LONGEST: usize = 16 * 1024 * 1024;
 
 /// One thing that is wrong with a definition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,51 +38,30 @@ impl fmt::Display for Problem {
 /// Reads and checks a definition.
 ///
 /// # Errors
-/// Every problem found: one when the text is not a definition at all, else all that `check` finds.
+/// Every problem that can be told at once, at most 100: mistakes of TOML; else names and types that a definition does not have, and
+/// what `check` finds in the rest.
 pub fn parse_toml(text: &str) -> Result<Definition, Vec<Problem>> {
     if text.len() > LONGEST {
         let message = format!("The definition is longer than {LONGEST} bytes; split it into several connectors.");
         return Err(vec![Problem { line: None, place: String::new(), message }]);
     }
-    let definition: Definition = toml::from_str(text).map_err(|error| {
-        let line = error.span().map(|span| line_at(text, span.start));
-        vec![Problem { line, place: String::new(), message: crate::text::cut(error.message(), 400).into_owned() }]
-    })?;
-    let mut problems = check(&definition);
-    if problems.is_empty() {
-        return Ok(definition);
-    }
-    for problem in &mut problems {
-        problem.line = line_of(text, &problem.place);
-    }
-    Err(problems)
-}
-
-/// The line, counted from 1, that holds the byte at `offset`.
-fn line_at(text: &str, offset: usize) -> usize {
-    let before = text.as_bytes().get(..offset).unwrap_or_default();
-    before.iter().filter(|byte| **byte == b'\n').count() + 1
-}
-
-/// The line of the table (or of the key in it) that comes closest to `place`. A guess that helps people, not a parser.
-fn line_of(text: &str, place: &str) -> Option<usize> {
-    let mut table = String::new();
-    let mut best: Option<(usize, usize)> = None;
-    for (number, line) in text.lines().enumerate() {
-        let line = line.trim();
-        let path = if let Some(header) = line.strip_prefix('[') {
-            table = header.split(']').next().unwrap_or_default().trim_start_matches('[').replace(['"', '\''], "");
-            table.clone()
-        } else if let Some((key, _)) = line.split_once('=') {
-            let key = key.trim().replace(['"', '\''], "");
-            if table.is_empty() { key } else { format!("{table}.{key}") }
-        } else {
-            continue;
-        };
-        let inside = place.strip_prefix(path.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-        if inside && best.is_none_or(|(length, _)| path.len() > length) {
-            best = Some((path.len(), number + 1));
+    // The usual, correct text is read once.
+    match toml::from_str::<Definition>(text) {
+        Ok(definition) => {
+            let problems = check(&definition);
+            if problems.is_empty() { Ok(definition) } else { Err(locate(text, problems)) }
         }
+        Err(_) => Err(mistakes::find(text)),
     }
-    best.map(|(_, line)| line)
+}
+
+/// Gives problems the lines of the places that they name.
+#[must_use]
+pub fn locate(text: &str, mut problems: Vec<Problem>) -> Vec<Problem> {
+    let (table, _) = DeTable::parse_recoverable(text);
+    for problem in &mut problems {
+        problem.line = place::offset(table.get_ref(), &problem.place).map(|offset| place::line_at(text, offset));
+    }
+    problems.sort_by_key(|problem| problem.line);
+    problems
 }

@@ -39,7 +39,7 @@ fn the_guide_shows_a_connector_that_loads() {
     let guide = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/writing-connectors.md")).unwrap();
     let text = guide.split("```toml\n").find(|block| block.starts_with("#:schema")).and_then(|block| block.split("```").next()).unwrap();
     let connector = parse_toml(text).and_then(Connector::new).unwrap_or_else(|problems| panic!("{problems:#?}"));
-    assert_eq!(connector.actions().len(), 2);
+    assert_eq!(connector.count(), 2);
 }
 
 /// Editors judge by the schema, the engine by its types: what one takes the other takes too.

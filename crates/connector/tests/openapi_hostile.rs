@@ -71,6 +71,29 @@ fn alias_bombs_are_errors() {
 }
 
 #[test]
+fn ten_million_values_are_refused_before_they_are_all_read() {
+    let list = "1,".repeat(10_000_000);
+    for source in [format!("{{\"openapi\":\"3.0.0\",\"x\":[{list}1]}}"), format!("openapi: 3.0.0\nx: [{}1]\n", &list[..7_000_000])] {
+        let message = read(&source).unwrap_err().message;
+        assert!(message.contains("more than 3 million values"), "{message}");
+    }
+    // As keys of one object they are no cheaper.
+    let keys: String = (0..1_600_000).map(|n| format!("\"k{n}\":1,")).collect();
+    assert!(read(&format!("{{\"openapi\":\"3.0.0\",\"x\":{{{keys}\"z\":1}}}}")).unwrap_err().message.contains("3 million"));
+}
+
+#[test]
+fn a_huge_enumeration_becomes_a_small_one() {
+    let choices: Vec<String> = (0..200_000).map(|n| format!("choice number {n}")).collect();
+    let made = import_value(
+        with_schema(json!({"type": "object", "properties": {"a": {"type": "string", "enum": choices}}}), json!({})),
+        &ImportOptions::default(),
+    )
+    .unwrap();
+    assert!(size(&made) < 16_384, "{}", size(&made));
+}
+
+#[test]
 fn duplicate_keys_are_a_warning() {
     let json = r#"{"openapi": "3.0.0", "info": {"title": "a", "title": "b"}, "servers": [{"url": "https://example.org"}], "paths": {"/a": {"get": {}}}}"#;
     let yaml = "openapi: 3.0.0\ninfo: {title: a, title: b}\nservers: [{url: 'https://example.org'}]\npaths: {/a: {get: {responses: {200: {}, 404: {}, 200: {}}}}}\n";

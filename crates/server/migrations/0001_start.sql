@@ -56,6 +56,9 @@ create table connectors (
   account_id text not null references accounts (id) on delete cascade,
   id text not null,
   definition text not null,
+  -- What the definition becomes when it is loaded, and by which version of the program; made again from it by another version.
+  compiled bytea not null,
+  compiled_version bigint not null,
   omitted text not null,
   warnings text not null,
   created_at bigint not null,

@@ -4,9 +4,10 @@
 mod again;
 mod arguments;
 mod credential;
+pub mod exchange;
 mod files;
-mod outcome;
-mod scrub;
+pub mod outcome;
+pub mod scrub;
 pub mod upstream;
 pub mod view;
 
@@ -27,7 +28,13 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 pub use self::arguments::{Arguments, exact};
-use self::{again::Attempt, credential::Chosen, files::Attached, view::View};
+use self::{
+    again::Attempt,
+    credential::Chosen,
+    exchange::{Bounds, outgoing},
+    files::Attached,
+    view::View,
+};
 use crate::{
     app::App,
     auth::Caller,
@@ -273,24 +280,16 @@ async fn request(
         extra_headers: call.extra_headers,
         nonce,
     };
-    let plan = plan(&loaded.connector, action, chosen.arguments(), &account).map_err(outcome::bad_argument)?;
-    let (has_body, headers) = (plan.body.is_some(), outcome::headers(&plan)?);
-    let (body, stream) = files::payload(app, plan.body, attached)?;
-    let request = OutgoingRequest {
-        method: outcome::method(plan.method),
-        url: &plan.url,
-        headers,
-        body,
-        timeout: until.saturating_duration_since(Instant::now()),
-        max_response_bytes: app.config.max_response_bytes,
-        follow_redirects: stream.is_none(),
-        // A body that goes elsewhere takes along what the user meant for this platform alone.
-        credential_bound: account.auth.is_some() || has_body,
-    };
+    let mut plan = plan(&loaded.connector, action, chosen.arguments(), &account).map_err(outcome::bad_argument)?;
+    // The answer to HEAD has a type and no content.
+    let has_content = plan.method != Method::Head;
+    let bounds = Bounds { timeout: until.saturating_duration_since(Instant::now()), max_response_bytes: app.config.max_response_bytes };
+    let request = outgoing(&mut plan, account.auth.is_some(), bounds)?;
+    let (body, stream) = files::payload(app, request.body, attached)?;
+    let request = OutgoingRequest { body, follow_redirects: stream.is_none(), ..request };
     let scope = &call.caller.scope;
     let egress = app.egress.of(&scope.account, &scope.user);
-    // The answer to HEAD has a type and no content.
-    let is_file = |status, headers: &HeaderMap| plan.method != Method::Head && files::is_file(status, headers);
+    let is_file = |status, headers: &HeaderMap| has_content && files::is_file(status, headers);
     match egress.send_or_stream(request, stream, is_file, MAX_FILE).await {
         Ok(Arrived::Whole(mut incoming)) => {
             scrub::scrub(&mut incoming, &plan.secrets)?;

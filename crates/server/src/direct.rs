@@ -132,9 +132,9 @@ fn build(named: &[Arc<Loaded>], server: &Server) -> DirectTools {
                 (false, Vec::new())
             }
             None => {
-                let output = describe::output(action);
-                let takes = describe::takes(action);
-                list.push(describe::platform(place.key(), &loaded.connector, action, output.as_ref(), &takes).to_string());
+                let output = describe::output(&action);
+                let takes = describe::takes(&action);
+                list.push(describe::platform(place.key(), &loaded.connector, &action, output.as_ref(), &takes).to_string());
                 (output.is_some(), takes)
             }
         };

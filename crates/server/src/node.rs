@@ -25,6 +25,7 @@ use crate::{
     api_key::Made,
     app::{App, AppState},
     config::{Config, SecretSettings},
+    connectors::folder::Folder,
     direct::DirectCache,
     egress::{Egress, EgressConfig},
     grants::Grants,
@@ -123,7 +124,8 @@ async fn open_store(config: &Config, secrets: SecretSettings) -> Result<(Arc<Sto
     let master = master_key::current(config, &secrets)?;
     let db = master_key::database(config).await?;
     let sealer = master_key::open(config, &secrets, &db, master).await?;
-    let store = Arc::new(Store::new(db, sealer, config.maximums));
+    let folder = Folder::open(config.connectors_dir.clone())?;
+    let store = Arc::new(Store::new(db, sealer, config.maximums, folder));
     let first_key = first_key(&store, secrets.admin_key).await?;
     Ok((store, first_key))
 }

@@ -81,6 +81,10 @@ pub(super) fn check_depth(value: Value) -> Result<Value, ImportError> {
 }
 
 fn json(text: &str) -> Result<Source, ImportError> {
+    // Three million values take some 400 MB before they are counted one by one, so a document of more is not even begun.
+    if values_at_least(text) > MAX_NODES {
+        return Err(ImportError::new("The JSON has more than 3 million values; import the part of it that you need."));
+    }
     let meter = Meter::default();
     let tree = Tree { meter: &meter, depth: 0, at: None };
     let mut reader = serde_json::Deserializer::from_str(text);
@@ -93,6 +97,21 @@ fn json(text: &str) -> Result<Source, ImportError> {
         ))
     })?;
     Ok(Source { value, repeated: meter.repeated.into_inner() })
+}
+
+/// No more values and keys than a JSON text holds: each follows a comma, a colon or an opening bracket outside of strings.
+fn values_at_least(text: &str) -> usize {
+    let (mut count, mut quoted, mut escaped) = (0, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = quoted,
+            b'"' => quoted = !quoted,
+            b',' | b':' | b'[' | b'{' if !quoted => count += 1,
+            _ => {}
+        }
+    }
+    count
 }
 
 /// Reads YAML in a thread of its own, so that the depth allowed does not hang on the caller's stack.

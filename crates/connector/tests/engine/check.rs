@@ -14,7 +14,7 @@ fn problems(top: &str, action: &str) -> String {
 #[test]
 fn a_small_definition_is_accepted() {
     assert_eq!(problems("", "path = \"/a\""), "");
-    assert_eq!(super::demo().actions().len(), 9);
+    assert_eq!(super::demo().count(), 9);
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn every_rule_names_its_place() {
         ("", "path = \"/a\"\nparams = { b = { in = \"query\", schema = { \"$ref\" = \"https://evil/x\" } } }", "does not lead"),
         ("", "path = \"/a\"\nparams = { cursor = { in = \"query\" } }\npagination = { cursor = \"cursr\" }", "Did you mean `cursor`"),
         ("", "path = \"/a\"\nresponse = { items = \"a/b\" }", "JSON pointer"),
-        ("", "path = \"/a\"\nsurprise = 1", "unknown field"),
+        ("", "path = \"/a\"\nsurprise = 1", "`surprise` is not known here"),
         ("rate_limit = { requests = 0, seconds = 1 }", "path = \"/a\"", "at least one request"),
         ("rate_limit = { requests = 1, seconds = 1, status = 403 }", "path = \"/a\"", "go together"),
         ("rate_limit = { requests = 1, seconds = 1, status = 429, remaining_header = \"x\" }", "path = \"/a\"", "other than 429"),
@@ -203,4 +203,49 @@ fn suggestions_ignore_case_and_separators() {
     assert_eq!(closest("invoice", names.into_iter()), None);
     assert_eq!(closest("", names.into_iter()), None);
     assert_eq!(closest(&"x".repeat(1_000_000), names.into_iter()), None);
+}
+
+#[test]
+fn several_mistakes_are_told_at_once_with_what_was_meant() {
+    let text = "\
+id = \"x\"
+nam = \"X\"
+base_url = \"https://example.com\"
+categories = \"crm\"
+
+[[auth]]
+type = \"apikey\"
+
+[actions.a]
+method = \"get\"
+path = \"/a\"
+
+[actions.b]
+path = \"/b\"
+params.limit = { in = \"query\", typ = \"integer\" }
+
+[actions.c]
+method = \"GET\"
+path = \"c\"
+";
+    let found: Vec<String> = parse_toml(text).err().unwrap_or_default().iter().map(ToString::to_string).collect();
+    let wanted = [
+        "line 2, nam: `nam` is not known here; did you mean `name`?",
+        "line 4, categories: This is the text \"crm\"; write a list.",
+        "`apikey` is none of the values that this takes; did you mean `apiKey`?",
+        "`get` is none of the values that this takes; did you mean `GET`?",
+        "line 15, actions.b.params.limit.typ: `typ` is not known here; did you mean `type`?",
+        "line 13, actions.b: `method` is missing here; add it.",
+    ];
+    for wanted in wanted {
+        assert!(found.iter().any(|problem| problem.contains(wanted)), "{wanted}\n{found:#?}");
+    }
+    assert_eq!(found.len(), 6, "nothing follows from a mistake that is told: {found:#?}");
+    for line in [7, 10, 13] {
+        assert!(found.iter().any(|problem| problem.starts_with(&format!("line {line}"))), "{line}\n{found:#?}");
+    }
+    // With `auth` in order, what the rest says of the actions is told as well.
+    let text = text.replace("\"apikey\"", "\"bearer\"");
+    let found = parse_toml(&text).err().unwrap_or_default();
+    assert!(found.iter().any(|problem| problem.place == "actions.c.path" && problem.line == Some(19)), "{found:#?}");
 }

@@ -5,6 +5,7 @@
 mod arguments;
 mod check;
 mod describe;
+mod diff;
 mod plan;
 mod platforms;
 mod safety;

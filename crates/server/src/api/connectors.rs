@@ -130,7 +130,7 @@ async fn get(State(app): State<App>, twin: Twin, Path(id): Path<String>) -> Resu
     let loaded = resolve(&app, &twin, &id).await?;
     let definition = loaded.connector.definition();
     let server = twin.caller.server.as_deref();
-    let actions = loaded.connector.actions().filter(|action| visible_action(server, &definition.id, &action.id)).count();
+    let actions = loaded.connector.summaries().filter(|(id, _)| visible_action(server, &definition.id, id)).count();
     let mut view = serde_json::to_value(ConnectorItem::of(&loaded)).map_err(Error::internal)?;
     view["actionCount"] = actions.into();
     view["baseUrl"] = definition.base_url.clone().into();

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use amalgam_connector::{
-    Connector,
     definition::Definition,
+    diff::{Change as Difference, diff},
     openapi::{Import, ImportOptions, Source, import, import_source, read_source},
 };
 use axum::{body::Body, extract::State};
@@ -16,12 +16,14 @@ use super::answers::{Created, Removed};
 use crate::{
     app::App,
     auth::Caller,
-    catalogue::{is_builtin, is_reserved},
+    catalogue::{is_common, is_reserved},
     clock::rfc3339,
     error::{Error, Kind, Result},
     request::{Management, Path, Query, read_body},
-    store::Change,
-    store::connectors::{Stored, taken},
+    store::{
+        Change, Store,
+        connectors::{Stored, taken},
+    },
 };
 
 /// Largest document, in bytes.
@@ -30,7 +32,7 @@ const MAX_DOCUMENT: usize = 64 * 1024 * 1024;
 const TURN_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(get, update, delete))
+    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(get, update, delete)).routes(routes!(compare))
 }
 
 /// What an imported connector became.
@@ -73,7 +75,7 @@ impl ImportedView {
         Self {
             created_at: Some(rfc3339(stored.created_at)),
             updated_at: Some(rfc3339(stored.updated_at)),
-            ..Self::new(connector.definition(), connector.actions().len(), stored.omitted.clone(), stored.warnings.clone())
+            ..Self::new(connector.definition(), connector.count(), stored.omitted.clone(), stored.warnings.clone())
         }
     }
 }
@@ -132,7 +134,8 @@ async fn create(
     let own = app.store.connectors(&caller.scope.account).await?;
     // An MCP server of a user is a connector too, and keeps its id.
     let upstreams = app.store.upstreams(&caller.scope.account).await?;
-    let free = move |id: &str| if own.contains_key(id) || upstreams.contains_key(id) { Err(taken(id)) } else { not_reserved(id) };
+    let store = app.store.clone();
+    let free = move |id: &str| if own.contains_key(id) || upstreams.contains_key(id) { Err(taken(id)) } else { not_reserved(&store, id) };
     query.id.as_deref().map(&free).transpose()?;
     let Sent::Document(import) = receive(&app, &caller, body, query, free).await? else {
         return Err(Error::invalid("spec", "`spec` is missing: send the OpenAPI document as an object or as text, or as the body itself."));
@@ -198,6 +201,41 @@ async fn update(
         }
     };
     keep(&app, &caller, import, true).await.map(axum::Json)
+}
+
+/// What an update would change.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct DiffView {
+    /// `[{action?, change: "added" | "removed" | "changed", breaking, what}]`.
+    #[schema(value_type = Vec<Object>)]
+    changes: Vec<Difference>,
+    count: usize,
+    /// How many of them may end what works.
+    breaking: usize,
+}
+
+/// Show what a new document would change in a connector, without changing it.
+#[utoipa::path(post, path = "/api/connectors/{connectorId}/diff", tag = "Administration", operation_id = "diff-connector",
+    params(("connectorId" = String, Path, description = "Connector ID"), ImportQuery), request_body = ImportBody,
+    responses((status = 200, description = "The differences", body = DiffView), (status = 400, description = "The document or a field is wrong"),
+        (status = 401, description = "Not authenticated"), (status = 403, description = "Not for your role"), (status = 404, description = "No such connector"),
+        (status = 413, description = "Larger than 64 MB")))]
+async fn compare(
+    State(app): State<App>,
+    Management(caller): Management,
+    Path(id): Path<String>,
+    Query(query): Query<ImportQuery>,
+    body: Body,
+) -> Result<axum::Json<DiffView>> {
+    caller.require_admin()?;
+    let own = app.store.connectors(&caller.scope.account).await?;
+    let stored = own.get(&id).ok_or_else(|| Error::not_found("connector"))?.clone();
+    let Sent::Document(import) = receive(&app, &caller, body, ImportQuery { id: Some(id), ..query }, |_| Ok(())).await? else {
+        return Err(Error::invalid("spec", "`spec` is missing: send the OpenAPI document to compare with."));
+    };
+    let changes = in_turn(&app, move || Ok(diff(&stored.loaded.connector.to_definition(), &import.definition))).await?;
+    let breaking = changes.iter().filter(|change| change.breaking).count();
+    Ok(axum::Json(DiffView { count: changes.len(), breaking, changes }))
 }
 
 /// Delete one of the account's own connectors, with its users' credentials for it.
@@ -297,8 +335,7 @@ fn usable(import: Import) -> Result<Sent> {
 }
 
 fn check(definition: &Definition) -> Result<()> {
-    let problem = Connector::new(definition.clone()).err().and_then(|problems| problems.into_iter().next());
-    problem.map_or(Ok(()), |problem| {
+    amalgam_connector::check(definition).into_iter().next().map_or(Ok(()), |problem| {
         Err(match problem.place.as_str() {
             "base_url" => Error::invalid("baseUrl", format!("`baseUrl` cannot be used: {}", problem.message)),
             "" => Error::invalid("spec", problem.message),
@@ -307,11 +344,15 @@ fn check(definition: &Definition) -> Result<()> {
     })
 }
 
-fn not_reserved(id: &str) -> Result<()> {
-    if !is_reserved(id) {
+fn not_reserved(store: &Store, id: &str) -> Result<()> {
+    if !is_reserved(store, id) {
         return Ok(());
     }
-    let taken = if is_builtin(id) { "is the id of a built-in connector" } else { "is a fixed word in addresses under `/connectors`" };
+    let taken = if is_common(store, id) {
+        "is the id of a connector that all accounts have"
+    } else {
+        "is a fixed word in addresses under `/connectors`"
+    };
     let sentence = format!("\"{id}\" {taken}; choose another `id`.");
     Err(Error::new(Kind::Conflict, sentence).with_details(json!({ "field": "id" })))
 }
@@ -329,8 +370,9 @@ async fn keep(app: &App, caller: &Caller, import: Import, replace: bool) -> Resu
 
 async fn keep_with(app: &App, caller: &Caller, import: Import, omitted: Value, warnings: Value, replace: bool) -> Result<ImportedView> {
     let definition = import.definition;
-    not_reserved(&definition.id)?;
-    app.store.put_connector(&caller.scope.account, &definition, &omitted, &warnings, replace).await?;
+    not_reserved(&app.store, &definition.id)?;
+    let view = ImportedView::new(&definition, definition.actions.len(), omitted.clone(), warnings.clone());
+    app.store.put_connector(&caller.scope.account, definition, &omitted, &warnings, replace).await?;
     app.announce(Change::Connectors(caller.scope.account.clone()));
-    Ok(ImportedView::new(&definition, definition.actions.len(), omitted, warnings))
+    Ok(view)
 }

@@ -192,8 +192,8 @@ async fn connections(
         let (tools, connections) = by_url.entry(registered.upstream.url.clone()).or_default();
         connections.push(json!({ "mcp_server_id": registered.upstream.id, "name": registered.upstream.name }));
         if tools.is_empty() {
-            let actions = registered.loaded.connector.actions();
-            tools.extend(actions.map(|action| json!({ "slug": action.id, "description": action.action.description })));
+            let actions = registered.loaded.connector.summaries();
+            tools.extend(actions.map(|(id, action)| json!({ "slug": id, "description": action.description })));
         }
     }
     let all: Vec<Value> = by_url

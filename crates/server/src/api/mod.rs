@@ -12,6 +12,7 @@ mod custom_connectors;
 mod doctor;
 mod execute;
 mod files;
+mod folder_connectors;
 mod grants;
 mod health;
 mod jwt_issuers;
@@ -69,6 +70,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .merge(workflows::routes())
         .merge(keys::routes())
         .merge(custom_connectors::routes())
+        .merge(folder_connectors::routes())
         .merge(jwt_issuers::routes())
         .merge(accounts::routes())
         .merge(auth_configs::routes())

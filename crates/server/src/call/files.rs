@@ -1,6 +1,6 @@
 //! Files in calls: those that arguments name, and those that platforms answer with.
 
-use amalgam_connector::{CompiledAction, Connector, definition::BodyKind, plan};
+use amalgam_connector::{CompiledAction, Connector, definition::BodyKind};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
@@ -71,8 +71,7 @@ pub async fn attach(app: &App, scope: &Scope, action: &CompiledAction, arguments
 ///
 /// # Errors
 /// The platform takes no file there.
-pub fn payload(app: &App, body: Option<plan::Body>, attached: &[Attached]) -> Result<(Bytes, Option<Payload>)> {
-    let mut rest = body.map_or_else(Bytes::new, |body| Bytes::from(body.bytes));
+pub fn payload(app: &App, mut rest: Bytes, attached: &[Attached]) -> Result<(Bytes, Option<Payload>)> {
     if attached.is_empty() {
         return Ok((rest, None));
     }

@@ -56,6 +56,15 @@ pub fn scrub(incoming: &mut Incoming, secrets: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// A text of one line, such as a header, without the secrets.
+pub fn scrub_text<'t>(text: &'t [u8], secrets: &[String]) -> Cow<'t, [u8]> {
+    let long = secrets.iter().filter(|secret| secret.len() >= MIN_SECRET);
+    long.fold(Cow::Borrowed(text), |text, secret| match without(&text, secret.as_bytes()) {
+        Some(clean) => Cow::Owned(clean),
+        None => text,
+    })
+}
+
 /// Writers of JSON, HTML and URLs leave these characters as they are.
 fn is_plain(secret: &str) -> bool {
     secret.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~+=:".contains(&b))

@@ -14,14 +14,14 @@ use crate::{
     store::{Scope, Store, servers::Server, upstreams::Registered},
 };
 
-/// True for the id of a built-in connector.
-pub fn is_builtin(id: &str) -> bool {
-    BUILTIN.contains_key(id)
+/// True for the id of a connector that all accounts have.
+pub fn is_common(store: &Store, id: &str) -> bool {
+    store.folder().state().connectors.contains_key(id) || BUILTIN.contains_key(id)
 }
 
-/// True for an id that no account may take: `/connectors/search` is the search, and the others are built in.
-pub fn is_reserved(id: &str) -> bool {
-    matches!(id, "search" | "files") || is_builtin(id)
+/// True for an id that no account may take: `/connectors/search` is the search, and the others are there for all.
+pub fn is_reserved(store: &Store, id: &str) -> bool {
+    matches!(id, "search" | "files") || is_common(store, id)
 }
 
 /// Whose upstreams a caller reaches: through a server those of its owner, who lends them; else the caller's own.
@@ -29,13 +29,18 @@ fn lender<'a>(scope: &'a Scope, server: Option<&'a Server>) -> &'a Scope {
     server.map_or(scope, |server| &server.owner)
 }
 
-/// All connectors that the server, if there is one, permits: the built-in ones by id, then the account's own, then upstreams.
+/// All connectors that the server, if there is one, permits: the built-in ones by id, then the operator's, the account's own, and upstreams.
+/// What the operator calls as a built-in one stands in its place; what an account calls so too is hidden.
 pub async fn visible(store: &Store, scope: &Scope, server: Option<&Server>) -> Result<Vec<Arc<Loaded>>> {
     let own = store.connectors(&scope.account).await?;
     let upstreams = store.upstreams(&scope.account).await?;
     let lender = lender(scope, server);
     let lent = upstreams.values().filter(|registered| registered.upstream.owner == *lender).map(|registered| &registered.loaded);
-    let all = BUILTIN.values().chain(own.values().map(|stored| &stored.loaded)).chain(lent);
+    let state = store.folder().state();
+    let folder = &state.connectors;
+    let builtin = BUILTIN.values().filter(|loaded| !folder.contains_key(loaded.id()));
+    let others = own.values().map(|stored| &stored.loaded).chain(lent).filter(|loaded| !folder.contains_key(loaded.id()));
+    let all = builtin.chain(folder.values()).chain(others);
     Ok(all.filter(|loaded| server.is_none_or(|server| server.restrictions.connector(loaded.id()).is_allowed())).cloned().collect())
 }
 
@@ -57,7 +62,7 @@ pub async fn upstream(store: &Store, scope: &Scope, server: Option<&Server>, id:
     Ok(all.get(id).filter(|registered| registered.upstream.owner == *lender(scope, server)).cloned())
 }
 
-/// The connector with this id: built in, of this account, or an upstream that the caller reaches.
+/// The connector with this id: the operator's, built in, of this account, or an upstream that the caller reaches.
 ///
 /// # Errors
 /// `Access denied` where the server does not permit it; else not found, with the id that was probably meant.
@@ -67,8 +72,8 @@ pub async fn resolve(store: &Store, scope: &Scope, server: Option<&Server>, id: 
     {
         return Err(Error::denied(denial));
     }
-    if let Some(loaded) = BUILTIN.get(id) {
-        return Ok(loaded.clone());
+    if let Some(loaded) = store.folder().get(id).or_else(|| BUILTIN.get(id).cloned()) {
+        return Ok(loaded);
     }
     if let Some(stored) = store.connectors(&scope.account).await?.get(id) {
         return Ok(stored.loaded.clone());
@@ -105,7 +110,7 @@ pub fn action<'a>(loaded: &'a Loaded, server: Option<&Server>, id: &str) -> Resu
     if let Some(action) = loaded.connector.action(id) {
         return Ok(action);
     }
-    let ids = loaded.connector.actions().map(|action| &*action.id);
+    let ids = loaded.connector.summaries().map(|(id, _)| &**id);
     let meant = closest(id, ids.filter(|action| visible_action(server, loaded.id(), action)))
         .map(|id| format!(" Did you mean \"{id}\"?"))
         .unwrap_or_default();

@@ -56,6 +56,16 @@ impl Failure {
         Self::default()
     }
 
+    /// What was found is on the screen already: 1, without a word.
+    pub fn silent() -> Self {
+        Self { code: REFUSED, ..Self::default() }
+    }
+
+    /// What people are told.
+    pub fn sentence(&self) -> &str {
+        &self.sentence
+    }
+
     /// Adds the way out.
     pub fn with_next(mut self, next: impl Into<String>) -> Self {
         self.next = Some(next.into());

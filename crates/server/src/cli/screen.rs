@@ -35,6 +35,30 @@ impl Screen {
         stdout().is_terminal()
     }
 
+    /// Whether text may have colours.
+    pub fn colour(&self) -> bool {
+        self.colour
+    }
+
+    /// What is wrong.
+    pub fn red(&self, text: &str) -> String {
+        self.painted("31", text)
+    }
+
+    /// What is right.
+    pub fn green(&self, text: &str) -> String {
+        self.painted("32", text)
+    }
+
+    /// What could be better.
+    pub fn yellow(&self, text: &str) -> String {
+        self.painted("33", text)
+    }
+
+    fn painted(&self, code: &str, text: &str) -> String {
+        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
     /// Writes text and ends the line.
     pub fn line(&self, text: &str) -> Result {
         let mut out = stdout().lock();

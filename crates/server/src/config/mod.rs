@@ -41,6 +41,10 @@ pub struct Settings {
     #[arg(long, env = "AMALGAM_DATABASE_URL", value_name = "URL", hide_env_values = true)]
     pub database_url: Option<String>,
 
+    /// Folder with connectors of your own, one folder in it for each; what changes there is used at once [default: none]
+    #[arg(long, env = "AMALGAM_CONNECTORS_DIR", value_name = "DIR")]
+    pub connectors_dir: Option<PathBuf>,
+
     /// Private or loopback ranges that connectors may reach: `10.0.0.0/8,127.0.0.1/32` [default: none]
     #[arg(long, env = "AMALGAM_EGRESS_ALLOW", value_name = "CIDR", value_delimiter = ',', value_parser = range)]
     #[serde(default, deserialize_with = "ranges")]
@@ -247,6 +251,7 @@ pub struct Config {
     pub data_dir: PathBuf,
     pub public_url: Option<Url>,
     pub database_url: Option<String>,
+    pub connectors_dir: Option<PathBuf>,
     pub egress_allow: Vec<IpNet>,
     pub client_metadata_allow: Vec<IpNet>,
     pub trusted_proxies: Vec<IpNet>,
@@ -309,6 +314,7 @@ impl Settings {
             data_dir: self.data_dir.or(other.data_dir),
             public_url: self.public_url.or(other.public_url),
             database_url: self.database_url.or(other.database_url),
+            connectors_dir: self.connectors_dir.or(other.connectors_dir),
             egress_allow: self.egress_allow.or(other.egress_allow),
             client_metadata_allow: self.client_metadata_allow.or(other.client_metadata_allow),
             trusted_proxies: self.trusted_proxies.or(other.trusted_proxies),
@@ -360,6 +366,7 @@ impl Settings {
             data_dir: self.data_dir.unwrap_or_else(|| PathBuf::from("amalgam-data")),
             public_url: self.public_url,
             database_url: self.database_url,
+            connectors_dir: self.connectors_dir,
             egress_allow: self.egress_allow.unwrap_or_default(),
             client_metadata_allow: self.client_metadata_allow.unwrap_or_default(),
             trusted_proxies: self.trusted_proxies.unwrap_or_else(|| vec![local(Ipv4Addr::LOCALHOST, 8), local(Ipv6Addr::LOCALHOST, 128)]),

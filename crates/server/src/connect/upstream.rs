@@ -148,7 +148,7 @@ pub async fn finish_sign_in(app: &App, returned: &Returned, browser: &str, reque
         target_id: Some(upstream.id.clone()),
         ..Entry::new(&sign_in.link.scope, "web", "upstream.sign-in", request_id)
     };
-    let outcome = record(app, entry, app.upstreams.sign_in(upstream, &attempt, &app.base_url, returned).await).await;
+    let outcome = record(app, entry, app.upstreams.sign_in(upstream, &sign_in.link, &attempt, &app.base_url, returned).await).await;
     if outcome.is_ok() {
         signed_in(app, upstream).await;
     }

@@ -2,6 +2,7 @@
 
 pub mod brief;
 pub mod builtin;
+pub mod folder;
 pub mod offering;
 pub mod search;
 
@@ -53,6 +54,8 @@ pub struct Loaded {
     pub upstream: Option<Arc<Offering>>,
     /// Of a built-in one: its text.
     source: Option<&'static str>,
+    /// Of one in a folder: the drawing beside it.
+    icon: Option<String>,
     found: OnceLock<Found>,
 }
 
@@ -84,12 +87,17 @@ impl Loaded {
     fn made(about: About, source: Option<&'static str>, compile: impl FnOnce() -> Connector + Send + 'static) -> Self {
         static VERSIONS: AtomicU64 = AtomicU64::new(0);
         let version = VERSIONS.fetch_add(1, Ordering::Relaxed);
-        Self { about, connector: LazyLock::new(Box::new(compile)), version, upstream: None, source, found: OnceLock::new() }
+        Self { about, connector: LazyLock::new(Box::new(compile)), version, upstream: None, source, icon: None, found: OnceLock::new() }
     }
 
     /// Whether it comes with the program.
     pub fn is_builtin(&self) -> bool {
         self.source.is_some()
+    }
+
+    /// Of the operator's folder.
+    pub fn of_folder(connector: Connector, icon: Option<String>) -> Self {
+        Self { icon, ..Self::new(connector) }
     }
 
     /// Of an MCP server that a user has registered.
@@ -109,7 +117,8 @@ impl Loaded {
 
     /// Its picture as a `data:` address.
     pub fn icon(&self) -> String {
-        let svg = builtin::icon(self.id()).unwrap_or_else(|| tile(&self.about.name));
+        let own = self.icon.as_deref().map(Cow::Borrowed);
+        let svg = own.or_else(|| builtin::icon(self.id())).unwrap_or_else(|| tile(&self.about.name));
         format!("data:image/svg+xml;base64,{}", STANDARD.encode(svg.as_bytes()))
     }
 

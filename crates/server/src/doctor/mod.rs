@@ -248,7 +248,7 @@ async fn first_call(app: &App, look: &Look<'_>, loaded: &Loaded, credential: Opt
     if credential.is_none() && !loaded.connector.definition().auth.is_empty() {
         return Step::nothing(STEP, "Without a credential there is no call.");
     }
-    let harmless = |action: &&amalgam_connector::CompiledAction| {
+    let harmless = |action: &amalgam_connector::Seen<'_>| {
         action.action.effect() == Effect::Read && action.action.params.values().all(|param| !param.must_be_given())
     };
     let Some(action) = loaded.connector.actions().find(harmless) else {

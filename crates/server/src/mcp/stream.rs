@@ -61,6 +61,7 @@ impl Listener {
     fn news(&self, change: &Change) -> &'static [News] {
         match change {
             Change::Server(id) if *id == self.server.id => &[News::Tools, News::Resources, News::Prompts],
+            Change::AllConnectors => &[News::Tools, News::Resources],
             Change::Connectors(account) if *account == self.caller.scope.account => &[News::Tools, News::Resources],
             Change::Workflows(id) if *id == self.server.id => &[News::Resources],
             _ => &[],

@@ -43,6 +43,7 @@ fn operation(method: &Method, path: &str) -> Option<&'static str> {
         ("POST", "/api/connectors") => "connector.create",
         ("PUT", "/api/connectors/{connectorId}") => "connector.update",
         ("DELETE", "/api/connectors/{connectorId}") => "connector.delete",
+        ("POST", "/api/connectors/{connectorId}/diff") => "connector.diff",
         ("POST", "/api/jwt-issuers") => "issuer.create",
         ("DELETE", "/api/jwt-issuers/{issuerId}") => "issuer.delete",
         ("POST", "/api/auth-configs") => "auth_config.create",

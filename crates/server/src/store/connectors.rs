@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use amalgam_connector::{Connector, definition::Definition};
+use amalgam_connector::{Connector, PACKED_VERSION, definition::Definition};
 use indexmap::IndexMap;
 use serde_json::Value;
 
@@ -34,9 +34,25 @@ pub struct Stored {
     pub updated_at: i64,
 }
 
+impl Stored {
+    /// About how many bytes of memory it takes, its search index included.
+    pub fn weight(&self) -> usize {
+        let connector = &self.loaded.connector;
+        // What is said of an import is some hundred short sentences at most for each kind of value.
+        let said = |value: &Value| value.as_array().map_or(0, |items| 300 * items.len());
+        connector.weight() + 400 * connector.count() + said(&self.omitted) + said(&self.warnings)
+    }
+}
+
+/// About how many bytes the connectors of an account take together.
+pub fn weight_of_all(all: &AccountConnectors) -> usize {
+    all.iter().map(|(id, stored)| 256 + id.len() + stored.weight()).sum()
+}
+
 #[derive(sqlx::FromRow)]
 struct Row {
-    definition: String,
+    compiled: Vec<u8>,
+    compiled_version: i64,
     omitted: String,
     warnings: String,
     created_at: i64,
@@ -76,48 +92,98 @@ impl Store {
         let row = fetch_optional!(
             &self.db,
             Row,
-            "select definition, omitted, warnings, created_at, updated_at from connectors where account_id = $1 and id = $2",
+            "select compiled, compiled_version, omitted, warnings, created_at, updated_at from connectors where account_id = $1 and id = $2",
             &**account,
             id
         )?;
-        let Some(row) = row else { return Ok(None) };
-        // Definitions can be large; compiling them must not hold up other requests.
-        match tokio::task::spawn_blocking(move || stored(&row)).await.map_err(Error::internal)? {
+        let Some(mut row) = row else { return Ok(None) };
+        if row.compiled_version != PACKED_VERSION {
+            let Some(compiled) = self.compile_again(account, id, row.updated_at).await? else { return Ok(None) };
+            row.compiled = compiled;
+        }
+        match tokio::task::spawn_blocking(move || stored(row)).await.map_err(Error::internal)? {
             Ok(stored) => {
                 let stored = Arc::new(stored);
                 self.compiled.insert(key, stored.clone());
                 Ok(Some(stored))
             }
             Err(error) => {
-                tracing::error!(connector = id, cause = error.cause.as_ref().map(tracing::field::display), "a connector cannot be read");
+                unreadable(id, &error);
                 Ok(None)
             }
         }
     }
 
-    /// Keeps a new connector, or with `replace` a changed one.
+    /// What another version of the program has compiled is compiled by this one, and kept.
+    async fn compile_again(&self, account: &Arc<str>, id: &str, updated_at: i64) -> Result<Option<Vec<u8>>> {
+        let text = fetch_optional!(
+            &self.db,
+            (String,),
+            "select definition from connectors where account_id = $1 and id = $2 and updated_at = $3",
+            &**account,
+            id,
+            updated_at
+        )?;
+        let Some((text,)) = text else { return Ok(None) };
+        let compile = move || {
+            let definition: Definition = serde_json::from_str(&text).map_err(Error::internal)?;
+            if let Some(problem) = amalgam_connector::check(&definition).first() {
+                return Err(Error::internal(problem.to_string()));
+            }
+            Connector::pack(definition).map_err(Error::internal)
+        };
+        let compiled = match tokio::task::spawn_blocking(compile).await.map_err(Error::internal)? {
+            Ok(compiled) => compiled,
+            Err(error) => {
+                unreadable(id, &error);
+                return Ok(None);
+            }
+        };
+        execute!(
+            &self.db,
+            "update connectors set compiled = $1, compiled_version = $2 where account_id = $3 and id = $4 and updated_at = $5",
+            &compiled,
+            PACKED_VERSION,
+            &**account,
+            id,
+            updated_at
+        )?;
+        tracing::info!(connector = id, "compiled again for this version");
+        Ok(Some(compiled))
+    }
+
+    /// Keeps a new connector, or with `replace` a changed one. `definition` is one that the engine takes.
     pub async fn put_connector(
         &self,
         account: &Arc<str>,
-        definition: &Definition,
+        definition: Definition,
         omitted: &Value,
         warnings: &Value,
         replace: bool,
     ) -> Result<()> {
-        let text = serde_json::to_string(definition).map_err(Error::internal)?;
+        let id = definition.id.clone();
+        // Both take tenths of a second for the largest documents.
+        let write = move || {
+            let text = serde_json::to_string(&definition).map_err(Error::internal)?;
+            Connector::pack(definition).map(|compiled| (text, compiled)).map_err(Error::internal)
+        };
+        let (text, compiled) = tokio::task::spawn_blocking(write).await.map_err(Error::internal)??;
         let now = now_ms();
         if replace {
             let done = execute!(
                 &self.db,
                 "update connectors set definition = $1, omitted = $2, warnings = $3,
-                        updated_at = case when updated_at >= $4 then updated_at + 1 else $4 end
+                        updated_at = case when updated_at >= $4 then updated_at + 1 else $4 end,
+                        compiled = $7, compiled_version = $8
                  where account_id = $5 and id = $6",
                 &text,
                 omitted.to_string(),
                 warnings.to_string(),
                 now,
                 &**account,
-                &definition.id
+                &id,
+                &compiled,
+                PACKED_VERSION
             )?;
             if done == 0 {
                 return Err(Error::not_found("connector"));
@@ -127,17 +193,19 @@ impl Store {
             room(all, self.maximums.connectors_per_account, "max-connectors-per-account")?;
             execute!(
                 &self.db,
-                "insert into connectors (account_id, id, definition, omitted, warnings, created_at, updated_at)
-                 values ($1, $2, $3, $4, $5, $6, $7)",
+                "insert into connectors (account_id, id, definition, omitted, warnings, created_at, updated_at, compiled, compiled_version)
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
                 &**account,
-                &definition.id,
+                &id,
                 &text,
                 omitted.to_string(),
                 warnings.to_string(),
                 now,
-                now
+                now,
+                &compiled,
+                PACKED_VERSION
             )
-            .map_err(|e| if is_duplicate(&e) { taken(&definition.id) } else { e.into() })?;
+            .map_err(|e| if is_duplicate(&e) { taken(&id) } else { e.into() })?;
         }
         self.connectors.forget(account);
         Ok(())
@@ -174,10 +242,8 @@ pub fn taken(id: &str) -> Error {
     Error::new(Kind::Conflict, sentence).with_details(serde_json::json!({ "field": "id" }))
 }
 
-fn stored(row: &Row) -> Result<Stored> {
-    let definition: Definition = serde_json::from_str(&row.definition).map_err(Error::internal)?;
-    let connector = Connector::new(definition)
-        .map_err(|problems| Error::internal(problems.first().map_or_else(|| "unusable definition".to_owned(), ToString::to_string)))?;
+fn stored(row: Row) -> Result<Stored> {
+    let connector = Connector::unpack(row.compiled.into()).ok_or_else(|| Error::internal("damaged"))?;
     Ok(Stored {
         loaded: Arc::new(Loaded::new(connector)),
         omitted: serde_json::from_str(&row.omitted).map_err(Error::internal)?,
@@ -185,4 +251,9 @@ fn stored(row: &Row) -> Result<Stored> {
         created_at: row.created_at,
         updated_at: row.updated_at,
     })
+}
+
+/// A connector that cannot be read must not hide the others.
+fn unreadable(id: &str, error: &Error) {
+    tracing::error!(connector = id, cause = error.cause.as_ref().map(tracing::field::display), "a connector cannot be read");
 }

@@ -29,6 +29,7 @@ use moka::sync::Cache;
 use self::{cache::Cached, db::Db, sealer::Sealer};
 use crate::{
     config::Maximums,
+    connectors::folder::Folder,
     error::{Error, Kind, Result},
 };
 
@@ -52,11 +53,15 @@ pub fn is_user_id(user: &str) -> bool {
 /// SHA-256 of a token or key; the database has it in lower-case hex.
 pub type TokenHash = [u8; 32];
 
+/// Accounts' connectors that are kept compiled, in bytes: some 60 of a thousand actions each.
+const CONNECTORS: u64 = 256 * 1024 * 1024;
+
 /// The database with its seal and its caches. One per process, shared.
 pub struct Store {
     db: Db,
     sealer: Sealer,
     maximums: Maximums,
+    folder: Folder,
     api_keys: Cached<TokenHash, Option<Arc<api_keys::ApiKey>>>,
     tokens: Cached<TokenHash, Option<Arc<tokens::Token>>>,
     servers: Cached<String, Option<Arc<servers::Server>>>,
@@ -77,7 +82,7 @@ const COMPILED_IDLE: Duration = Duration::from_secs(30 * 60);
 
 impl Store {
     /// Over an open database and the keys that belong to it.
-    pub fn new(db: Db, sealer: Sealer, maximums: Maximums) -> Self {
+    pub fn new(db: Db, sealer: Sealer, maximums: Maximums, folder: Folder) -> Self {
         // One process alone knows of every change. Where other nodes may make changes, they are seen within a second.
         let life = match &db {
             Db::Sqlite { .. } => Duration::from_secs(60),
@@ -89,8 +94,16 @@ impl Store {
             servers: Cached::weighed(32 * 1024 * 1024, life, |id: &String, server: &Option<Arc<servers::Server>>| {
                 128 + id.len() + server.as_ref().map_or(0, |server| server.weight())
             }),
-            connectors: Cached::new(1_000, life),
-            compiled: Cache::builder().max_capacity(1_000).time_to_idle(COMPILED_IDLE).build(),
+            connectors: Cached::weighed(CONNECTORS, life, |account: &Arc<str>, all: &Arc<connectors::AccountConnectors>| {
+                256 + account.len() + connectors::weight_of_all(all)
+            }),
+            compiled: Cache::builder()
+                .max_capacity(CONNECTORS)
+                .weigher(|(account, id): &(Arc<str>, String), stored: &Arc<connectors::Stored>| {
+                    u32::try_from(256 + account.len() + id.len() + stored.weight()).unwrap_or(u32::MAX)
+                })
+                .time_to_idle(COMPILED_IDLE)
+                .build(),
             credentials: Cached::weighed(
                 16 * 1024 * 1024,
                 life,
@@ -116,6 +129,7 @@ impl Store {
             db,
             sealer,
             maximums,
+            folder,
         }
     }
 
@@ -133,6 +147,11 @@ impl Store {
     pub fn sweep(&self) {
         self.connectors.sweep();
         self.compiled.run_pending_tasks();
+    }
+
+    /// The operator's own connectors. They are not in the database; they are here so that all connectors are found in one place.
+    pub fn folder(&self) -> &Folder {
+        &self.folder
     }
 
     /// Writes everything down and lets go of the files.
@@ -170,6 +189,8 @@ pub enum Change {
     Server(String),
     /// The connectors of an account.
     Connectors(Arc<str>),
+    /// The connectors of the operator's folder, which all accounts have.
+    AllConnectors,
     /// A server's workflows.
     Workflows(String),
     /// Somebody of an account was deleted, or the whole account: who listens may have no right to do so any more.

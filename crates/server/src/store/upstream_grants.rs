@@ -6,8 +6,9 @@ use amalgam_vault::Secret;
 
 use super::{
     Scope, Store,
+    connect_links::{self, ConnectLink},
     connections::{MAX_CONNECTIONS, too_many},
-    db::{execute, fetch_all, fetch_optional},
+    db::{execute, execute_in, fetch_all, fetch_optional},
     upstreams::Upstream,
 };
 use crate::{
@@ -65,15 +66,28 @@ impl Store {
         self.sealer.unseal(&owner(upstream, user), &grant.sealed)
     }
 
-    /// Keeps a grant in the place of the one before.
-    pub async fn put_upstream_grant(&self, upstream: &Upstream, user: &Arc<str>, grant: &Secret, expires_at: Option<i64>) -> Result<()> {
+    /// Keeps a grant in the place of the one before, and uses up the link that led to it. False where that is gone: then nothing is kept.
+    pub async fn put_upstream_grant(
+        &self,
+        upstream: &Upstream,
+        user: &Arc<str>,
+        grant: &Secret,
+        expires_at: Option<i64>,
+        link: Option<&ConnectLink>,
+    ) -> Result<bool> {
         let all = fetch_optional!(&self.db, (i64,), "select count(*) from upstream_grants where upstream_id = $1", &upstream.id)?;
         if all.is_some_and(|(n,)| n >= MAX_CONNECTIONS) {
             return Err(too_many());
         }
         let (sealed, now) = (self.sealer.seal(&owner(upstream, user), grant.expose())?, now_ms());
-        execute!(
-            &self.db,
+        let mut tx = self.db.begin().await?;
+        if let Some(link) = link
+            && !connect_links::use_up(&mut tx, link).await?
+        {
+            return Ok(false);
+        }
+        execute_in!(
+            &mut tx,
             "insert into upstream_grants (id, upstream_id, user_id, url, sealed, expires_at, created_at, updated_at)
              values ($1, $2, $3, $4, $5, $6, $7, $7)
              on conflict (upstream_id, user_id) do update set url = excluded.url, sealed = excluded.sealed, expires_at = excluded.expires_at,
@@ -87,8 +101,9 @@ impl Store {
             expires_at,
             now
         )?;
+        tx.commit().await?;
         self.upstream_grants.forget(&(upstream.id.clone(), user.clone()));
-        Ok(())
+        Ok(true)
     }
 
     /// Puts renewed tokens in the place of those that were seen. False where the grant was ended or replaced meanwhile: then nothing is kept.

@@ -43,6 +43,54 @@ async fn documents_come_in_four_forms() {
     assert_eq!(node.get("/api/connectors").await.body["count"], 4);
 }
 
+/// Nothing that a document refers to is fetched, by whatever way it says where it is; what cannot be followed is said.
+#[tokio::test]
+async fn references_to_elsewhere_are_never_fetched() {
+    let node = TestNode::start().await;
+    let (platform, elsewhere) = (Platform::start().await, Platform::start().await);
+    let there = elsewhere.url();
+    let places = [
+        format!("{there}/schema.json"),
+        format!("//{}/schema.json", &there[7..]),
+        "file:///etc/passwd".to_owned(),
+        "./other.yaml#/a".to_owned(),
+    ];
+    for (number, place) in places.iter().enumerate() {
+        let body =
+            json!({ "content": { "application/json": { "schema": { "type": "object", "properties": { "a": { "$ref": place } } } } } });
+        let document = json!({ "openapi": "3.1.0", "info": { "title": "T", "version": "1" }, "servers": [{ "url": platform.url() }],
+            "externalDocs": { "url": format!("{there}/docs") }, "paths": {
+            "/a": { "post": { "operationId": "a", "requestBody": body, "responses": {} } },
+            "/b": { "$ref": place },
+            "/c": { "get": { "operationId": "c", "parameters": [{ "$ref": place }], "responses": { "200": { "$ref": place } } } },
+            "/d": { "get": { "operationId": "d", "responses": {} } } } });
+        let made = node.post(&format!("/api/connectors?id=c{number}"), document).await.expect(201);
+        assert!(made.body["actions"].as_u64().unwrap() >= 1, "{}", made.text);
+        assert!(made.text.contains("in another document, which is never fetched"), "{}", made.text);
+        assert!(!made.text.contains("root:"), "{}", made.text);
+    }
+    assert_eq!((elsewhere.count(), platform.count()), (0, 0));
+}
+
+/// Another version of the program has compiled it: it is compiled again from its definition, once.
+#[tokio::test]
+async fn what_another_version_has_compiled_is_compiled_again() {
+    let mut node = TestNode::start().await;
+    let platform = Platform::start().await;
+    node.post("/api/connectors", json!({ "id": "shop", "baseUrl": platform.url(), "spec": shop::open_document() })).await.expect(201);
+    assert_eq!(node.sql("update connectors set compiled_version = 0, compiled = compiled || compiled").await, 1);
+    node.restart().await;
+    node.post("/connectors/shop/actions/listItems/execute", json!({})).await.expect(200);
+    assert_eq!(platform.count(), 1);
+    assert_eq!(node.number("select compiled_version from connectors").await, amalgam_connector::PACKED_VERSION);
+    // Damage hides this connector, and no other one.
+    node.post("/api/connectors", json!({ "id": "other", "baseUrl": platform.url(), "spec": shop::open_document() })).await.expect(201);
+    node.sql("update connectors set compiled = substr(compiled, 1, 9) where id = 'shop'").await;
+    node.restart().await;
+    node.post("/connectors/shop/actions/listItems/execute", json!({})).await.refuses(404, "not found");
+    node.post("/connectors/other/actions/listItems/execute", json!({})).await.expect(200);
+}
+
 #[tokio::test]
 async fn bad_documents_are_refused_with_the_reason() {
     let node = TestNode::start().await;

@@ -12,6 +12,7 @@ mod egress;
 mod execution;
 mod failures;
 mod files;
+mod folder;
 mod framing;
 mod hosts;
 mod housekeeping;

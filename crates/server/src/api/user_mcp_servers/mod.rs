@@ -128,7 +128,7 @@ async fn slug(app: &App, caller: &Caller, name: &str) -> Result<String> {
         slug => slug,
     };
     let (connectors, upstreams) = (app.store.connectors(&caller.scope.account).await?, app.store.upstreams(&caller.scope.account).await?);
-    let is_free = |slug: &str| !is_reserved(slug) && !connectors.contains_key(slug) && !upstreams.contains_key(slug);
+    let is_free = |slug: &str| !is_reserved(&app.store, slug) && !connectors.contains_key(slug) && !upstreams.contains_key(slug);
     Ok(if is_free(slug) { slug.to_owned() } else { format!("{slug}-{}", random_slug(6)) })
 }
 
@@ -311,10 +311,10 @@ async fn tools(State(app): State<App>, Management(caller): Management, Path(id):
     let options: Vec<Value> = registered
         .loaded
         .connector
-        .actions()
-        .map(|action| {
-            let label = if action.action.name.is_empty() { &*action.id } else { action.action.name.as_str() };
-            json!({ "label": label, "value": action.id })
+        .summaries()
+        .map(|(id, action)| {
+            let label = if action.name.is_empty() { &**id } else { action.name.as_str() };
+            json!({ "label": label, "value": id })
         })
         .collect();
     Ok(axum::Json(json!({ "total": options.len(), "limit": options.len(), "options": options })))

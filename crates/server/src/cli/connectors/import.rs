@@ -84,7 +84,7 @@ impl Update {
 }
 
 /// A document with its content type: by the name of the file, else by how it begins. JSON is YAML too, but quicker to read.
-fn document(file: &str) -> Result<(&'static str, Vec<u8>)> {
+pub fn document(file: &str) -> Result<(&'static str, Vec<u8>)> {
     let bytes = read(file)?;
     let extension = Path::new(file).extension().and_then(|extension| extension.to_str()).unwrap_or_default().to_ascii_lowercase();
     let json = match extension.as_str() {

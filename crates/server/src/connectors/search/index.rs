@@ -141,8 +141,7 @@ impl ActionIndex {
 
     /// Of a compiled connector.
     pub fn compiled(connector: &Connector) -> Self {
-        let actions = connector.actions().map(|compiled| (&*compiled.id, &compiled.action));
-        Self::build_with(connector.definition(), actions, &TUNING)
+        Self::build(&connector.to_definition())
     }
 
     /// Of the actions, in the order of their author, of a connector that is otherwise defined like this.

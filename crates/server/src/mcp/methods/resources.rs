@@ -143,14 +143,14 @@ fn markdown(context: &Context<'_>, loaded: &Loaded) -> String {
         ways => writeln!(text, "\nAuthentication: `{}` (get_credential_metadata_alloy says what each one needs).\n", ways.join("`, `")),
     };
     text.push_str("## Actions\n\n");
-    for action in loaded.connector.actions().filter(|action| visible_action(Some(context.server), &definition.id, &action.id)) {
-        let effect = match action.action.effect() {
+    for (id, action) in loaded.connector.summaries().filter(|(id, _)| visible_action(Some(context.server), &definition.id, id)) {
+        let effect = match action.effect() {
             Effect::Read => "read",
             Effect::Write => "write",
             Effect::Destructive => "destructive",
         };
-        let summary = action.action.description.lines().next().unwrap_or_default();
-        let _ = writeln!(text, "- `{}` ({effect}): {}. {summary}", action.id, action.action.name);
+        let summary = action.description.lines().next().unwrap_or_default();
+        let _ = writeln!(text, "- `{}` ({effect}): {}. {summary}", id, action.name);
     }
     text
 }

@@ -50,7 +50,7 @@ impl Upstreams {
         let mut kept = Kept::new(registration, &found.server, found.resource, &found.scope);
         let tokens = ask(&this.egress, &entered, &kept, &found.server, identity.expose()).await;
         kept.identity = Some(identity.expose().to_owned());
-        this.signed_in(upstream, kept, tokens.map_err(|failure| refused(upstream, &failure))?).await
+        this.signed_in(upstream, kept, tokens.map_err(|failure| refused(upstream, &failure))?, None).await
     }
 }
 

@@ -32,7 +32,7 @@ use crate::{
     egress::Egress,
     error::{Error, Kind, Result},
     oauth::{Failure, Pointers, TokenRequest, Tokens, request},
-    store::{Store, upstream_grants::UpstreamGrant, upstreams::Upstream},
+    store::{Store, connect_links::ConnectLink, upstream_grants::UpstreamGrant, upstreams::Upstream},
 };
 
 /// Tokens are renewed this long before they end, or a fifth of their life, whichever is shorter, in milliseconds.
@@ -243,7 +243,7 @@ impl Shared {
         }
         let kept = Kept::new(registration, &found.server, found.resource, &scope);
         let tokens = ask(&self.egress, &kept, &found.server, &params).await.map_err(|failure| refused(upstream, &failure))?;
-        keep(&self.store, upstream, kept, tokens).await
+        keep(&self.store, upstream, kept, tokens, None).await
     }
 }
 
@@ -346,10 +346,12 @@ impl Taken {
     }
 }
 
-/// Keeps what a user, or our client, was granted anew.
-async fn keep(store: &Store, upstream: &Arc<Upstream>, kept: Kept, tokens: Tokens) -> Result<HeaderValue> {
+/// Keeps what a user, or our client, was granted anew, by the link that led to it where there is one.
+async fn keep(store: &Store, upstream: &Arc<Upstream>, kept: Kept, tokens: Tokens, link: Option<&ConnectLink>) -> Result<HeaderValue> {
     let taken = Taken::of(kept, tokens)?;
-    store.put_upstream_grant(upstream, user(upstream), &taken.text, taken.expires_at).await?;
+    if !store.put_upstream_grant(upstream, user(upstream), &taken.text, taken.expires_at, link).await? {
+        return Err(Error::new(Kind::NotFound, "This link has been used. Go back to where you came from and ask for a new one."));
+    }
     bearer(&taken.kept.access)
 }
 

@@ -21,7 +21,10 @@ use crate::{
     egress::OutgoingRequest,
     error::{Error, Kind, Result},
     oauth::{Consent, Failure, Pkce, Returned, Tokens},
-    store::upstreams::{Auth, Upstream},
+    store::{
+        connect_links::ConnectLink,
+        upstreams::{Auth, Upstream},
+    },
     upstream::{OUR_INFO, Shared, Upstreams},
 };
 
@@ -66,7 +69,14 @@ impl Upstreams {
     ///
     /// # Errors
     /// A sentence for the person.
-    pub async fn sign_in(&self, upstream: &Arc<Upstream>, attempt: &Secret, base_url: &str, returned: &Returned) -> Result<()> {
+    pub async fn sign_in(
+        &self,
+        upstream: &Arc<Upstream>,
+        link: &ConnectLink,
+        attempt: &Secret,
+        base_url: &str,
+        returned: &Returned,
+    ) -> Result<()> {
         let this = &self.0;
         let attempt: Attempt = serde_json::from_str(attempt.expose()).map_err(Error::internal)?;
         // Before anything else is believed (RFC 9207 section 2.4): byte by byte, and never absent where it was promised.
@@ -86,7 +96,7 @@ impl Upstreams {
         let code = code.ok_or_else(|| wrong(upstream, "sent the browser back without a code"))?;
         let (kept, tokens) = this.exchanged(attempt, code, base_url).await;
         let tokens = tokens.map_err(|failure| refused(upstream, &failure))?;
-        this.signed_in(upstream, kept, tokens).await
+        this.signed_in(upstream, kept, tokens, Some(link)).await
     }
 
     /// Whether the upstream's user has signed in, and has been asked for these scopes.
@@ -189,8 +199,8 @@ impl Shared {
     }
 
     /// Keeps what a user was granted. Whoever has signed in may be another person there than before.
-    pub(super) async fn signed_in(&self, upstream: &Arc<Upstream>, kept: Kept, tokens: Tokens) -> Result<()> {
-        keep(&self.store, upstream, kept, tokens).await?;
+    pub(super) async fn signed_in(&self, upstream: &Arc<Upstream>, kept: Kept, tokens: Tokens, link: Option<&ConnectLink>) -> Result<()> {
+        keep(&self.store, upstream, kept, tokens, link).await?;
         self.close(&upstream.id, user(upstream));
         self.health.invalidate(&upstream.id);
         Ok(())

@@ -5,3 +5,4 @@ mod connectors;
 mod failures;
 mod servers;
 mod support;
+mod workbench;
