@@ -86,10 +86,17 @@ fn counted(pagination: &Pagination, args: &Map<String, Value>) -> u64 {
     given.unwrap_or(if pagination.kind == Paging::Page { pagination.first.unwrap_or(1) } else { 0 })
 }
 
-/// Whether there may be a further page where the answer does not say: this one is as long as was asked for, or not empty.
+/// Whether there may be a further page where the answer does not say: this one is as long as was asked for, or not empty where the platform
+/// may have given less than that.
 fn goes_on(action: &Action, pagination: &Pagination, args: &Map<String, Value>, body: &Value) -> Option<bool> {
     let count = u64::try_from(items(action, body)?.len()).ok()?;
-    let limit = pagination.limit.as_deref().and_then(|name| args.get(name).or_else(|| action.params.get(name)?.default.as_ref()));
-    let limit = limit.and_then(|value| value.as_u64().or_else(|| value.as_str()?.parse().ok()));
-    Some(count > 0 && (pagination.more.is_some() || pagination.last.is_some() || count >= limit.unwrap_or(1)))
+    let number = |value: &Value| value.as_u64().or_else(|| value.as_str()?.parse().ok());
+    let parameter = pagination.limit.as_deref().and_then(|name| action.params.get(name));
+    let usual = parameter.and_then(|parameter| parameter.default.as_ref()).and_then(number);
+    let most = parameter.and_then(|parameter| parameter.json_schema().get("maximum").and_then(number)).or(usual);
+    let asked = pagination.limit.as_deref().and_then(|name| args.get(name)).and_then(number);
+    // Nobody knows how many the platform gives at most; one more call settles it.
+    let is_sure = asked.is_none_or(|asked| most.is_some_and(|most| asked <= most));
+    let full = asked.or(usual).filter(|_| is_sure).unwrap_or(1);
+    Some(count > 0 && (pagination.more.is_some() || pagination.last.is_some() || count >= full))
 }

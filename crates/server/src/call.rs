@@ -166,7 +166,7 @@ async fn execute(app: &App, call: &Call<'_>, arguments: Arguments) -> Result<Ans
     let mut arguments = arguments.flatten(action)?;
     let skip = call.view.enter(app, call, action, &mut arguments)?;
     // The arguments as they came are what cursors know a call by.
-    let attached = files::attach(app, scope, action, &mut arguments).await?;
+    let attached = files::attach(app, call.caller, action, &mut arguments).await?;
     let mut chosen = credential::choose(app, scope, &loaded.connector, action, call.credential_id, arguments).await?;
     let picked_credential = chosen.picked();
     action.validate(chosen.arguments()).map_err(outcome::bad_argument)?;

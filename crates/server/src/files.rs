@@ -8,11 +8,11 @@ use http::{HeaderMap, header::CONTENT_DISPOSITION};
 use md5::{Digest as _, Md5};
 
 use crate::{
-    clock::random_slug,
+    clock::{now_ms, random_slug},
     error::{Error, Kind, Result},
     store::{
         Scope, Store,
-        files::{File, LIFETIME_MS, MAX_FILE},
+        files::{File, LIFETIME_MS, MAX_FILE, PENDING_MS},
     },
 };
 
@@ -80,7 +80,10 @@ impl<'a> Writer<'a> {
         }
         let md5 = amalgam_vault::hex(&self.digest.finalize());
         if self.file.md5.as_ref().is_some_and(|announced| *announced != md5) {
-            return Err(Error::invalid("md5", "What arrived is not what was announced: its MD5 is another one. Upload it again."));
+            return Err(Error::invalid(
+                "md5",
+                "What arrived is not what was announced: its MD5 is another one. Ask for another upload link.",
+            ));
         }
         let file = File {
             md5: Some(md5),
@@ -171,13 +174,63 @@ pub fn uri(file: &File) -> String {
 /// What the address of a file as a resource begins with.
 pub const URI: &str = "resource://files/";
 
-/// Makes a file for this user, with room for its size where that is known.
-pub async fn create(store: &Store, scope: &Scope, name: &str, media_type: &str, md5: Option<String>, size: u64) -> Result<File> {
-    let size = i64::try_from(size).unwrap_or(i64::MAX);
-    if size > i64::try_from(MAX_FILE).unwrap_or(i64::MAX) {
-        return Err(Error::new(Kind::TooLarge, format!("The file is larger than {MAX_FILE} bytes.")));
+/// A file for this user that is yet to arrive.
+pub fn pending(scope: &Scope, server: Option<&str>, name: &str, media_type: &str) -> File {
+    let created_at = now_ms();
+    File {
+        id: new_id(),
+        scope: scope.clone(),
+        server: server.map(str::to_owned),
+        name: safe_name(name),
+        media_type: safe_type(media_type),
+        md5: None,
+        size: 0,
+        is_complete: false,
+        created_at,
+        expires_at: created_at + PENDING_MS,
     }
-    store.create_file(scope, new_id(), &safe_name(name), &safe_type(media_type), md5, size).await
+}
+
+/// The room that a body of this announced length takes while it arrives: without one, that of the largest.
+///
+/// # Errors
+/// It is too large.
+pub fn room(announced: Option<u64>) -> Result<i64> {
+    let most = i64::try_from(MAX_FILE).map_err(Error::internal)?;
+    match announced.map_or(Ok(most), i64::try_from) {
+        Ok(size) if size <= most => Ok(size),
+        _ => Err(Error::new(Kind::TooLarge, format!("The file is larger than {MAX_FILE} bytes."))),
+    }
+}
+
+/// Removes a file that does not become complete, also where whoever receives it is dropped.
+pub struct Arriving {
+    store: Arc<Store>,
+    file: Option<File>,
+}
+
+impl Arriving {
+    /// From here on the file is removed unless it is kept.
+    pub fn new(store: Arc<Store>, file: File) -> Self {
+        Self { store, file: Some(file) }
+    }
+
+    /// It is complete.
+    pub fn keep(mut self) {
+        self.file = None;
+    }
+}
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        let (Some(file), Ok(runtime)) = (self.file.take(), tokio::runtime::Handle::try_current()) else { return };
+        let store = self.store.clone();
+        runtime.spawn(async move {
+            if let Err(error) = store.delete_file(&file).await {
+                tracing::warn!(file = file.id, %error, "a file that did not arrive stays until its time is over");
+            }
+        });
+    }
 }
 
 #[cfg(test)]

@@ -194,13 +194,13 @@ fn file(schema: &Value) -> Value {
     let one = json!({
         "type": ["object", "string"],
         "format": "binary",
-        "description": "A file: its data in base64, or a plain text.",
+        "description": "A file: the `s3Key` of an uploaded one, its data in base64, or a plain text.",
         "properties": {
+            "s3Key": { "type": "string" },
             "filename": { "type": "string" },
             "contentType": { "type": "string" },
             "data": { "type": "string", "contentEncoding": "base64" },
         },
-        "required": ["data"],
     });
     if schema.get("type").and_then(Value::as_str) == Some("array") { json!({ "type": "array", "items": one }) } else { one }
 }

@@ -187,10 +187,10 @@ fn arguments<'d>(
         BodyKind::Binary => Cow::Owned(json!({
             "type": "object",
             "properties": {
+                "s3Key": { "type": "string", "description": "An uploaded file, in place of `data`." },
                 "contentType": { "type": "string" },
                 "data": { "type": "string", "format": "byte", "description": "The bytes, in base64." },
             },
-            "required": ["data"],
         })),
         _ => Cow::Borrowed(schema),
     };

@@ -95,12 +95,14 @@ async fn delete(State(app): State<App>, Management(caller): Management, Path(id)
     if id == DEFAULT_ACCOUNT {
         return Err(Error::new(Kind::Conflict, "The account `default` is the operator's and cannot be deleted."));
     }
-    let leaving = app.grants.leaving(&id, None).await?;
+    let (leaving, signed_in) = (app.grants.leaving(&id, None).await?, app.store.upstream_grants_of_account(&id).await?);
     if !app.store.delete_account(&id).await? {
         return Err(Error::not_found("account"));
     }
     app.grants.revoke_later(leaving);
     app.reads.forget_all();
+    app.store.forget_upstream_grants(&signed_in);
+    app.upstreams.end_grants(signed_in);
     app.upstreams.end_scope(&id, None);
     app.announce(Change::People(id.as_str().into()));
     Ok(Removed::answer("Account deleted", id))

@@ -22,11 +22,11 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::answers::Removed;
 use crate::{
     app::App,
-    clock::rfc3339,
+    clock::{now_ms, rfc3339},
     error::{Error, Kind, Result},
-    files::{self, Writer},
+    files::{self, Arriving, Writer},
     request::{Counted, Json, Path, Twin, require_identity},
-    store::files::{File, MAX_FILE},
+    store::files::{File, PENDING_MS},
 };
 
 /// An upload must have arrived within this time, and none of its pieces may take longer than the other.
@@ -130,17 +130,25 @@ async fn request(
     let md5 = md5.transpose()?;
     let (name, kind) = (files::safe_name(&body.filename), files::safe_type(body.mime_type.as_deref().unwrap_or_default()));
     if md5.is_some() {
-        let same = |file: &File| file.md5 == md5 && file.name == name && file.media_type == kind;
-        if let Some(file) = app.store.files(scope).await?.into_iter().find(same) {
+        // One that is about to go is of no use.
+        let lasts = now_ms() + PENDING_MS;
+        let same = |file: &File| file.md5 == md5 && file.name == name && file.media_type == kind && file.expires_at > lasts;
+        if let Some(file) = app.store.files(scope, server_of(&twin)).await?.into_iter().find(same) {
             let presigned_url = PresignedUrl { md5: body.md5, presigned_url: None, r#type: "existing", s3_key: file.id };
             return Ok(axum::Json(UploadView { presigned_url }));
         }
     }
-    let file = files::create(&app.store, scope, &name, &kind, md5, 0).await?;
+    let file = File { md5, ..files::pending(scope, server_of(&twin), &name, &kind) };
+    app.store.create_file(&file).await?;
     let link = app.store.sealer().seal_id(LINK, file.id.as_bytes())?;
     let url = format!("{}/connectors/files/upload/{link}", app.base_url);
     let presigned_url = PresignedUrl { md5: body.md5, presigned_url: Some(url), r#type: "new", s3_key: file.id };
     Ok(axum::Json(UploadView { presigned_url }))
+}
+
+/// The server whose token was shown.
+fn server_of(twin: &Twin) -> Option<&str> {
+    twin.caller.server.as_ref().map(|server| &*server.id)
 }
 
 /// An MD5 in hex, from hex or base64.
@@ -168,21 +176,13 @@ async fn upload(State(app): State<App>, Path(link): Path<String>, request: Reque
         let announced = announced.filter(|md5| file.md5.as_ref().is_none_or(|known| known == md5)).ok_or_else(wrong)?;
         file.md5 = Some(announced);
     }
-    let size = body.size_hint().exact().unwrap_or(0);
-    if usize::try_from(size).map_or(true, |size| size > MAX_FILE) {
-        return Err(Error::new(Kind::TooLarge, format!("The file is larger than {MAX_FILE} bytes.")));
-    }
-    app.store.room_for_file(&file.scope, i64::try_from(size).map_err(Error::internal)?).await?;
-    if !app.store.begin_file(&file).await? {
+    if !app.store.begin_file(&file, files::room(body.size_hint().exact())?).await? {
         return Err(Error::new(Kind::Conflict, "This upload link has been used: ask for another one."));
     }
-    match receive(&app, file.clone(), body).await {
-        Ok(file) => Ok(axum::Json(file.into())),
-        Err(error) => {
-            app.store.delete_file(&file.scope, &file.id).await?;
-            Err(error)
-        }
-    }
+    let arriving = Arriving::new(app.store.clone(), file.clone());
+    let file = receive(&app, file, body).await?;
+    arriving.keep();
+    Ok(axum::Json(file.into()))
 }
 
 async fn receive(app: &App, file: File, body: Body) -> Result<File> {
@@ -201,7 +201,7 @@ async fn receive(app: &App, file: File, body: Body) -> Result<File> {
 #[utoipa::path(get, path = "/connectors/files/list", tag = "Connectors", operation_id = "list-files",
     responses((status = 200, description = "Files", body = FileList), (status = 401, description = "Not authenticated")))]
 async fn list(State(app): State<App>, twin: Twin) -> Result<axum::Json<FileList>> {
-    let files = app.store.files(&twin.caller.scope).await?;
+    let files = app.store.files(&twin.caller.scope, server_of(&twin)).await?;
     Ok(axum::Json(FileList { files: files.into_iter().map(FileView::from).collect() }))
 }
 
@@ -211,7 +211,7 @@ async fn list(State(app): State<App>, twin: Twin) -> Result<axum::Json<FileList>
     responses((status = 200, description = "What is in it", content_type = "application/octet-stream"), (status = 401, description = "Not authenticated"),
         (status = 404, description = "No such file")))]
 async fn download(State(app): State<App>, Counted { twin, .. }: Counted, Path(id): Path<String>) -> Result<Response> {
-    let file = app.store.file(&twin.caller.scope, &id).await?.ok_or_else(|| Error::not_found("file"))?;
+    let file = app.store.file(&twin.caller.scope, server_of(&twin), &id).await?.ok_or_else(|| Error::not_found("file"))?;
     let headers = headers(&file)?;
     let mut response = Response::new(Body::from_stream(files::read(app.store.clone(), file)));
     *response.headers_mut() = headers;
@@ -236,9 +236,6 @@ fn headers(file: &File) -> Result<HeaderMap> {
     responses((status = 200, description = "Deleted", body = Removed), (status = 401, description = "Not authenticated"),
         (status = 404, description = "No such file")))]
 async fn delete(State(app): State<App>, twin: Twin, Path(id): Path<String>) -> Result<axum::Json<Removed>> {
-    if app.store.delete_file(&twin.caller.scope, &id).await? {
-        Ok(Removed::answer("File deleted", id))
-    } else {
-        Err(Error::not_found("file"))
-    }
+    let file = app.store.file(&twin.caller.scope, server_of(&twin), &id).await?.ok_or_else(|| Error::not_found("file"))?;
+    if app.store.delete_file(&file).await? { Ok(Removed::answer("File deleted", id)) } else { Err(Error::not_found("file")) }
 }

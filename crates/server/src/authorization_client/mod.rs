@@ -21,7 +21,7 @@ use crate::{
     error::{Error, Kind, Result},
     oauth::{self, Returned},
     page,
-    request::RequestId,
+    request::{RequestId, to_the_end},
     upstream::authorization::metadata,
 };
 
@@ -107,7 +107,9 @@ async fn back(State(app): State<App>, id: RequestId, RawQuery(query): RawQuery, 
     let finished = match Returned::read(query.as_deref().unwrap_or_default()) {
         Ok(returned) => {
             let browser = browser::known(&app, &headers).unwrap_or_default();
-            connect::finish_sign_in(&app, &returned, &browser, &id).await
+            let (app, id) = (app.clone(), id.clone());
+            // What was granted is kept, also where the browser goes away meanwhile.
+            to_the_end(async move { connect::finish_sign_in(&app, &returned, &browser, &id).await }).await
         }
         Err(error) => Err(error),
     };

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use http::{
     HeaderMap, HeaderValue, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_TYPE},
+    header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE},
 };
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
@@ -14,11 +14,12 @@ use tokio::time::Instant;
 use super::{Call, outcome};
 use crate::{
     app::App,
+    auth::Caller,
     clock::{random, rfc3339},
     egress::{Incoming, IncomingStream, Payload},
     error::{Error, Kind, Result},
-    files::{self, Writer},
-    store::{Scope, files::File},
+    files::{self, Arriving, Writer},
+    store::files::File,
 };
 
 /// Files that one call may send.
@@ -32,11 +33,16 @@ pub struct Attached {
     file: File,
 }
 
+/// The server that is called.
+fn server_of(caller: &Caller) -> Option<&str> {
+    caller.server.as_ref().map(|server| &*server.id)
+}
+
 /// Puts marks in the place of the files that arguments name: objects with the member `s3Key`, alone or in a list.
 ///
 /// # Errors
 /// There is no such file.
-pub async fn attach(app: &App, scope: &Scope, action: &CompiledAction, arguments: &mut Map<String, Value>) -> Result<Vec<Attached>> {
+pub async fn attach(app: &App, caller: &Caller, action: &CompiledAction, arguments: &mut Map<String, Value>) -> Result<Vec<Attached>> {
     let mut attached = Vec::new();
     // Elsewhere `s3Key` is a name like others.
     if !matches!(action.action.body, Some(BodyKind::Multipart | BodyKind::Binary)) {
@@ -50,7 +56,7 @@ pub async fn attach(app: &App, scope: &Scope, action: &CompiledAction, arguments
         for place in places {
             let Some(members) = place.as_object_mut().filter(|members| members.contains_key("s3Key")) else { continue };
             let key = members.shift_remove("s3Key").and_then(|key| key.as_str().map(str::to_owned)).unwrap_or_default();
-            let file = app.store.file(scope, &key).await?.ok_or_else(|| {
+            let file = app.store.file(&caller.scope, server_of(caller), &key).await?.ok_or_else(|| {
                 let sentence = format!("`{name}.s3Key` names no file of yours: `GET /connectors/files/list` has them, each for a day.");
                 Error::invalid(name, sentence)
             })?;
@@ -59,7 +65,9 @@ pub async fn attach(app: &App, scope: &Scope, action: &CompiledAction, arguments
             }
             let mark = random::<32>();
             members.insert("data".into(), STANDARD.encode(mark).into());
-            members.entry("filename").or_insert_with(|| file.name.clone().into());
+            if action.action.body == Some(BodyKind::Multipart) {
+                members.entry("filename").or_insert_with(|| file.name.clone().into());
+            }
             members.entry("contentType").or_insert_with(|| file.media_type.clone().into());
             attached.push(Attached { mark, file });
         }
@@ -77,12 +85,19 @@ pub fn payload(app: &App, mut rest: Bytes, attached: &[Attached]) -> Result<(Byt
     }
     let mut length = 0_u64;
     let mut parts = Vec::with_capacity(2 * attached.len() + 1);
-    for Attached { mark, file } in attached {
-        let at = memchr::memmem::find(&rest, mark).ok_or_else(|| {
-            Error::new(Kind::InvalidRequest, "An `s3Key` stands where the platform takes no file: give the content itself.")
-        })?;
-        let before = rest.split_to(at);
+    // The body has them in the order of the definition.
+    let found = attached.iter().map(|attached| Some((memchr::memmem::find(&rest, &attached.mark)?, attached)));
+    let mut found = found.collect::<Option<Vec<_>>>().ok_or_else(|| {
+        let sentence =
+            "An `s3Key` stands where the platform takes no file, or has other members beside it than `filename` and `contentType`.";
+        Error::new(Kind::InvalidRequest, sentence)
+    })?;
+    found.sort_unstable_by_key(|(at, _)| *at);
+    let mut taken = 0;
+    for (at, Attached { mark, file }) in found {
+        let before = rest.split_to(at - taken);
         let _mark = rest.split_to(mark.len());
+        taken = at + mark.len();
         length += u64::try_from(before.len()).map_err(Error::internal)? + u64::try_from(file.size).map_err(Error::internal)?;
         parts.push(stream::once(std::future::ready(Ok(before))).boxed());
         parts.push(files::read(app.store.clone(), file.clone()).boxed());
@@ -115,11 +130,14 @@ pub async fn keep(
     secrets: &[String],
     until: Instant,
 ) -> Result<(Incoming, File)> {
-    let scope = &call.caller.scope;
     let kind = stream.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let name = files::name_of(&stream.headers).unwrap_or_else(|| files::safe_name(call.action_id));
-    let file = files::create(&app.store, scope, &name, kind, None, 0).await?;
     let (status, url, mut body) = (stream.status, stream.url, stream.body);
+    let length = stream.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let size = files::room(length)?;
+    let file = File { size, ..files::pending(&call.caller.scope, server_of(call.caller), &name, kind) };
+    app.store.create_file(&file).await?;
+    let arriving = Arriving::new(app.store.clone(), file.clone());
     let receive = async {
         let mut writer = Writer::new(&app.store, file.clone());
         let mut watch = Watch::new(secrets);
@@ -136,13 +154,8 @@ pub async fn keep(
         writer.finish().await
     };
     let late = |_| Error::new(Kind::PlatformTimeout, "The file did not arrive in the time of the call: give it more `timeout`.");
-    let kept = match tokio::time::timeout_at(until, receive).await.map_err(late).and_then(|kept| kept) {
-        Ok(kept) => kept,
-        Err(error) => {
-            app.store.delete_file(scope, &file.id).await?;
-            return Err(error);
-        }
-    };
+    let kept = tokio::time::timeout_at(until, receive).await.map_err(late)??;
+    arriving.keep();
     let described = json!({
         "status": status.as_u16(),
         "contentType": kept.media_type,

@@ -9,6 +9,7 @@ use amalgam_policy::Decision;
 use serde_json::json;
 
 use crate::{
+    config::FIXED_WORDS,
     connectors::{Loaded, builtin::BUILTIN},
     error::{Error, Kind, Result},
     store::{Scope, Store, servers::Server, upstreams::Registered},
@@ -19,9 +20,9 @@ pub fn is_common(store: &Store, id: &str) -> bool {
     store.folder().state().connectors.contains_key(id) || BUILTIN.contains_key(id)
 }
 
-/// True for an id that no account may take: `/connectors/search` is the search, and the others are there for all.
+/// True for an id that no account may take: a fixed word, or one that is there for all.
 pub fn is_reserved(store: &Store, id: &str) -> bool {
-    matches!(id, "search" | "files") || is_common(store, id)
+    FIXED_WORDS.contains(&id) || is_common(store, id)
 }
 
 /// Whose upstreams a caller reaches: through a server those of its owner, who lends them; else the caller's own.
@@ -49,8 +50,10 @@ pub async fn named(store: &Store, server: &Server, ids: &[String]) -> Result<Vec
     let own = store.connectors(&server.owner.account).await?;
     let upstreams = store.upstreams(&server.owner.account).await?;
     let lent = |id: &str| upstreams.get(id).filter(|registered| registered.upstream.owner == server.owner);
+    let state = store.folder().state();
     let find = |id: &String| {
-        let loaded = BUILTIN.get(id).or_else(|| Some(&own.get(id)?.loaded)).or_else(|| Some(&lent(id)?.loaded));
+        let common = state.connectors.get(id).or_else(|| BUILTIN.get(id));
+        let loaded = common.or_else(|| Some(&own.get(id)?.loaded)).or_else(|| Some(&lent(id)?.loaded));
         loaded.filter(|_| server.restrictions.connector(id).is_allowed()).cloned()
     };
     Ok(ids.iter().filter_map(find).collect())

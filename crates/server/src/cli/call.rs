@@ -18,6 +18,7 @@ Examples:
   amalgam call slack conversations_list
   amalgam call slack chat_postMessage --param channel=C0123 --param text=\"Hello there\"
   amalgam call slack chat_postMessage --params '{\"channel\": \"C0123\", \"text\": \"Hello\"}'
+  amalgam call slack users_list --limit 20
   amalgam call notion post-database-query --params - --user ann < query.json
 
 A --param is JSON where it reads as JSON, else text; text that looks like a number: --param id='\"123\"'.
@@ -36,6 +37,18 @@ pub struct Call {
     /// Which of the user's credentials [default: the only one, else the newest]
     #[arg(long, value_name = "ID")]
     credential: Option<String>,
+    /// At most so many items of the answer's list: 1 to 1,000
+    #[arg(long, value_name = "N")]
+    limit: Option<u32>,
+    /// Go on where the answer before ended: its `nextCursor`
+    #[arg(long, value_name = "TEXT")]
+    cursor: Option<String>,
+    /// A part of the answer alone: a JSON pointer
+    #[arg(long, value_name = "POINTER")]
+    part: Option<String>,
+    /// Cut the answer to about so many tokens: 500 to 1,000,000
+    #[arg(long, value_name = "N")]
+    max_tokens: Option<u32>,
     /// Seconds that the platform has: 1 to 300
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=300))]
     timeout: Option<u32>,
@@ -49,6 +62,7 @@ pub struct Call {
 struct Executed<'a> {
     #[serde(borrow)]
     response_data: &'a RawValue,
+    next_cursor: Option<&'a str>,
 }
 
 impl Call {
@@ -61,6 +75,10 @@ impl Call {
         let mut body = json!({ "parameters": arguments });
         if let Value::Object(members) = &mut body {
             members.extend(self.credential.map(|id| ("credentialId".to_owned(), id.into())));
+            members.extend(self.limit.map(|limit| ("limit".to_owned(), limit.into())));
+            members.extend(self.cursor.map(|cursor| ("cursor".to_owned(), cursor.into())));
+            members.extend(self.part.map(|part| ("part".to_owned(), part.into())));
+            members.extend(self.max_tokens.map(|tokens| ("maxTokens".to_owned(), tokens.into())));
             members.extend(self.timeout.map(|seconds| ("timeout".to_owned(), (u64::from(seconds) * 1000).into())));
         }
         let (connector, action) = (self.connector, self.action);
@@ -73,7 +91,15 @@ impl Call {
                 .map_err(|_| Failure::refused("the answer has no responseData").with_next("check --url"))?;
             let data = executed.response_data.get();
             // Pipes get the platform's own bytes.
-            if screen.is_terminal() { screen.line(&pretty(data)) } else { screen.line(data) }
+            if screen.is_terminal() {
+                screen.line(&pretty(data))?
+            } else {
+                screen.line(data)?
+            };
+            if let Some(cursor) = executed.next_cursor {
+                screen.note(&format!("there is more: --cursor {cursor}"));
+            }
+            Ok(())
         })
     }
 }

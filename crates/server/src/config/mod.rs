@@ -21,6 +21,9 @@ pub use process::Process;
 use serde::Deserialize;
 use url::Url;
 
+/// No connector may be called so: `/connectors/search` is the search, and `/connectors/files/…` are files.
+pub const FIXED_WORDS: [&str; 2] = ["search", "files"];
+
 /// What an operator may set. Every field is optional; `Config` has the defaults.
 #[derive(Debug, Clone, Default, Args, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]

@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::Deserialize;
 
+use super::FIXED_WORDS;
+
 /// Variables that a process gets from our own environment: none of them is a secret.
 const INHERITED: [&str; 5] = ["PATH", "HOME", "LANG", "TZ", "TMPDIR"];
 
@@ -55,8 +57,7 @@ pub fn checked(mut all: BTreeMap<String, Process>) -> Result<BTreeMap<String, Pr
         if !is_slug {
             return Err(format!("the name of [stdio.{name}] must be 1 to 40 of a-z, 0-9 and -"));
         }
-        // `/connectors/search` is the search, and `/connectors/files/…` are files.
-        if matches!(name.as_str(), "search" | "files") {
+        if FIXED_WORDS.contains(&name.as_str()) {
             return Err(format!("[stdio.{name}] needs another name: \"{name}\" is a fixed word in addresses under /connectors"));
         }
         if process.command.trim().is_empty() {

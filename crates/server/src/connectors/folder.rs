@@ -17,7 +17,7 @@ use arc_swap::ArcSwap;
 use indexmap::IndexMap;
 
 use super::Loaded;
-use crate::clock::now_ms;
+use crate::{clock::now_ms, config::FIXED_WORDS};
 
 /// What a definition is called.
 pub const DEFINITION: &str = "connector.toml";
@@ -131,7 +131,9 @@ impl Folder {
             let id = loaded.id().to_owned();
             let reason = match owners.get(&id) {
                 Some(owner) => Some(format!("The id \"{id}\" is taken by {owner}; give this connector another `id`.")),
-                None if id == "search" => Some("\"search\" is a fixed word in addresses; give the connector another `id`.".to_owned()),
+                None if FIXED_WORDS.contains(&id.as_str()) => {
+                    Some(format!("\"{id}\" is a fixed word in addresses; give the connector another `id`."))
+                }
                 None => None,
             };
             if reason.is_none() {
@@ -211,10 +213,10 @@ fn problem(message: String) -> Problem {
 
 /// A text file of bounded length. Anything else than a file, such as a pipe, would never end.
 fn text(path: &Path, longest: u64) -> io::Result<String> {
-    let file = File::open(path)?;
-    if !file.metadata()?.is_file() {
+    if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("it is not a file"));
     }
+    let file = File::open(path)?;
     let mut bytes = Vec::new();
     file.take(longest + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > longest {

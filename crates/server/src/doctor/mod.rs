@@ -100,6 +100,9 @@ pub async fn connect(app: &App, look: &Look<'_>) -> Result<Vec<Step>> {
     let ways: Vec<&str> = definition.auth.iter().map(|scheme| scheme.kind.as_str()).collect();
     let ways = if ways.is_empty() { "no credential".to_owned() } else { ways.join(", ") };
     let mut steps = vec![Step::good("connector", format!("{} at {} takes {ways}.", definition.name, definition.base_url))];
+    let credentials = app.store.credentials(look.scope, loaded.id()).await?;
+    let credential = credentials.first();
+    let is_other = credential.is_some_and(|credential| credential.auth_config.is_none());
     if scheme(&loaded).is_some() {
         let config = app.store.auth_configs(&look.scope.account, Some(loaded.id())).await?.into_iter().next();
         match config {
@@ -111,6 +114,12 @@ pub async fn connect(app: &App, look: &Look<'_>) -> Result<Vec<Step>> {
                 steps.push(consent_page(app, &loaded, &config, &redirect).await);
                 steps.push(token_endpoint(app, look, &loaded, &config, &redirect).await);
             }
+            None if is_other => {
+                steps.push(Step::nothing(
+                    "auth config",
+                    "The account has no OAuth client for this connector; the user's credential needs none.",
+                ));
+            }
             None => steps.push(Step::bad(
                 "auth config",
                 "The account has no OAuth client for this connector.",
@@ -118,8 +127,6 @@ pub async fn connect(app: &App, look: &Look<'_>) -> Result<Vec<Step>> {
             )),
         }
     }
-    let credentials = app.store.credentials(look.scope, loaded.id()).await?;
-    let credential = credentials.first();
     steps.push(kept(definition.auth.is_empty(), credential));
     if let Some(credential) = credential.filter(|credential| credential.auth_config.is_some()) {
         steps.push(renewal(app, look, &loaded, credential).await);

@@ -11,7 +11,7 @@ use crate::{
     store::upstreams::{Auth, Registered, Upstream},
     upstream::{
         Client, Demand,
-        authorization::{Trace, redirect_uri},
+        authorization::{Trace, Way, redirect_uri},
     },
 };
 
@@ -21,14 +21,15 @@ pub(super) async fn connect(app: &App, look: &Look<'_>, registered: &Registered)
     let how = match upstream.auth {
         Auth::None => "without any sign-in",
         Auth::Manual => "with headers that were entered",
-        Auth::Oauth => "as whoever has signed in",
+        Auth::Oauth => "with a token of its authorization server",
     };
     let place = upstream.url.split('?').next().unwrap_or_default();
     let mut steps = vec![Step::good("MCP server", format!("{} at {place} is called {how}.", upstream.name))];
     if upstream.auth == Auth::Oauth {
         let trace = app.upstreams.trace(&upstream, &app.base_url, &app.config.egress_allow).await?;
-        of_trace(app, trace, &mut steps).await;
-        grant(app, look, &upstream, &mut steps).await?;
+        let way = trace.way;
+        of_trace(app, trace, &upstream, &mut steps).await;
+        grant(app, look, &upstream, way, &mut steps).await?;
     }
     steps.push(first_call(app, look, &upstream).await);
     Ok(steps)
@@ -39,12 +40,12 @@ fn bad(step: &'static str, error: Error, advice: &str) -> Step {
     Step::bad(step, error.message.into_owned(), advice)
 }
 
-async fn of_trace(app: &App, trace: Trace, steps: &mut Vec<Step>) {
+async fn of_trace(app: &App, trace: Trace, upstream: &Upstream, steps: &mut Vec<Step>) {
     let discovery = match trace.discovery {
         Ok(found) => {
             let scope = if found.scope.is_empty() { "no scope".to_owned() } else { format!("the scopes `{}`", found.scope) };
             let resource = found.resource.map_or_else(|| "no resource".to_owned(), |resource| format!("the resource {resource}"));
-            Step::good("discovery", format!("Users sign in at {}; it is asked for {resource} and {scope}.", found.issuer))
+            Step::good("discovery", format!("Tokens come from {}, which is asked for {resource} and {scope}.", found.issuer))
         }
         Err(error) => bad(
             "discovery",
@@ -62,7 +63,10 @@ async fn of_trace(app: &App, trace: Trace, steps: &mut Vec<Step>) {
         Err(error) => bad(
             "registration",
             error,
-            "Register a client at the authorization server, and enter it: `PATCH /api/v1/user-mcp-servers/{mcpServerId}` with `auth_config`.",
+            &format!(
+                "Register a client at the authorization server, and enter it: `PATCH /api/v1/user-mcp-servers/{}` with `auth_config`.",
+                upstream.id
+            ),
         ),
     }));
     match trace.page {
@@ -90,15 +94,16 @@ fn of_token(token: Result<(), Failure>) -> Step {
 }
 
 /// What the user has, and whether it can be renewed.
-async fn grant(app: &App, look: &Look<'_>, upstream: &Arc<Upstream>, steps: &mut Vec<Step>) -> Result<()> {
+async fn grant(app: &App, look: &Look<'_>, upstream: &Arc<Upstream>, way: Way, steps: &mut Vec<Step>) -> Result<()> {
     const STEP: &str = "sign-in";
     const RENEWAL: &str = "renewal";
     let Some((grant, is_renewable)) = app.upstreams.grant(upstream).await? else {
-        steps.push(Step::bad(
-            STEP,
-            "The user has not signed in.",
-            "`POST /api/v1/user-mcp-servers/{mcpServerId}/sign-in`, or call a tool: the answer has a link.",
-        ));
+        let sign_in = format!("`POST /api/v1/user-mcp-servers/{}/sign-in`", upstream.id);
+        steps.push(match way {
+            Way::Client => Step::nothing(STEP, "Nobody signs in: our client gets a token of its own for the first call."),
+            Way::IdentityToken => Step::bad(STEP, "The user's identity token is not known.", format!("{sign_in} with it as `idToken`.")),
+            Way::Browser => Step::bad(STEP, "The user has not signed in.", format!("{sign_in}, or call a tool: the answer has a link.")),
+        });
         return Ok(());
     };
     let end = grant.expires_at.map_or_else(|| "does not end".to_owned(), |at| format!("ends {}", rfc3339(at)));

@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    net::{IpAddr, Ipv6Addr},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
 };
 
 use axum::extract::FromRequestParts;
@@ -33,7 +33,7 @@ impl Peer {
             let lines = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
             let entries: Vec<&str> = lines.flat_map(|line| line.split(',')).collect();
             for entry in entries.into_iter().rev().take(MAX_CHAIN) {
-                let Ok(address) = entry.trim().parse::<IpAddr>() else { break };
+                let Some(address) = address(entry.trim()) else { break };
                 source = address.to_canonical();
                 if !is_proxy(&source) {
                     break;
@@ -45,6 +45,12 @@ impl Peer {
             IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
         }
     }
+}
+
+/// An address, also with a port as some proxies write it.
+fn address(entry: &str) -> Option<IpAddr> {
+    let bare = entry.strip_prefix('[').and_then(|entry| entry.strip_suffix(']')).unwrap_or(entry);
+    bare.parse().ok().or_else(|| Some(entry.parse::<SocketAddr>().ok()?.ip()))
 }
 
 impl<S: Sync> FromRequestParts<S> for Peer {

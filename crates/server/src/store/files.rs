@@ -2,7 +2,7 @@
 
 use super::{
     Scope, Store,
-    db::{execute, fetch_all, fetch_optional},
+    db::{Tx, execute, execute_in, fetch_all, fetch_all_in, fetch_optional},
 };
 use crate::{
     clock::now_ms,
@@ -12,7 +12,7 @@ use crate::{
 /// A file is kept for a day, in milliseconds.
 pub const LIFETIME_MS: i64 = 24 * 60 * 60 * 1000;
 /// One that is not complete is given up after an hour, in milliseconds.
-const PENDING_MS: i64 = 60 * 60 * 1000;
+pub const PENDING_MS: i64 = 60 * 60 * 1000;
 /// The largest file, in bytes.
 pub const MAX_FILE: usize = 100 * 1024 * 1024;
 /// Files of one user together, in bytes.
@@ -29,13 +29,15 @@ pub struct File {
     pub id: String,
     /// Whose it is.
     pub scope: Scope,
+    /// The server through which it came: its callers see no other files of the user.
+    pub server: Option<String>,
     /// A name without a path.
     pub name: String,
     /// A media type without parameters.
     pub media_type: String,
     /// Of its content in hex; until it is complete as it was announced, if it was.
     pub md5: Option<String>,
-    /// In bytes.
+    /// In bytes; until it is complete the room that it may take.
     pub size: i64,
     /// All of it is there.
     pub is_complete: bool,
@@ -50,6 +52,7 @@ struct Row {
     id: String,
     account_id: String,
     user_id: String,
+    server_id: Option<String>,
     name: String,
     media_type: String,
     md5: Option<String>,
@@ -64,6 +67,7 @@ impl From<Row> for File {
         Self {
             id: row.id,
             scope: Scope { account: row.account_id.into(), user: row.user_id.into() },
+            server: row.server_id,
             name: row.name,
             media_type: row.media_type,
             md5: row.md5,
@@ -76,76 +80,42 @@ impl From<Row> for File {
 }
 
 impl Store {
-    /// Makes a file that has nothing in it yet, and has room for its size.
-    pub async fn create_file(
-        &self,
-        scope: &Scope,
-        id: String,
-        name: &str,
-        media_type: &str,
-        md5: Option<String>,
-        size: i64,
-    ) -> Result<File> {
-        self.room_for_file(scope, size).await?;
-        let (account, user) = (&*scope.account, &*scope.user);
-        let now = now_ms();
-        execute!(
-            &self.db,
-            "insert into files (id, account_id, user_id, name, media_type, md5, size, is_complete, created_at, expires_at)
-             values ($1, $2, $3, $4, $5, $6, $7, 0, $8, $9)",
-            &id,
-            account,
-            user,
-            name,
-            media_type,
-            md5.as_deref(),
-            size,
-            now,
-            now + PENDING_MS
+    /// Keeps a file that has nothing in it yet, where there is room for its size.
+    pub async fn create_file(&self, file: &File) -> Result<()> {
+        let mut tx = self.db.begin().await?;
+        room_for(&mut tx, file, file.size).await?;
+        execute_in!(
+            &mut tx,
+            "insert into files (id, account_id, user_id, server_id, name, media_type, md5, size, is_complete, created_at, expires_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9, $10)",
+            &file.id,
+            &*file.scope.account,
+            &*file.scope.user,
+            file.server.as_deref(),
+            &file.name,
+            &file.media_type,
+            file.md5.as_deref(),
+            file.size,
+            file.created_at,
+            file.expires_at
         )?;
-        Ok(File {
-            id,
-            scope: scope.clone(),
-            name: name.to_owned(),
-            media_type: media_type.to_owned(),
-            md5,
-            size,
-            is_complete: false,
-            created_at: now,
-            expires_at: now + PENDING_MS,
-        })
-    }
-
-    /// Refuses a file of this size where there is no room for it.
-    pub async fn room_for_file(&self, scope: &Scope, size: i64) -> Result<()> {
-        let (account, user) = (&*scope.account, &*scope.user);
-        let own = fetch_optional!(
-            &self.db,
-            (i64, i64),
-            "select cast(coalesce(sum(size), 0) as bigint), count(*) from files where account_id = $1 and user_id = $2",
-            account,
-            user
-        )?;
-        let all =
-            fetch_optional!(&self.db, (i64,), "select cast(coalesce(sum(size), 0) as bigint) from files where account_id = $1", account)?;
-        // Two that come at once may both pass: what bounds growth need not be exact.
-        let (own, count) = own.unwrap_or_default();
-        if own + size > MAX_OF_USER || count >= MAX_COUNT || all.unwrap_or_default().0 + size > MAX_OF_ACCOUNT {
-            let sentence = "There is no room for another file: a user may have 1,000 files of 1 GB together, an account 10 GB. Delete some with \
-                            `DELETE /connectors/files/{s3Key}`; each is removed after a day.";
-            return Err(Error::new(Kind::Conflict, sentence));
-        }
+        tx.commit().await?;
         Ok(())
     }
 
-    /// Begins to fill a file; false where that has begun before.
-    pub async fn begin_file(&self, file: &File) -> Result<bool> {
-        Ok(execute!(&self.db, "update files set is_complete = 2 where id = $1 and is_complete = 0", &file.id)? > 0)
+    /// Begins to fill a file with at most `size` bytes; false where that has begun before.
+    pub async fn begin_file(&self, file: &File, size: i64) -> Result<bool> {
+        let mut tx = self.db.begin().await?;
+        room_for(&mut tx, file, size).await?;
+        let begun = execute_in!(&mut tx, "update files set is_complete = 2, size = $1 where id = $2 and is_complete = 0", size, &file.id)?;
+        tx.commit().await?;
+        Ok(begun > 0)
     }
 
-    /// This user's complete file.
-    pub async fn file(&self, scope: &Scope, id: &str) -> Result<Option<File>> {
-        Ok(self.file_by_id(id).await?.filter(|file| file.scope == *scope && file.is_complete))
+    /// This user's complete file; through a server only one that came through it.
+    pub async fn file(&self, scope: &Scope, server: Option<&str>, id: &str) -> Result<Option<File>> {
+        let is_theirs = |file: &File| file.scope == *scope && file.is_complete && is_seen(file, server);
+        Ok(self.file_by_id(id).await?.filter(is_theirs))
     }
 
     /// The file that an upload link is for. No scope: the sealed link is what names one.
@@ -153,7 +123,7 @@ impl Store {
         let row = fetch_optional!(
             &self.db,
             Row,
-            "select id, account_id, user_id, name, media_type, md5, size, is_complete, created_at, expires_at from files
+            "select id, account_id, user_id, server_id, name, media_type, md5, size, is_complete, created_at, expires_at from files
              where id = $1 and expires_at > $2",
             id,
             now_ms()
@@ -161,18 +131,18 @@ impl Store {
         Ok(row.map(File::from))
     }
 
-    /// This user's complete files, newest first.
-    pub async fn files(&self, scope: &Scope) -> Result<Vec<File>> {
+    /// This user's complete files, newest first; through a server only those that came through it.
+    pub async fn files(&self, scope: &Scope, server: Option<&str>) -> Result<Vec<File>> {
         let rows = fetch_all!(
             &self.db,
             Row,
-            "select id, account_id, user_id, name, media_type, md5, size, is_complete, created_at, expires_at from files
+            "select id, account_id, user_id, server_id, name, media_type, md5, size, is_complete, created_at, expires_at from files
              where account_id = $1 and user_id = $2 and is_complete = 1 and expires_at > $3 order by created_at desc, id",
             &*scope.account,
             &*scope.user,
             now_ms()
         )?;
-        Ok(rows.into_iter().map(File::from).collect())
+        Ok(rows.into_iter().map(File::from).filter(|file| is_seen(file, server)).collect())
     }
 
     /// Adds a piece to a file that is not complete.
@@ -204,17 +174,49 @@ impl Store {
         Ok(done > 0)
     }
 
-    /// Removes this user's file; false when there is none.
-    pub async fn delete_file(&self, scope: &Scope, id: &str) -> Result<bool> {
-        let gone =
-            execute!(&self.db, "delete from files where id = $1 and account_id = $2 and user_id = $3", id, &*scope.account, &*scope.user)?;
-        Ok(gone > 0)
+    /// Removes this file; false when it is gone already.
+    pub async fn delete_file(&self, file: &File) -> Result<bool> {
+        Ok(execute!(&self.db, "delete from files where id = $1", &file.id)? > 0)
     }
 
     /// Removes files whose time is over.
     pub async fn purge_files(&self) -> Result<u64> {
         Ok(execute!(&self.db, "delete from files where expires_at <= $1", now_ms())?)
     }
+}
+
+/// Callers of a server see what came through it; the user's own keys see all.
+fn is_seen(file: &File, server: Option<&str>) -> bool {
+    server.is_none_or(|server| file.server.as_deref() == Some(server))
+}
+
+/// Refuses this file where there is no room for its size beside the others.
+async fn room_for(tx: &mut Tx, file: &File, size: i64) -> Result<()> {
+    let (account, user) = (&*file.scope.account, &*file.scope.user);
+    let own = fetch_all_in!(
+        tx,
+        (i64, i64),
+        "select cast(coalesce(sum(size), 0) as bigint), count(*) from files where account_id = $1 and user_id = $2 and id <> $3",
+        account,
+        user,
+        &file.id
+    )?;
+    let all = fetch_all_in!(
+        tx,
+        (i64,),
+        "select cast(coalesce(sum(size), 0) as bigint) from files where account_id = $1 and id <> $2",
+        account,
+        &file.id
+    )?;
+    let (own, count) = own.first().copied().unwrap_or_default();
+    let all = all.first().map_or(0, |(all,)| *all);
+    if own + size > MAX_OF_USER || count >= MAX_COUNT || all + size > MAX_OF_ACCOUNT {
+        let sentence = "There is no room for another file: a user may have 1,000 files of 1 GB together, an account 10 GB; one that arrives without \
+                        a length counts as 100 MB. Delete some with `DELETE /connectors/files/{s3Key}`; each is removed after a day, an unused \
+                        upload link after an hour.";
+        return Err(Error::new(Kind::Conflict, sentence));
+    }
+    Ok(())
 }
 
 /// A piece opens in its own place of its own file alone.

@@ -8,7 +8,7 @@ use super::{
     Scope, Store,
     connect_links::{self, ConnectLink},
     connections::{MAX_CONNECTIONS, too_many},
-    db::{execute, execute_in, fetch_all, fetch_optional},
+    db::{execute, execute_in, fetch_all, fetch_all_in, fetch_optional},
     upstreams::Upstream,
 };
 use crate::{
@@ -75,7 +75,13 @@ impl Store {
         expires_at: Option<i64>,
         link: Option<&ConnectLink>,
     ) -> Result<bool> {
-        let all = fetch_optional!(&self.db, (i64,), "select count(*) from upstream_grants where upstream_id = $1", &upstream.id)?;
+        let all = fetch_optional!(
+            &self.db,
+            (i64,),
+            "select count(*) from upstream_grants where upstream_id = $1 and user_id <> $2",
+            &upstream.id,
+            &**user
+        )?;
         if all.is_some_and(|(n,)| n >= MAX_CONNECTIONS) {
             return Err(too_many());
         }
@@ -84,6 +90,12 @@ impl Store {
         if let Some(link) = link
             && !connect_links::use_up(&mut tx, link).await?
         {
+            return Ok(false);
+        }
+        // It may have moved since it was read.
+        let here =
+            fetch_all_in!(&mut tx, (i64,), "select count(*) from upstreams where id = $1 and url = $2", &upstream.id, &upstream.url)?;
+        if here.first().is_none_or(|(n,)| *n == 0) {
             return Ok(false);
         }
         execute_in!(
@@ -173,6 +185,17 @@ impl Store {
             "select u.account_id, g.upstream_id, g.user_id, g.url, g.sealed from upstream_grants g join upstreams u on u.id = g.upstream_id
              where g.upstream_id = $1",
             &upstream.id
+        )?)
+    }
+
+    /// Those of all users of an account.
+    pub async fn upstream_grants_of_account(&self, account: &str) -> Result<Vec<Held>> {
+        Ok(fetch_all!(
+            &self.db,
+            Held,
+            "select u.account_id, g.upstream_id, g.user_id, g.url, g.sealed from upstream_grants g join upstreams u on u.id = g.upstream_id
+             where u.account_id = $1",
+            account
         )?)
     }
 

@@ -163,7 +163,7 @@ impl Store {
     pub async fn delete_user(&self, account: &Arc<str>, id: &str) -> Result<bool> {
         let mut tx = self.db.begin().await?;
         // Before the credentials: what is being connected has used its link up by now, or finds it gone.
-        execute_in!(&mut tx, "delete from connect_links where account_id = $1 and user_id = $2", &**account, id)?;
+        let links = execute_in!(&mut tx, "delete from connect_links where account_id = $1 and user_id = $2", &**account, id)?;
         let credentials = fetch_all_in!(
             &mut tx,
             (String,),
@@ -171,7 +171,7 @@ impl Store {
             &**account,
             id
         )?;
-        execute_in!(&mut tx, "delete from files where account_id = $1 and user_id = $2", &**account, id)?;
+        let files = execute_in!(&mut tx, "delete from files where account_id = $1 and user_id = $2", &**account, id)?;
         let connections = fetch_all_in!(
             &mut tx,
             (String,),
@@ -206,7 +206,7 @@ impl Store {
         let ended = grants::end_of_user(&mut tx, account, id).await?;
         tx.commit().await?;
         forget_hashes(&self.access_tokens, &ended);
-        let there_was = users + upstreams > 0
+        let there_was = users + upstreams + links + files > 0
             || !(connections.is_empty()
                 && grants.is_empty()
                 && ended.is_empty()

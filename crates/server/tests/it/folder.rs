@@ -50,6 +50,11 @@ async fn a_folder_is_followed_without_a_restart() {
     };
     // At the start, and beside one with mistakes.
     assert_eq!(call().await, "/one");
+    let direct = node.server(json!({ "name": "D", "exposure": "direct", "connectors": ["notes"] })).await;
+    assert_eq!(direct.rpc("tools/list", json!({})).await.expect(200).body["result"]["tools"][0]["name"], "listNotes");
+    put(folder.path(), "files", &definition("files", &platform.url(), "/one"));
+    let files = entry(&node, "files", |_| true).await;
+    assert!(files["problems"].to_string().contains("fixed word"), "{files}");
     let bad = entry(&node, "bad", |_| true).await;
     assert_eq!((&bad["state"], &bad["problems"][0]["line"]), (&json!("broken"), &json!(1)));
     assert!(bad["problems"].to_string().contains("did you mean `name`?"), "{bad}");

@@ -233,6 +233,9 @@ pub async fn remove(app: &App, caller: &Caller, id: &str) -> Result<Value> {
     Ok(json!({ "status": "deleted" }))
 }
 
+/// The longest identity token, in bytes.
+const MAX_ID_TOKEN: usize = 16 * 1024;
+
 /// For whom a link to sign in is.
 #[derive(Default, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -281,6 +284,9 @@ async fn sign_in(
         }
         None => caller.scope.clone(),
     };
+    if id_token.as_ref().is_some_and(|token| !(1..=MAX_ID_TOKEN).contains(&token.len())) {
+        return Err(Error::invalid("idToken", format!("`idToken` must be an identity token of at most {MAX_ID_TOKEN} bytes.")));
+    }
     if let Some(identity) = id_token {
         if registered.upstream.auth != Auth::Oauth {
             return Err(Error::invalid("idToken", "Only an MCP server whose `auth_type` is \"oauth\" is signed in to."));

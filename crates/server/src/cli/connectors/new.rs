@@ -23,6 +23,7 @@ use crate::{
         input::read,
         screen::{Screen, shell_word},
     },
+    config::FIXED_WORDS,
     connectors::folder,
 };
 
@@ -55,8 +56,8 @@ impl New {
     /// Runs the command.
     pub async fn run(self, screen: &Screen) -> Result {
         let target = self.dir.join(&self.id);
-        if self.id == "search" {
-            return Err(Failure::usage("\"search\" is a fixed word in addresses; choose another id"));
+        if FIXED_WORDS.contains(&self.id.as_str()) {
+            return Err(Failure::usage(format!("\"{}\" is a fixed word in addresses; choose another id", self.id)));
         }
         if target.exists() {
             return Err(Failure::refused(format!("{} is there already", target.display())).with_next("choose another id, or another --dir"));
@@ -106,7 +107,7 @@ impl New {
             .replace("\"{{id}}\"", &text(&self.id))
             .replace("\"{{name}}\"", &text(&name))
             .replace("\"{{base_url}}\"", &text(base_url.trim_end_matches('/')))
-            .replace("{{plain_name}}", &name.chars().filter(|c| !c.is_control()).collect::<String>())
+            .replace("\"{{description}}\"", &text(&format!("{name}: find, read and add items.")))
     }
 
     /// The text of a definition with all operations of a document, and what did not become an action.

@@ -57,6 +57,9 @@ pub struct ServerSettings {
     /// Requests a minute for each caller and user, or `default`
     #[arg(long, value_name = "N")]
     rate_limit: Option<RateLimit>,
+    /// The budget of tokens of each answer over MCP: 500 to 1,000,000
+    #[arg(long, value_name = "N")]
+    max_tokens: Option<u32>,
     /// Other users of the account may use the server with their own keys
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     public: Option<bool>,
@@ -78,6 +81,7 @@ impl ServerSettings {
         put("toolPrefix", self.tool_prefix.clone().map(Value::from));
         put("userOverride", self.user_override.clone().map(Value::from));
         put("rateLimitPerMinute", self.rate_limit.map(|RateLimit(limit)| limit.into()));
+        put("maxTokens", self.max_tokens.map(Value::from));
         put("isPublic", self.public.map(Value::from));
         Ok(body)
     }

@@ -96,8 +96,8 @@ pub struct Asked<'a> {
     pub id: &'a RawValue,
     /// Its method.
     pub method: &'a str,
-    /// Its parameters.
-    pub params: &'a RawValue,
+    /// Its parameters: JSON.
+    pub params: &'a str,
     /// The client that it comes from.
     pub client: Client,
     /// The lowest level of log messages that the client wants.
@@ -123,8 +123,7 @@ impl Relay {
     }
 
     async fn start(context: &Context<'_>, asked: Asked<'_>, route: Route) -> Result<Box<Self>> {
-        let params = asked.params.get();
-        let state = if context.era.is_modern() { state::of(context, &route.connector_id, asked.method, params)? } else { None };
+        let state = if context.era.is_modern() { state::of(context, &route.connector_id, asked.method, asked.params)? } else { None };
         let state = match state {
             Some(State::Parked { name }) => {
                 let Some(parked) = context.app.upstreams.waiting().take(&name) else {
@@ -138,26 +137,18 @@ impl Relay {
             Some(State::Upstream { state }) => Some(state),
             None => None,
         };
-        let call = Self::send(context.app, context.caller, context.request_id, &asked, &route, params, state.as_deref()).await?;
+        let call = Self::send(context.app, context.caller, context.request_id, &asked, &route, state.as_deref()).await?;
         Ok(Self::of(context, asked, route, call))
     }
 
-    async fn send(
-        app: &App,
-        caller: &Caller,
-        request_id: &str,
-        asked: &Asked<'_>,
-        route: &Route,
-        params: &str,
-        state: Option<&str>,
-    ) -> Result<Recorded> {
+    async fn send(app: &App, caller: &Caller, request_id: &str, asked: &Asked<'_>, route: &Route, state: Option<&str>) -> Result<Recorded> {
         let request = Forward {
             caller,
             door: Door::Mcp,
             connector_id: &route.connector_id,
             action_id: &route.action_id,
             method: asked.method,
-            params,
+            params: asked.params,
             renamed: route.renamed.as_ref().map(|(member, name)| (*member, name.as_str())),
             request_state: state,
             log_level: asked.log_level.as_deref(),
@@ -177,7 +168,7 @@ impl Relay {
             request_id: context.request_id.to_owned(),
             server_info: context.server_info(),
             method: asked.method.to_owned(),
-            params: context.part(asked.params.get()),
+            params: context.part(asked.params),
             route,
             client: asked.client,
             log_level: asked.log_level,
@@ -366,12 +357,12 @@ impl Relay {
         let asked = Asked {
             id: &self.id.clone(),
             method: &self.method.clone(),
-            params: &self.id.clone(),
+            params: &params,
             client: self.client.clone(),
             log_level: self.log_level.clone(),
             token: None,
         };
-        let call = Self::send(&self.app, &self.caller, &self.request_id, &asked, &self.route, &params, state.as_deref()).await?;
+        let call = Self::send(&self.app, &self.caller, &self.request_id, &asked, &self.route, state.as_deref()).await?;
         self.call = Some(call);
         Ok(None)
     }

@@ -10,9 +10,11 @@ use http::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use url::Url;
 
 use super::discover::Server;
 use crate::{
+    config::is_unread,
     egress::{Egress, OutgoingRequest},
     oauth::{Authentication, Client, PrivateKey},
 };
@@ -112,11 +114,10 @@ impl Registration {
         self.grant_type.as_deref() == Some("client_credentials")
     }
 
-    /// Fit to prove itself.
-    pub fn client(&self, server: &Server) -> Result<Client, String> {
+    /// How it proves itself at this server.
+    fn method(&self, server: &Server) -> String {
         let supported = |method: &str| server.token_endpoint_auth_methods_supported.iter().any(|known| known == method);
-        let secret = || self.client_secret.clone().map(Secret::new).ok_or("there is no client secret");
-        let method = self.token_endpoint_auth_method.clone().unwrap_or_else(|| {
+        self.token_endpoint_auth_method.clone().unwrap_or_else(|| {
             let fitting = match (&self.private_key, &self.client_secret) {
                 (Some(_), _) => "private_key_jwt",
                 (None, None) => "none",
@@ -124,7 +125,13 @@ impl Registration {
                 (None, Some(_)) => "client_secret_basic",
             };
             fitting.to_owned()
-        });
+        })
+    }
+
+    /// Fit to prove itself.
+    pub fn client(&self, server: &Server) -> Result<Client, String> {
+        let secret = || self.client_secret.clone().map(Secret::new).ok_or("there is no client secret");
+        let method = self.method(server);
         let authentication = match method.as_str() {
             "none" => Authentication::None,
             "client_secret_basic" => Authentication::Basic(secret()?),
@@ -174,7 +181,8 @@ pub async fn registration(egress: &Egress, entered: &Registration, server: &Serv
                         with its `issuer` again"
                 .to_owned());
         }
-        return Ok(entered.clone());
+        // The server's metadata is not there when tokens are renewed.
+        return Ok(Registration { token_endpoint_auth_method: Some(entered.method(server)), ..entered.clone() });
     }
     if server.client_id_metadata_document_supported && base_url.starts_with("https://") {
         let client_id = Some(document(base_url));
@@ -204,6 +212,9 @@ async fn register(
     server: &Server,
     base_url: &str,
 ) -> Result<Registration, String> {
+    if !Url::parse(endpoint).is_ok_and(|url| is_unread(&url, egress.allowed())) {
+        return Err("has an authorization server that registers clients in the clear: its registration endpoint must be https".to_owned());
+    }
     let supported = &server.token_endpoint_auth_methods_supported;
     let wanted = ["client_secret_basic", "client_secret_post", "none"];
     let method = wanted.into_iter().find(|method| supported.iter().any(|known| known == method)).unwrap_or("client_secret_basic");

@@ -24,7 +24,7 @@ use self::{
 };
 pub use self::{
     client::{Registration, metadata, redirect_uri},
-    trace::Trace,
+    trace::{Trace, Way},
 };
 use super::Shared;
 use crate::{
@@ -243,7 +243,7 @@ impl Shared {
         }
         let kept = Kept::new(registration, &found.server, found.resource, &scope);
         let tokens = ask(&self.egress, &kept, &found.server, &params).await.map_err(|failure| refused(upstream, &failure))?;
-        keep(&self.store, upstream, kept, tokens, None).await
+        keep(self, upstream, kept, tokens, None).await
     }
 }
 
@@ -347,10 +347,17 @@ impl Taken {
 }
 
 /// Keeps what a user, or our client, was granted anew, by the link that led to it where there is one.
-async fn keep(store: &Store, upstream: &Arc<Upstream>, kept: Kept, tokens: Tokens, link: Option<&ConnectLink>) -> Result<HeaderValue> {
+async fn keep(this: &Shared, upstream: &Arc<Upstream>, kept: Kept, tokens: Tokens, link: Option<&ConnectLink>) -> Result<HeaderValue> {
     let taken = Taken::of(kept, tokens)?;
-    if !store.put_upstream_grant(upstream, user(upstream), &taken.text, taken.expires_at, link).await? {
-        return Err(Error::new(Kind::NotFound, "This link has been used. Go back to where you came from and ask for a new one."));
+    let stored = this.store.put_upstream_grant(upstream, user(upstream), &taken.text, taken.expires_at, link).await;
+    if !matches!(stored, Ok(true)) {
+        // Nobody has these tokens.
+        end::revoke(&this.egress, &taken.kept).await;
+    }
+    if !stored? {
+        let sentence =
+            "This link is of no more use: it has been used, or its user was removed. Go back to where you came from and ask for a new one.";
+        return Err(Error::new(Kind::NotFound, sentence));
     }
     bearer(&taken.kept.access)
 }

@@ -34,6 +34,8 @@ const PROBE: Duration = Duration::from_secs(15);
 /// What is kept, sealed, while the browser is away.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Attempt {
+    /// Where the tokens will be sent: what was consented to for one address is for no other.
+    url: String,
     verifier: String,
     token_endpoint: String,
     revocation_endpoint: Option<String>,
@@ -86,6 +88,9 @@ impl Upstreams {
         };
         if !is_its_own {
             return Err(wrong(upstream, "did not send this answer: its `iss` is another. Nothing was connected"));
+        }
+        if attempt.url != upstream.url {
+            return Err(wrong(upstream, "has another address now than when you left. Nothing was connected; ask for a new link"));
         }
         if let Some(error) = &returned.error {
             let said: String = error.chars().filter(char::is_ascii_graphic).take(60).collect();
@@ -186,6 +191,7 @@ impl Shared {
         };
         let url = consent.url(allowed).map_err(|what| Error::new(Kind::PlatformFailed, format!("{}: {what}", upstream.name)))?;
         let attempt = Attempt {
+            url: upstream.url.clone(),
             verifier: pkce.verifier.expose().to_owned(),
             token_endpoint: server.token_endpoint,
             revocation_endpoint: server.revocation_endpoint,
@@ -200,7 +206,7 @@ impl Shared {
 
     /// Keeps what a user was granted. Whoever has signed in may be another person there than before.
     pub(super) async fn signed_in(&self, upstream: &Arc<Upstream>, kept: Kept, tokens: Tokens, link: Option<&ConnectLink>) -> Result<()> {
-        keep(&self.store, upstream, kept, tokens, link).await?;
+        keep(self, upstream, kept, tokens, link).await?;
         self.close(&upstream.id, user(upstream));
         self.health.invalidate(&upstream.id);
         Ok(())

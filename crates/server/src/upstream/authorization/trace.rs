@@ -16,8 +16,21 @@ use crate::{
 /// A code that nobody has granted.
 const NO_CODE: &str = "amalgam-doctor";
 
+/// Who tokens are asked for, and how.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// A user consents in a browser.
+    Browser,
+    /// Nobody: our client has a token of its own.
+    Client,
+    /// A user's identity token is exchanged.
+    IdentityToken,
+}
+
 /// What was tried; what could not be tried after something else had failed is absent.
 pub struct Trace {
+    /// As it was entered.
+    pub way: Way,
     /// Each address on the way to the authorization server, and what it came to.
     pub tried: Vec<String>,
     /// The authorization server, and what it is asked for.
@@ -26,7 +39,7 @@ pub struct Trace {
     pub registration: Option<Result<Known>>,
     /// Where a browser would be sent.
     pub page: Option<Result<Url>>,
-    /// What the token endpoint made of a code that nobody has granted, or of our own client where no user is asked.
+    /// What the token endpoint made of a code that nobody has granted; absent where no browser is sent anywhere.
     pub token: Option<Result<(), Failure>>,
 }
 
@@ -54,31 +67,29 @@ impl Upstreams {
         let this = &self.0;
         let mut look = Look::new(&this.egress);
         let (found, entered) = (this.found(upstream, None, &mut look).await, this.entered(upstream)?);
-        let takes_browsers = !entered.is_machine() && !entered.is_enterprise();
+        let way = match &entered {
+            entered if entered.is_machine() => Way::Client,
+            entered if entered.is_enterprise() => Way::IdentityToken,
+            _ => Way::Browser,
+        };
         let found = match found {
-            Ok(found) if takes_browsers => found.require_pkce().map_err(|what| super::wrong(upstream, what)).map(|()| found),
+            Ok(found) if way == Way::Browser => found.require_pkce().map_err(|what| super::wrong(upstream, what)).map(|()| found),
             found => found,
         };
-        let mut trace = Trace {
-            tried: look.tried,
-            discovery: Err(super::wrong(upstream, "was not asked")),
-            registration: None,
-            page: None,
-            token: None,
-        };
+        let tried = look.tried;
         let found = match found {
             Ok(found) => found,
-            Err(error) => return Ok(Trace { discovery: Err(error), ..trace }),
+            Err(error) => return Ok(Trace { way, tried, discovery: Err(error), registration: None, page: None, token: None }),
         };
         let (issuer, scope, resource) = (found.server.issuer.clone(), found.scope.clone(), found.resource.clone());
-        trace.discovery = Ok(Found { issuer, scope, resource });
+        let discovery = Ok(Found { issuer, scope, resource });
+        let mut trace = Trace { way, tried, discovery, registration: None, page: None, token: None };
         let registration = match this.known(upstream, &entered, &found.server, base_url).await {
             Ok(registration) => registration,
             Err(error) => return Ok(Trace { registration: Some(Err(error)), ..trace }),
         };
         trace.registration = Some(Ok(known(&registration, &entered)));
-        if !takes_browsers {
-            // No browser is sent anywhere.
+        if way != Way::Browser {
             return Ok(trace);
         }
         match this.prepared(upstream, found, registration, &state(), base_url, allowed) {
