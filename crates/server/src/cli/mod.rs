@@ -46,7 +46,10 @@ Start:
   export AMALGAM_KEY=…
   amalgam servers create \"My server\"
 
-All commands but `serve` and `openapi` speak to a node: AMALGAM_URL or --url says where it is, AMALGAM_KEY who asks.
+Most commands speak to a node: AMALGAM_URL or --url says where it is, AMALGAM_KEY who asks.
+These need none: `serve`, `openapi`, `keys rotate-master`, `connectors new`, `lint`, `test`,
+`record` and `schema`, and `connectors diff` of files.
+Over REST alone: files, grants, registering other MCP servers and signing in to them, connect links.
 Exit codes: 0 done, 1 refused, 2 wrong usage, 3 no node answers."
 )]
 struct Cli {
