@@ -1,7 +1,7 @@
 //! From an action and its arguments to the one HTTP request that carries it out.
 //!
 //! Whatever the arguments and variables hold, the URL stays under the scheme, host, port and fixed path of the template, and no header
-//! holds a line break (incidents 1 and 4).
+//! holds a line break.
 
 mod body;
 mod credential;

@@ -1,4 +1,4 @@
-//! From a platform's answer to what a model can use. Source: section 6.2 of the API notes and the limits of the contract.
+//! From a platform's answer to what a model can use. The rules are in docs/mcp.md, section "What a model reads".
 
 mod budget;
 mod cut;

@@ -5,7 +5,7 @@
 pub struct Accept {
     /// `application/json` may be sent.
     pub json: bool,
-    /// `text/event-stream` may be sent. Where not, the endpoint answers 406 (decisions, MCP).
+    /// `text/event-stream` may be sent. Where not, the endpoint answers 406 (docs/mcp.md, section "Headers").
     pub event_stream: bool,
 }
 

@@ -37,7 +37,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The `code` of the answer, as in section 7.1 of the Alloy reference.
+    /// The `code` of the answer, as in docs/rest.md, section "Errors".
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {

@@ -239,7 +239,7 @@ fn is_our_origin(app: &App, origin: &str, host: &str) -> bool {
     (on_this_machine && app.config.listen.ip().is_loopback()) || (authority == host && is_our_host(app, name))
 }
 
-/// Which shape errors have; see the table "Errors" of the contract.
+/// Which shape errors have; see docs/rest.md, section "Errors".
 #[derive(Clone, Copy)]
 enum Family {
     /// `/api/v1/…`: `{error: "<sentence>", code}`.

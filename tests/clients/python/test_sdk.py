@@ -179,7 +179,7 @@ def test_resources_and_prompts(session: Any) -> None:
         goal = "file last week's tickets"
         (message, *_) = (await client.get_prompt("workflow_builder", {"goal": goal})).messages
         assert goal in message.content.text
-        assert (await client.get_prompt("workflow_builder")).messages, "the seed asks for it without arguments"
+        assert (await client.get_prompt("workflow_builder")).messages, "Alloy's example asks for it without arguments"
 
     session(work)
 

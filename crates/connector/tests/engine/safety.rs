@@ -1,4 +1,4 @@
-//! Properties that hold whatever is put in (incidents 1 and 4): the URL stays in its template, headers stay on their line.
+//! Properties that hold whatever is put in: the URL stays in its template, headers stay on their line.
 
 use amalgam_connector::connector::Connector;
 use amalgam_connector::plan::{Account, plan};

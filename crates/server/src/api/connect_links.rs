@@ -1,5 +1,5 @@
 //! `/api/connect-links`, and the page `/tools/connect` that such a link opens: an end user of an MCP server enters headers of their own.
-//! Source: section 14 of the Splox reference.
+//! Source: Splox's API.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! `/connectors`: what platforms offer, as the caller may see it. Source: section 9 of the Alloy reference.
+//! `/connectors`: what platforms offer, as the caller may see it. Source: Alloy's API.
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! `/connectors/{connectorId}/credentials`: users' own secrets. They go in and never come out. Source: section 9 of the Alloy reference.
+//! `/connectors/{connectorId}/credentials`: users' own secrets. They go in and never come out. Source: Alloy's API.
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};

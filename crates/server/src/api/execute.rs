@@ -1,4 +1,4 @@
-//! Run an action by one REST call. Source: section 9 of the Alloy reference (`CR-exec`).
+//! Run an action by one REST call. Source: Alloy's API.
 
 use std::time::Duration;
 

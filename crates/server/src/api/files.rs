@@ -1,4 +1,4 @@
-//! Files of the effective user: uploaded for actions, or answered by platforms. Source: section 9 of the Alloy reference (`CR-upl`, `CR-files`).
+//! Files of the effective user: uploaded for actions, or answered by platforms. Source: Alloy's API.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Is it alive, and can it serve. Source: seed 004.
+//! Is it alive, and can it serve. See docs/operations.md, section "Health".
 
 use axum::{Json, extract::State};
 use serde::Serialize;

@@ -1,5 +1,4 @@
-//! `/api/v1/mcp-catalog`: MCP servers that admins of the account recommend, without their secrets. Source: section 13 of the Splox
-//! reference.
+//! `/api/v1/mcp-catalog`: MCP servers that admins of the account recommend, without their secrets. Source: Splox's API.
 
 use std::sync::Arc;
 

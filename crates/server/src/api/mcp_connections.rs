@@ -1,4 +1,4 @@
-//! `/api/v1/mcp-connections`: MCP servers as their owner and as end users reach them. Source: section 13 of the Splox reference.
+//! `/api/v1/mcp-connections`: MCP servers as their owner and as end users reach them. Source: Splox's API.
 
 use axum::extract::State;
 use serde::Deserialize;

@@ -1,4 +1,4 @@
-//! `/api/v1/mcp-tools`: tools of MCP servers by one REST call each. Source: section 13 of the Splox reference.
+//! `/api/v1/mcp-tools`: tools of MCP servers by one REST call each. Source: Splox's API.
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -1,4 +1,4 @@
-//! `/users`: end users of the account. Source: section 9 of the Alloy reference.
+//! `/users`: end users of the account. Source: Alloy's API.
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};

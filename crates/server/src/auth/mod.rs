@@ -1,4 +1,4 @@
-//! Who calls, and for whom. Every door asks here; the rules are the section "Identity" of the contract.
+//! Who calls, and for whom. Every door asks here; the rules are in docs/credentials-and-identity.md.
 
 mod identity;
 pub mod resource;

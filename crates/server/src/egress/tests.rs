@@ -76,7 +76,7 @@ async fn an_empty_post_says_that_it_is_empty() {
     assert!(server.request(0).contains("content-length: 0\r\n"), "{}", server.request(0));
 }
 
-/// Incident 13: the name is resolved once for a connection, and what was judged is what is called.
+/// The name is resolved once for a connection, and what was judged is what is called.
 #[tokio::test]
 async fn a_name_that_turns_private_is_refused() {
     let server = Server::start(|_, _| Reply::Last(ok("x").bytes())).await;
@@ -255,7 +255,7 @@ async fn a_safe_request_without_an_answer_is_repeated_once() {
     assert_eq!(server.connections(), 1);
 }
 
-/// Incident 4: no header of a client chooses the host or the framing.
+/// No header of a client chooses the host or the framing.
 #[tokio::test]
 async fn headers_of_the_connection_are_refused() {
     let names = [

@@ -1,4 +1,4 @@
-//! The three addresses of the endpoint, with their documentation. Source: seeds 000 and 001.
+//! The three addresses of the endpoint, with their documentation. Source: Alloy's API.
 
 use axum::{
     extract::{Request, State},

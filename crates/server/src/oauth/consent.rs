@@ -77,7 +77,7 @@ impl Consent<'_> {
 }
 
 /// A URL that a browser may be sent to: https, or http on loopback where the operator allows calls to it. Never a script, a file or a
-/// command of the user's machine (incident 11).
+/// command of the user's machine.
 ///
 /// # Errors
 /// A sentence without the URL.

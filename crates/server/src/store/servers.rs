@@ -44,7 +44,7 @@ pub struct Server {
     pub updated_at: i64,
 }
 
-/// The optional settings of a server, with the defaults of the contract.
+/// The optional settings of a server, with the defaults of docs/rest.md, section "Servers".
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Settings {

@@ -188,8 +188,8 @@ impl Shared {
         Ok(Answer { status, headers: incoming.headers, body })
     }
 
-    /// The headers that the owner entered. They are opened for each request and kept nowhere: a cache would hold secrets in the clear
-    /// (incident 10), and opening them costs a few microseconds.
+    /// The headers that the owner entered. They are opened for each request and kept nowhere: a cache would hold secrets in the clear,
+    /// and opening them costs a few microseconds.
     fn add_manual_headers(&self, upstream: &Upstream, headers: &mut HeaderMap) -> Result<()> {
         let Some(secret) = self.store.open_headers(upstream)? else { return Ok(()) };
         let entered = Object::parse(secret.expose()).map_err(|_| Error::internal("the headers of an upstream are not JSON"))?;

@@ -153,7 +153,7 @@ impl Shared {
             if capabilities.pointer(&format!("/{capability}")).is_none() {
                 continue;
             }
-            // A list that the upstream promises and does not give must not hide the others (incident 17), nor take all their time.
+            // A list that the upstream promises and does not give must not hide the others, nor take all their time.
             let now = Instant::now();
             let until = if method == "tools/list" { until } else { now + until.saturating_duration_since(now) / 2 };
             let items = match self.list(upstream, client, method, member, until, &mut left).await {

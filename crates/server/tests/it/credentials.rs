@@ -1,4 +1,4 @@
-//! Credentials: entered, chosen, sent where they belong, never shown. Incident 10.
+//! Credentials: entered, chosen, sent where they belong, never shown.
 
 use serde_json::{Value, json};
 
@@ -173,7 +173,7 @@ async fn argument_goes_before_header_and_header_before_the_newest() {
     assert_eq!(twin(named, Some(&ids[1])).await.0, "key-number-0");
 }
 
-/// Incident 8: an id is no right. Another user's credential, and one for another connector, are not found.
+/// An id is no right. Another user's credential, and one for another connector, are not found.
 #[tokio::test]
 async fn foreign_credentials_are_not_found() {
     let node = TestNode::start().await;
@@ -205,7 +205,7 @@ async fn foreign_credentials_are_not_found() {
     tool(server.ask().user("ann"), "execute_action_alloy", call("shop", "listItems", json!({}))).await.refuses("Credential not found");
 }
 
-/// Incident 10: what a platform repeats of a secret does not reach the answer.
+/// What a platform repeats of a secret does not reach the answer.
 #[tokio::test]
 async fn echoed_secrets_are_removed() {
     let node = TestNode::start().await;

@@ -26,7 +26,7 @@ async fn nothing_tells(node: &TestNode, connector: &str) {
     }
 }
 
-/// Incident 10. Telegram has the token in the path: models are not asked for it, and no answer shows it, whatever the platform says.
+/// Telegram has the token in the path: models are not asked for it, and no answer shows it, whatever the platform says.
 #[tokio::test]
 async fn a_secret_in_the_path_is_sent_and_never_shown() {
     let node = TestNode::start().await;

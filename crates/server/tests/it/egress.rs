@@ -1,10 +1,10 @@
-//! What leaves the node, and where to: private addresses, redirects, hosts of a credential. Incidents 4, 10 and 13.
+//! What leaves the node, and where to: private addresses, redirects, hosts of a credential.
 
 use serde_json::json;
 
 use crate::support::{Platform, TestNode, shop};
 
-/// Incident 13: without the operator's word no connector reaches a private address, however it is written.
+/// Without the operator's word no connector reaches a private address, however it is written.
 #[tokio::test]
 async fn private_addresses_are_refused_however_they_are_written() {
     let node = TestNode::with(|config| config.egress_allow = Vec::new()).await;
@@ -47,7 +47,7 @@ async fn private_addresses_are_refused_however_they_are_written() {
     assert_eq!(platform.count(), 0, "{:?}", platform.seen());
 }
 
-/// Incidents 10 and 13: a redirect does not carry a credential to another host, nor a call into the private network.
+/// A redirect does not carry a credential to another host, nor a call into the private network.
 #[tokio::test]
 async fn redirects_are_judged_again() {
     let node = TestNode::start().await;
@@ -78,7 +78,7 @@ async fn redirects_are_judged_again() {
     assert!(platform.count() - before < 30, "a circle is left early");
 }
 
-/// Incident 4: the host is the connector's; nothing that a caller sends chooses another.
+/// The host is the connector's; nothing that a caller sends chooses another.
 #[tokio::test]
 async fn callers_do_not_choose_the_host() {
     let node = TestNode::start().await;
@@ -94,7 +94,7 @@ async fn callers_do_not_choose_the_host() {
     assert_eq!((elsewhere.count(), platform.count()), (0, 0));
 }
 
-/// An account's admin may move a connector to another address; the secrets that were entered for the old one stay behind. Incident 10.
+/// An account's admin may move a connector to another address; the secrets that were entered for the old one stay behind.
 #[tokio::test]
 async fn a_new_base_url_takes_effect_without_the_old_secrets() {
     let node = TestNode::start().await;

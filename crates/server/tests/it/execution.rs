@@ -1,4 +1,4 @@
-//! Running actions: what reaches the platform, and what is refused before anything is sent. Incident 1.
+//! Running actions: what reaches the platform, and what is refused before anything is sent.
 
 use serde_json::{Value, json};
 
@@ -73,7 +73,7 @@ async fn wrong_arguments_send_nothing() {
     assert_eq!(platform.count(), 0, "{:?}", platform.seen());
 }
 
-/// Incident 1: an argument stays inside its segment, whatever it holds.
+/// An argument stays inside its segment, whatever it holds.
 #[tokio::test]
 async fn path_arguments_cannot_leave_their_place() {
     let node = TestNode::start().await;
@@ -120,7 +120,7 @@ async fn path_arguments_cannot_leave_their_place() {
     }
 }
 
-/// Incidents 1 and 4: no argument breaks a header apart, or replaces one that the connection or the credential needs.
+/// No argument breaks a header apart, or replaces one that the connection or the credential needs.
 #[tokio::test]
 async fn header_arguments_cannot_break_or_replace_headers() {
     let node = TestNode::start().await;
@@ -179,7 +179,7 @@ async fn reads_are_cached_for_their_user_until_a_write() {
     assert_eq!(read("ann", "1").await, (String::new(), 1));
     assert_eq!(read("ann", "1").await, ("true".to_owned(), 1));
     assert_eq!(read("ann", "2").await, (String::new(), 2), "other arguments");
-    assert_eq!(read("bob", "1").await, (String::new(), 3), "another user. Incident 8");
+    assert_eq!(read("bob", "1").await, (String::new(), 3), "another user");
     let rest = node.ask("POST", "/connectors/open/actions/getItem/execute").user("ann").json(&json!({ "parameters": { "id": "1" } }));
     let rest = rest.send().await.expect(200);
     assert_eq!(rest.body["responseData"]["target"], "/items/1");
@@ -207,7 +207,7 @@ async fn the_cache_can_be_turned_off() {
     }
 }
 
-/// Incident 8: many users at once, and nobody gets another's answer or credential. A user's own key is cut out of an answer that
+/// Many users at once, and nobody gets another's answer or credential. A user's own key is cut out of an answer that
 /// repeats it, so a key that is still there would be somebody else's.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn interleaved_users_stay_apart() {

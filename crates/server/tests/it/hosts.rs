@@ -1,4 +1,4 @@
-//! Host and Origin: a web page of somebody else reaches nothing. Incidents 5 and 12.
+//! Host and Origin: a web page of somebody else reaches nothing.
 
 use serde_json::json;
 

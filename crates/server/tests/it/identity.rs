@@ -1,4 +1,4 @@
-//! Who calls, and for whom: the six rules of the section "Identity". Incidents 3 and 4.
+//! Who calls, and for whom, by the rules of docs/credentials-and-identity.md.
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
@@ -107,7 +107,7 @@ async fn issuers_count_from_their_creation_to_their_end() {
     assert_eq!(status().await, 401);
 }
 
-/// Incident 3: a forged identity is refused, never ignored.
+/// A forged identity is refused, never ignored.
 #[tokio::test]
 async fn only_a_good_token_names_a_user() {
     let (node, _platform) = node_with(&["admin", "ann"]).await;

@@ -1,4 +1,4 @@
-//! `/api/connectors`: documents become connectors of one account. Incident 19.
+//! `/api/connectors`: documents become connectors of one account.
 
 use serde_json::{Value, json};
 
@@ -126,7 +126,7 @@ async fn bad_documents_are_refused_with_the_reason() {
     assert_eq!(node.get("/api/connectors").await.body["count"], 0);
 }
 
-/// Incident 19: cycles and odd schemas neither break the import nor the action.
+/// Cycles and odd schemas neither break the import nor the action.
 #[tokio::test]
 async fn recursive_schemas_become_usable_actions() {
     let node = TestNode::start().await;

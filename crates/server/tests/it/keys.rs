@@ -87,7 +87,7 @@ async fn members_stay_within_themselves() {
     }
 }
 
-/// Incidents 10 and 22: no secret in the clear in the database, its log or its other files.
+/// No secret in the clear in the database, its log or its other files.
 #[tokio::test]
 async fn nothing_in_the_data_directory_holds_a_secret() {
     let mut node = TestNode::start().await;

@@ -1,4 +1,4 @@
-//! Logs at their loudest hold no token, key or secret. Incident 10.
+//! Logs at their loudest hold no token, key or secret.
 
 use serde_json::json;
 use tempfile::TempDir;

@@ -1,4 +1,4 @@
-//! The master key: where it comes from, its change while a node runs, and what a wrong one says. Incidents 22 and 23.
+//! The master key: where it comes from, its change while a node runs, and what a wrong one says.
 
 use std::{
     fs,

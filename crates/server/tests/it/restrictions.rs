@@ -1,4 +1,4 @@
-//! Restrictions at every door: invisible in lists, named in refusals. Incidents 2 and 21.
+//! Restrictions at every door: invisible in lists, named in refusals.
 
 use serde_json::{Value, json};
 
@@ -135,7 +135,7 @@ async fn denied_names_are_no_oracle() {
     assert_eq!(there, not);
 }
 
-/// Incident 21: an empty allowlist denies all and says so; an empty blocklist allows all.
+/// An empty allowlist denies all and says so; an empty blocklist allows all.
 #[tokio::test]
 async fn empty_lists_mean_what_they_say() {
     let node = TestNode::start().await;
@@ -188,7 +188,7 @@ async fn a_change_takes_effect_at_once() {
     assert_eq!(platform.count(), 1, "and the cache did not help");
 }
 
-/// Direct tools: hidden and refused alike. Incident 20: names are unique, short and stable.
+/// Direct tools: hidden and refused alike. Names are unique, short and stable.
 #[tokio::test]
 async fn direct_tools_are_restricted_and_well_named() {
     let node = TestNode::start().await;

@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use crate::support::{Server, TestNode};
 
-/// Seed 002: the body of its example, member for member.
+/// The example of Alloy's API for `POST /api/servers`, member for member.
 #[tokio::test]
-async fn creation_answers_as_the_seed_shows() {
+async fn creation_answers_as_the_example_shows() {
     let node = TestNode::start().await;
     let restrictions = json!({ "connectors": { "mode": "allowlist", "allowedIds": ["slack", "notion", "hubspot"] } });
     let body = json!({
@@ -50,7 +50,7 @@ async fn what_is_not_sent_has_its_default() {
     assert!(answer.body.get("rateLimitPerMinute").is_none());
 }
 
-/// Section 2.1 of the Alloy reference, with the contract's verdicts where its sources contradict each other.
+/// The rule for names is in docs/rest.md, section "Servers".
 #[tokio::test]
 async fn names_are_judged_with_the_reason() {
     let node = TestNode::start().await;

@@ -1,4 +1,4 @@
-//! The legacy era: the handshake, sealed sessions, and what happens to them. Incident 18.
+//! The legacy era: the handshake, sealed sessions, and what happens to them.
 
 use serde_json::json;
 
@@ -104,7 +104,7 @@ async fn an_ended_session_is_gone() {
     server.session().await;
 }
 
-/// Incident 18: a restart does not lose anybody's session, and an ended one stays ended.
+/// A restart does not lose anybody's session, and an ended one stays ended.
 #[tokio::test]
 async fn sessions_survive_a_restart() {
     let mut node = TestNode::start().await;
@@ -117,7 +117,7 @@ async fn sessions_survive_a_restart() {
     server.ask().header("mcp-session-id", &ended).json(&ping).send().await.expect(404);
 }
 
-/// Incident 18: any node of the same database and master key answers. What one ends or changes, the other knows.
+/// Any node of the same database and master key answers. What one ends or changes, the other knows.
 #[tokio::test]
 async fn sessions_open_on_another_node() {
     let node = TestNode::start().await;

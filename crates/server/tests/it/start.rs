@@ -54,7 +54,7 @@ async fn providers_are_reached_by_https_and_name_users_by_what_they_vouch_for() 
     refused(&run(&data, &[("AMALGAM_GRANT_DAYS", "0")]), "grant-days must be between 1 and 3650");
 }
 
-/// Incident 4: there is no default secret. The first key is random, shown once, and works.
+/// There is no default secret. The first key is random, shown once, and works.
 #[tokio::test]
 async fn the_first_key_is_made_and_shown_once() {
     let (home, data) = home();
@@ -89,7 +89,7 @@ async fn bad_admin_keys_are_refused() {
     }
 }
 
-/// Incident 23: a wrong master key stops the start instead of failing at the first credential.
+/// A wrong master key stops the start instead of failing at the first credential.
 #[tokio::test]
 async fn a_wrong_or_missing_master_key_stops_the_start() {
     let (_home, data) = home();

@@ -1,4 +1,4 @@
-//! Every operation of the document, tried by those who may not, and with what it cannot take. Incidents 2, 7, 9, 12 and 14.
+//! Every operation of the document, tried by those who may not, and with what it cannot take.
 
 use serde_json::{Value, json};
 

@@ -58,7 +58,7 @@ async fn wrong_values_of_a_rotation_are_named() {
     ping(&server.access_url).await.expect(200);
 }
 
-/// Unknown, revoked and expired tokens, and the token of another server, cannot be told apart. Incidents 7 and 14.
+/// Unknown, revoked and expired tokens, and the token of another server, cannot be told apart.
 #[tokio::test]
 async fn every_refused_token_gets_the_same_answer() {
     let node = TestNode::start().await;
@@ -93,7 +93,7 @@ async fn every_refused_token_gets_the_same_answer() {
     Server::of(&node.ask("POST", &path).send().await.expect(200)).rpc("ping", json!({})).await.expect(200);
 }
 
-/// The server's id alone opens nothing. Incidents 2 and 7.
+/// The server's id alone opens nothing.
 #[tokio::test]
 async fn an_id_without_a_token_opens_nothing() {
     let node = TestNode::start().await;

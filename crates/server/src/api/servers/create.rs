@@ -1,4 +1,4 @@
-//! Create a server. Source: seed 002 (`POST /api/servers`).
+//! Create a server. Source: Alloy's API (`POST /api/servers`).
 
 use axum::extract::State;
 

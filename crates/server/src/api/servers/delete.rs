@@ -1,4 +1,4 @@
-//! Delete a server. Source: section 2.3 of the Alloy reference.
+//! Delete a server. Source: Alloy's API.
 
 use axum::{Json, extract::State};
 use serde::Serialize;

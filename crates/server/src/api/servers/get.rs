@@ -1,4 +1,4 @@
-//! Show a server. Source: section 2.3 of the Alloy reference.
+//! Show a server. Source: Alloy's API.
 
 use axum::{Json, extract::State};
 

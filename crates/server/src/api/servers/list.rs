@@ -1,4 +1,4 @@
-//! List servers. Source: section 2.3 of the Alloy reference.
+//! List servers. Source: Alloy's API.
 
 use axum::{Json, extract::State};
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! `/api/servers`: virtual MCP servers. Source: seed 002, section 2 of the Alloy reference.
+//! `/api/servers`: virtual MCP servers. Source: Alloy's API.
 
 mod create;
 mod delete;

@@ -1,4 +1,4 @@
-//! Rotate and revoke a server's token. Source: the contract, section "Servers".
+//! Rotate and revoke a server's token. See docs/rest.md, section "Servers".
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! Change a server. Source: section 2.3 of the Alloy reference.
+//! Change a server. Source: Alloy's API.
 
 use axum::extract::State;
 

@@ -1,4 +1,4 @@
-//! `/api/v1/user-mcp-servers`: MCP servers that users register. Source: section 13 of the Splox reference and the contract's Splox part.
+//! `/api/v1/user-mcp-servers`: MCP servers that users register. Source: Splox's API.
 
 mod body;
 mod import;

@@ -203,7 +203,7 @@ async fn hosts_in_odd_forms_are_judged_as_addresses() {
     }
 }
 
-/// Incident 1: nothing in a URL becomes a second header or another host.
+/// Nothing in a URL becomes a second header or another host.
 #[tokio::test]
 async fn urls_that_mean_two_things_are_refused() {
     let urls = [

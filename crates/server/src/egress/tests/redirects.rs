@@ -51,7 +51,7 @@ async fn methods_change_as_the_standards_say() {
     }
 }
 
-/// Incident 10: a secret leaves only for its own hosts.
+/// A secret leaves only for its own hosts.
 #[tokio::test]
 async fn credentials_stay_with_their_origin() {
     let other = Server::start(|_, _| ok("other")).await;
@@ -90,7 +90,7 @@ async fn coming_back_does_not_bring_credentials_back() {
     assert!(!first.request(1).contains("SECRET"));
 }
 
-/// Incident 13: redirects into the private network.
+/// A redirect leads neither into the private network nor to an odd target.
 #[tokio::test]
 async fn private_and_odd_targets_are_refused() {
     let forbidden = [

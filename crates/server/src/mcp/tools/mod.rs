@@ -1,4 +1,4 @@
-//! The eight tools, by the names that the vendor's clients call. Source: section 6.1 of the Alloy reference.
+//! The eight tools, by the names that the vendor's clients call. Source: Alloy's API.
 
 mod action_details;
 mod connectors;

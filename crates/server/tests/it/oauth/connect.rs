@@ -1,4 +1,4 @@
-//! From a wish for a credential to a call with it, and every way in which a consent must not end well. Incidents 10 and 11.
+//! From a wish for a credential to a call with it, and every way in which a consent must not end well.
 
 use amalgam_vault::url_safe;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
@@ -54,7 +54,7 @@ async fn consent_makes_a_credential_that_calls_use() {
             let bytes = std::fs::read(file.unwrap().path()).unwrap();
             assert!(
                 !contains(&bytes, b"of-the-board") && !contains(&bytes, b"client-secret-0123456789"),
-                "incident 10: nothing in the clear"
+                "no secret in the clear in any file of the node"
             );
         }
     }

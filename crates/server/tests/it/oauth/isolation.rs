@@ -1,5 +1,5 @@
 //! Random sequences of connecting, calling, renewing and disconnecting by several users of several accounts, held against a model of whose
-//! account at the platform each of them must reach. Incident 8.
+//! account at the platform each of them must reach.
 
 use std::{collections::HashMap, time::Duration};
 

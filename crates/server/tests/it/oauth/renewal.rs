@@ -1,4 +1,4 @@
-//! Tokens stay good: renewed ahead of their end and after a refusal, once however many ask, and never lost. Incident 15.
+//! Tokens stay good: renewed ahead of their end and after a refusal, once however many ask, and never lost.
 
 use std::time::Duration;
 

@@ -247,7 +247,7 @@ async fn mirrored_arguments_are_checked_and_sent() {
     assert_eq!(legacy["result"]["content"][0]["text"], "=?base64?WsO8cmljaA==?=", "{legacy}");
 }
 
-/// Incident 20: long names are cut to what all clients take, stay apart, stay the same, and lead to the tool that was meant.
+/// Long names are cut to what all clients take, stay apart, stay the same, and lead to the tool that was meant.
 #[tokio::test]
 async fn long_names_stay_apart() {
     let node = TestNode::start().await;

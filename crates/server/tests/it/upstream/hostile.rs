@@ -82,7 +82,7 @@ async fn a_failing_upstream_is_left_alone_and_hides_nothing() {
     assert!(tools.text.contains("\"bad_echo\""), "what it offered last is kept");
 }
 
-/// Incident 17: what an upstream promises and does not give hides nothing else, neither of its own nor of others.
+/// What an upstream promises and does not give hides nothing else, neither of its own nor of others.
 #[tokio::test]
 async fn a_list_that_is_promised_and_not_given_hides_nothing() {
     let node = TestNode::start().await;

@@ -110,7 +110,7 @@ async fn a_shared_process_serves_all_users() {
     assert_eq!(ada.body["result"], bob.body["result"]);
 }
 
-/// Incident 16: processes that crash again and again, of several users, leave none of their children.
+/// Processes that crash again and again, of several users, leave none of their children.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn crashes_leave_no_process() {
     const ROUNDS: usize = 25;
