@@ -269,12 +269,13 @@ create table upstream_grants (
 );
 
 -- Files that users have uploaded or platforms have answered with; `is_complete` is 2 while one arrives, `size` is then the room that it may take.
--- `server_id` is the server through which it came. What is in them is in pieces, sealed.
+-- `connector_id` and `action_id` are those of the answer. What is in them is in pieces, sealed.
 create table files (
   id text primary key,
   account_id text not null references accounts (id) on delete cascade,
   user_id text not null,
-  server_id text,
+  connector_id text,
+  action_id text,
   name text not null,
   media_type text not null,
   md5 text,

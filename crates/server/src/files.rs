@@ -175,12 +175,12 @@ pub fn uri(file: &File) -> String {
 pub const URI: &str = "resource://files/";
 
 /// A file for this user that is yet to arrive.
-pub fn pending(scope: &Scope, server: Option<&str>, name: &str, media_type: &str) -> File {
+pub fn pending(scope: &Scope, name: &str, media_type: &str) -> File {
     let created_at = now_ms();
     File {
         id: new_id(),
         scope: scope.clone(),
-        server: server.map(str::to_owned),
+        origin: None,
         name: safe_name(name),
         media_type: safe_type(media_type),
         md5: None,
@@ -215,9 +215,15 @@ impl Arriving {
         Self { store, file: Some(file) }
     }
 
-    /// It is complete.
-    pub fn keep(mut self) {
+    /// What came of it: the complete file is kept, one that failed is removed first.
+    pub async fn end<T>(mut self, received: Result<T>) -> Result<T> {
+        if received.is_err()
+            && let Some(file) = &self.file
+        {
+            self.store.delete_file(file).await?;
+        }
         self.file = None;
+        received
     }
 }
 

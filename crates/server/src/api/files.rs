@@ -133,22 +133,17 @@ async fn request(
         // One that is about to go is of no use.
         let lasts = now_ms() + PENDING_MS;
         let same = |file: &File| file.md5 == md5 && file.name == name && file.media_type == kind && file.expires_at > lasts;
-        if let Some(file) = app.store.files(scope, server_of(&twin)).await?.into_iter().find(same) {
+        if let Some(file) = app.store.files(scope, twin.caller.server.as_deref()).await?.into_iter().find(same) {
             let presigned_url = PresignedUrl { md5: body.md5, presigned_url: None, r#type: "existing", s3_key: file.id };
             return Ok(axum::Json(UploadView { presigned_url }));
         }
     }
-    let file = File { md5, ..files::pending(scope, server_of(&twin), &name, &kind) };
+    let file = File { md5, ..files::pending(scope, &name, &kind) };
     app.store.create_file(&file).await?;
     let link = app.store.sealer().seal_id(LINK, file.id.as_bytes())?;
     let url = format!("{}/connectors/files/upload/{link}", app.base_url);
     let presigned_url = PresignedUrl { md5: body.md5, presigned_url: Some(url), r#type: "new", s3_key: file.id };
     Ok(axum::Json(UploadView { presigned_url }))
-}
-
-/// The server whose token was shown.
-fn server_of(twin: &Twin) -> Option<&str> {
-    twin.caller.server.as_ref().map(|server| &*server.id)
 }
 
 /// An MD5 in hex, from hex or base64.
@@ -180,8 +175,7 @@ async fn upload(State(app): State<App>, Path(link): Path<String>, request: Reque
         return Err(Error::new(Kind::Conflict, "This upload link has been used: ask for another one."));
     }
     let arriving = Arriving::new(app.store.clone(), file.clone());
-    let file = receive(&app, file, body).await?;
-    arriving.keep();
+    let file = arriving.end(receive(&app, file, body).await).await?;
     Ok(axum::Json(file.into()))
 }
 
@@ -201,7 +195,7 @@ async fn receive(app: &App, file: File, body: Body) -> Result<File> {
 #[utoipa::path(get, path = "/connectors/files/list", tag = "Connectors", operation_id = "list-files",
     responses((status = 200, description = "Files", body = FileList), (status = 401, description = "Not authenticated")))]
 async fn list(State(app): State<App>, twin: Twin) -> Result<axum::Json<FileList>> {
-    let files = app.store.files(&twin.caller.scope, server_of(&twin)).await?;
+    let files = app.store.files(&twin.caller.scope, twin.caller.server.as_deref()).await?;
     Ok(axum::Json(FileList { files: files.into_iter().map(FileView::from).collect() }))
 }
 
@@ -211,7 +205,7 @@ async fn list(State(app): State<App>, twin: Twin) -> Result<axum::Json<FileList>
     responses((status = 200, description = "What is in it", content_type = "application/octet-stream"), (status = 401, description = "Not authenticated"),
         (status = 404, description = "No such file")))]
 async fn download(State(app): State<App>, Counted { twin, .. }: Counted, Path(id): Path<String>) -> Result<Response> {
-    let file = app.store.file(&twin.caller.scope, server_of(&twin), &id).await?.ok_or_else(|| Error::not_found("file"))?;
+    let file = app.store.file(&twin.caller.scope, twin.caller.server.as_deref(), &id).await?.ok_or_else(|| Error::not_found("file"))?;
     let headers = headers(&file)?;
     let mut response = Response::new(Body::from_stream(files::read(app.store.clone(), file)));
     *response.headers_mut() = headers;
@@ -236,6 +230,6 @@ fn headers(file: &File) -> Result<HeaderMap> {
     responses((status = 200, description = "Deleted", body = Removed), (status = 401, description = "Not authenticated"),
         (status = 404, description = "No such file")))]
 async fn delete(State(app): State<App>, twin: Twin, Path(id): Path<String>) -> Result<axum::Json<Removed>> {
-    let file = app.store.file(&twin.caller.scope, server_of(&twin), &id).await?.ok_or_else(|| Error::not_found("file"))?;
+    let file = app.store.file(&twin.caller.scope, twin.caller.server.as_deref(), &id).await?.ok_or_else(|| Error::not_found("file"))?;
     if app.store.delete_file(&file).await? { Ok(Removed::answer("File deleted", id)) } else { Err(Error::not_found("file")) }
 }

@@ -33,11 +33,6 @@ pub struct Attached {
     file: File,
 }
 
-/// The server that is called.
-fn server_of(caller: &Caller) -> Option<&str> {
-    caller.server.as_ref().map(|server| &*server.id)
-}
-
 /// Puts marks in the place of the files that arguments name: objects with the member `s3Key`, alone or in a list.
 ///
 /// # Errors
@@ -56,7 +51,7 @@ pub async fn attach(app: &App, caller: &Caller, action: &CompiledAction, argumen
         for place in places {
             let Some(members) = place.as_object_mut().filter(|members| members.contains_key("s3Key")) else { continue };
             let key = members.shift_remove("s3Key").and_then(|key| key.as_str().map(str::to_owned)).unwrap_or_default();
-            let file = app.store.file(&caller.scope, server_of(caller), &key).await?.ok_or_else(|| {
+            let file = app.store.file(&caller.scope, caller.server.as_deref(), &key).await?.ok_or_else(|| {
                 let sentence = format!("`{name}.s3Key` names no file of yours: `GET /connectors/files/list` has them, each for a day.");
                 Error::invalid(name, sentence)
             })?;
@@ -135,7 +130,8 @@ pub async fn keep(
     let (status, url, mut body) = (stream.status, stream.url, stream.body);
     let length = stream.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     let size = files::room(length)?;
-    let file = File { size, ..files::pending(&call.caller.scope, server_of(call.caller), &name, kind) };
+    let origin = Some((call.connector_id.to_owned(), call.action_id.to_owned()));
+    let file = File { size, origin, ..files::pending(&call.caller.scope, &name, kind) };
     app.store.create_file(&file).await?;
     let arriving = Arriving::new(app.store.clone(), file.clone());
     let receive = async {
@@ -154,8 +150,8 @@ pub async fn keep(
         writer.finish().await
     };
     let late = |_| Error::new(Kind::PlatformTimeout, "The file did not arrive in the time of the call: give it more `timeout`.");
-    let kept = tokio::time::timeout_at(until, receive).await.map_err(late)??;
-    arriving.keep();
+    let received = tokio::time::timeout_at(until, receive).await.map_err(late).and_then(|kept| kept);
+    let kept = arriving.end(received).await?;
     let described = json!({
         "status": status.as_u16(),
         "contentType": kept.media_type,

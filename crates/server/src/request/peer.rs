@@ -60,3 +60,22 @@ impl<S: Sync> FromRequestParts<S> for Peer {
         Ok(Self::of(&parts.extensions))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_with_and_without_a_port() {
+        for (entry, bare) in [
+            ("203.0.113.7", "203.0.113.7"),
+            ("203.0.113.7:4711", "203.0.113.7"),
+            ("[2001:db8::1]:443", "2001:db8::1"),
+            ("[2001:db8::1]", "2001:db8::1"),
+            ("2001:db8::1", "2001:db8::1"),
+        ] {
+            assert_eq!(address(entry), bare.parse().ok(), "{entry}");
+        }
+        assert_eq!(address("unknown"), None);
+    }
+}

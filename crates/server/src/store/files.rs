@@ -3,6 +3,7 @@
 use super::{
     Scope, Store,
     db::{Tx, execute, execute_in, fetch_all, fetch_all_in, fetch_optional},
+    servers::Server,
 };
 use crate::{
     clock::now_ms,
@@ -29,8 +30,8 @@ pub struct File {
     pub id: String,
     /// Whose it is.
     pub scope: Scope,
-    /// The server through which it came: its callers see no other files of the user.
-    pub server: Option<String>,
+    /// The connector and action that answered with it; `None` for an upload.
+    pub origin: Option<(String, String)>,
     /// A name without a path.
     pub name: String,
     /// A media type without parameters.
@@ -52,7 +53,8 @@ struct Row {
     id: String,
     account_id: String,
     user_id: String,
-    server_id: Option<String>,
+    connector_id: Option<String>,
+    action_id: Option<String>,
     name: String,
     media_type: String,
     md5: Option<String>,
@@ -67,7 +69,7 @@ impl From<Row> for File {
         Self {
             id: row.id,
             scope: Scope { account: row.account_id.into(), user: row.user_id.into() },
-            server: row.server_id,
+            origin: row.connector_id.zip(row.action_id),
             name: row.name,
             media_type: row.media_type,
             md5: row.md5,
@@ -86,12 +88,13 @@ impl Store {
         room_for(&mut tx, file, file.size).await?;
         execute_in!(
             &mut tx,
-            "insert into files (id, account_id, user_id, server_id, name, media_type, md5, size, is_complete, created_at, expires_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9, $10)",
+            "insert into files (id, account_id, user_id, connector_id, action_id, name, media_type, md5, size, is_complete, created_at, expires_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, $11)",
             &file.id,
             &*file.scope.account,
             &*file.scope.user,
-            file.server.as_deref(),
+            file.origin.as_ref().map(|(connector, _)| connector.as_str()),
+            file.origin.as_ref().map(|(_, action)| action.as_str()),
             &file.name,
             &file.media_type,
             file.md5.as_deref(),
@@ -112,8 +115,8 @@ impl Store {
         Ok(begun > 0)
     }
 
-    /// This user's complete file; through a server only one that came through it.
-    pub async fn file(&self, scope: &Scope, server: Option<&str>, id: &str) -> Result<Option<File>> {
+    /// This user's complete file; through a server none that an action has answered with which the server denies.
+    pub async fn file(&self, scope: &Scope, server: Option<&Server>, id: &str) -> Result<Option<File>> {
         let is_theirs = |file: &File| file.scope == *scope && file.is_complete && is_seen(file, server);
         Ok(self.file_by_id(id).await?.filter(is_theirs))
     }
@@ -123,7 +126,7 @@ impl Store {
         let row = fetch_optional!(
             &self.db,
             Row,
-            "select id, account_id, user_id, server_id, name, media_type, md5, size, is_complete, created_at, expires_at from files
+            "select id, account_id, user_id, connector_id, action_id, name, media_type, md5, size, is_complete, created_at, expires_at from files
              where id = $1 and expires_at > $2",
             id,
             now_ms()
@@ -131,12 +134,12 @@ impl Store {
         Ok(row.map(File::from))
     }
 
-    /// This user's complete files, newest first; through a server only those that came through it.
-    pub async fn files(&self, scope: &Scope, server: Option<&str>) -> Result<Vec<File>> {
+    /// This user's complete files, newest first; through a server none of the actions that the server denies.
+    pub async fn files(&self, scope: &Scope, server: Option<&Server>) -> Result<Vec<File>> {
         let rows = fetch_all!(
             &self.db,
             Row,
-            "select id, account_id, user_id, server_id, name, media_type, md5, size, is_complete, created_at, expires_at from files
+            "select id, account_id, user_id, connector_id, action_id, name, media_type, md5, size, is_complete, created_at, expires_at from files
              where account_id = $1 and user_id = $2 and is_complete = 1 and expires_at > $3 order by created_at desc, id",
             &*scope.account,
             &*scope.user,
@@ -185,9 +188,10 @@ impl Store {
     }
 }
 
-/// Callers of a server see what came through it; the user's own keys see all.
-fn is_seen(file: &File, server: Option<&str>) -> bool {
-    server.is_none_or(|server| file.server.as_deref() == Some(server))
+/// Whether the server, if there is one, permits what answered with a file.
+fn is_seen(file: &File, server: Option<&Server>) -> bool {
+    let (Some(server), Some((connector, action))) = (server, &file.origin) else { return true };
+    server.restrictions.connector(connector).is_allowed() && server.restrictions.action(connector, action).is_allowed()
 }
 
 /// Refuses this file where there is no room for its size beside the others.

@@ -44,6 +44,20 @@ async fn what_a_platform_answers_with_is_kept_as_a_file() {
     let theirs = server.ask().user("eve").json(&crate::support::mcp::request("resources/read", json!({ "uri": told["uri"] }))).send().await;
     assert!(theirs.text.contains("error") && !theirs.text.contains("blob"), "{}", theirs.text);
     node.ask("DELETE", &format!("/connectors/files/{key}")).user("eve").send().await.expect(404);
+    // A server that denies the connector denies what it has answered with; what was uploaded is the user's own.
+    let other =
+        node.server(json!({ "name": "O", "restrictions": { "connectors": { "mode": "blocklist", "blockedIds": ["open"] } } })).await;
+    let own = upload(&node, "admin", "own.csv", b"a").await;
+    let token = other.token.clone();
+    let through =
+        async |method: &str, path: &str| Ask::new(method, format!("{}/connectors/files/{path}", node.url)).key(&token).send().await;
+    let listed = through("GET", "list").await.expect(200);
+    assert_eq!((listed.body["files"].as_array().unwrap().len(), &listed.body["files"][0]["s3Key"]), (1, &json!(own)));
+    through("GET", key).await.expect(404);
+    through("DELETE", key).await.expect(404);
+    let read = other.rpc("resources/read", json!({ "uri": told["uri"] })).await;
+    assert!(!read.text.contains("blob"), "{}", read.text);
+    through("DELETE", &own).await.expect(200);
     // Clients that know links get one.
     let arguments = call("open", "misbehave", json!({ "id": "image" }));
     let modern = server.modern("tools/call", json!({ "name": "execute_action_alloy", "arguments": arguments.clone() }));

@@ -118,7 +118,7 @@ pub async fn read(context: &Context<'_>, id: &RawValue, params: Option<&Params<'
 /// A file of the user, as a client reads it: text as text, other bytes in base64.
 async fn file(context: &Context<'_>, id: &RawValue, uri: &str, name: &str) -> Result<Reply, Fault> {
     let store = &context.app.store;
-    let found = store.file(&context.caller.scope, Some(&context.server.id), name).await.map_err(|e| context.fault(&e))?;
+    let found = store.file(&context.caller.scope, Some(context.server), name).await.map_err(|e| context.fault(&e))?;
     let Some(file) = found else { return Err(Fault::resource_not_found(context.era, uri)) };
     let most = context.app.config.max_response_bytes;
     let bytes = files::whole(store, &file, most).await.map_err(|e| context.fault(&e))?;

@@ -429,3 +429,28 @@ async fn a_token_endpoint_that_misbehaves_is_named() {
     }
     assert_eq!(node.number("select count(*) from upstream_grants").await, 0);
 }
+
+/// What was consented to for one address is for no other.
+#[tokio::test]
+async fn a_sign_in_does_not_follow_the_server_to_another_address() {
+    let scene = scene().await;
+    let near = Browser::default();
+    let back = scene.there(&near, &scene.link("bob").await, "bob").await;
+    let elsewhere = json!({ "url": format!("{}/elsewhere", scene.far_server.url) });
+    scene.node.ask("PATCH", &scene.path()).json(&elsewhere).send().await.expect(200);
+    let shown = near.send(Ask::new("GET", back)).await;
+    assert!(shown.status >= 400 && shown.text.contains("another address"), "{}", shown.text);
+    assert_eq!(scene.node.number("select count(*) from upstream_grants").await, 0);
+}
+
+/// Nobody knows tokens of an account that is gone: they are revoked where they were granted.
+#[tokio::test]
+async fn what_is_granted_when_its_user_is_gone_is_revoked() {
+    let scene = scene().await;
+    let near = Browser::default();
+    let back = scene.there(&near, &scene.link("bob").await, "bob").await;
+    scene.node.ask("DELETE", "/users/bob").send().await.expect(200);
+    let shown = near.send(Ask::new("GET", back)).await;
+    assert!(shown.status >= 400, "{}", shown.text);
+    assert_eq!(scene.node.number("select count(*) from upstream_grants").await, 0);
+}
