@@ -18,6 +18,6 @@ fuzz_target!(|source: &[u8]| {
     for action in connector.actions() {
         let arguments = serde_json::Map::new();
         drop(action.validate(&arguments));
-        action_details(&connector, action);
+        action_details(&connector, &action);
     }
 });

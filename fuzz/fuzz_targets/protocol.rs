@@ -27,7 +27,9 @@ fuzz_target!(|input: &[u8]| {
         Err(fault) => refused(None, &fault),
         Ok(Body::Single(message)) => post(&headers, &message, strict.as_ref()),
         Ok(Body::Batch(messages)) => {
-            drop(batch_allowed(&headers).map_err(|fault| refused(None, &fault)));
+            if let Err(fault) = batch_allowed(&headers) {
+                refused(None, &fault);
+            }
             for message in messages {
                 match message {
                     Ok(message) => post(&headers, &message, None),
@@ -56,8 +58,9 @@ fn post(headers: &HeaderView<'_>, message: &Message<'_>, strict: Option<&Value>)
         let expected = strict.and_then(|value| value.pointer("/params/arguments")).filter(|value| !value.is_null());
         assert!(strict.is_none() || arguments.as_ref() == expected, "two readers see two sets of arguments");
     }
-    drop(classify(headers, message, params.as_ref()).map_err(|fault| refused(id, &fault)));
-    drop(Filter::parse(params.as_ref()).map_err(|fault| refused(id, &fault)));
+    for fault in [classify(headers, message, params.as_ref()).err(), Filter::parse(params.as_ref()).err()].into_iter().flatten() {
+        refused(id, &fault);
+    }
     if let Some(id) = id {
         is_json(&respond::result(id, b"{}"));
     }
