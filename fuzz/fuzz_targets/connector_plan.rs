@@ -38,6 +38,7 @@ fuzz_target!(|input: &[u8]| {
             let auth = auth.map(|scheme| (scheme, secrets.as_slice()));
             let account = Account { variables: &variables, auth, extra_headers, nonce: "b0undary" };
             for action in DEMO.actions() {
+                let action = &*action;
                 drop(action.validate(&arguments));
                 if let Ok(plan) = plan(&DEMO, action, &arguments, &account) {
                     stays(&plan, action, site);
@@ -78,6 +79,7 @@ fn shaped(body: Value) {
     let arguments = body.as_object().cloned().unwrap_or_default();
     let link = body.get("link").and_then(Value::as_str);
     for action in DEMO.actions() {
+        let action = &*action;
         drop(failure::in_success(&DEMO, action, &body));
         drop(failure::advice(&DEMO, action, 403, Some(&body), ""));
         let next = paging::next(&action.action, &arguments, link, &body);
