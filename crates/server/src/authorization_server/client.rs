@@ -2,8 +2,6 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, header::ACCEPT};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -160,19 +158,7 @@ async fn fetch(app: &App, id: &str, host: String, source: IpAddr) -> Result<Clie
     within(app, ("documents for", source), FETCHES_FOR_ONE)?;
     within(app, ("documents from", &host), FETCHES_FROM_ONE)?;
     let wrong = |what: String| Error::new(Kind::InvalidRequest, format!("The client's metadata at {host} cannot be used: {what}."));
-    let mut headers = HeaderMap::new();
-    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-    let request = OutgoingRequest {
-        method: Method::GET,
-        url: id,
-        headers,
-        body: Bytes::new(),
-        timeout: Duration::from_secs(5),
-        max_response_bytes: MAX_DOCUMENT,
-        // A document vouches for the address where it stands, not for one that it was moved to.
-        follow_redirects: false,
-        credential_bound: false,
-    };
+    let request = OutgoingRequest::document(id, Duration::from_secs(5), MAX_DOCUMENT);
     // One sentence whatever has failed: anybody may name an address, and must not learn from us what is there.
     let unread = |cause: String| {
         let sentence = format!("The client's metadata at {host} cannot be read at the moment. Try again shortly.");

@@ -129,18 +129,7 @@ async fn grant(app: &App, look: &Look<'_>, upstream: &Arc<Upstream>, way: Way, s
 async fn first_call(app: &App, look: &Look<'_>, upstream: &Arc<Upstream>) -> Step {
     const STEP: &str = "first call";
     let client = Client::plain(look.scope);
-    let demand = Demand {
-        upstream,
-        client: &client,
-        method: "tools/list",
-        params: "{}",
-        renamed: None,
-        request_state: None,
-        log_level: None,
-        headers: &[],
-        forwarded: None,
-        timeout: TIMEOUT,
-    };
+    let demand = Demand::ours(upstream, &client, "tools/list", "{}", TIMEOUT);
     let answer = async { app.upstreams.begin(&demand).await?.done().await };
     match answer.await {
         Ok(Ok(_)) => Step::good(STEP, "`tools/list` was answered."),

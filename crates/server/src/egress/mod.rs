@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING, USER_AGENT};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper::body::Body;
 use hyper_util::client::legacy::Client;
@@ -100,6 +100,15 @@ pub struct OutgoingRequest<'a> {
     /// Whether the URL or the body carries a credential: then no redirect to another origin is followed. Credentials
     /// in headers need no such care, because only a few harmless headers cross to another origin.
     pub credential_bound: bool,
+}
+
+impl<'a> OutgoingRequest<'a> {
+    /// For a JSON document that vouches for the address where it stands, and not for one that it was moved to.
+    pub fn document(url: &'a str, timeout: Duration, max_response_bytes: usize) -> Self {
+        let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]);
+        let (method, body) = (Method::GET, Bytes::new());
+        Self { method, url, headers, body, timeout, max_response_bytes, follow_redirects: false, credential_bound: false }
+    }
 }
 
 /// The client. Cloning is cheap. As it is made, it keeps no connection; [`Self::of`] an owner it keeps that owner's.

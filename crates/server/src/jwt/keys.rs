@@ -2,8 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, header::ACCEPT};
 use jsonwebtoken::{
     Algorithm, DecodingKey,
     jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse},
@@ -77,18 +75,7 @@ impl KeySets {
     }
 
     async fn fetch(&self, url: &str) -> Result<Vec<Key>, String> {
-        let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        let request = OutgoingRequest {
-            method: Method::GET,
-            url,
-            headers,
-            body: Bytes::new(),
-            timeout: TIMEOUT,
-            max_response_bytes: MAX_BODY,
-            follow_redirects: false,
-            credential_bound: false,
-        };
+        let request = OutgoingRequest::document(url, TIMEOUT, MAX_BODY);
         let incoming = self.egress.send(request).await.map_err(|error| format!("{error} {}", error.cause()))?;
         if !incoming.status.is_success() {
             return Err(format!("the answer is {}", incoming.status));

@@ -114,6 +114,24 @@ pub struct Demand<'a> {
     pub timeout: Duration,
 }
 
+impl<'a> Demand<'a> {
+    /// A request that is no client's own.
+    pub fn ours(upstream: &'a Arc<Upstream>, client: &'a Client, method: &'a str, params: &'a str, timeout: Duration) -> Self {
+        Self {
+            upstream,
+            client,
+            method,
+            params,
+            renamed: None,
+            request_state: None,
+            log_level: None,
+            headers: &[],
+            forwarded: None,
+            timeout,
+        }
+    }
+}
+
 /// The client. Cheap to clone.
 #[derive(Clone)]
 pub struct Upstreams(Arc<Shared>);
@@ -191,18 +209,7 @@ impl Upstreams {
     /// Whether a call of this client reaches the upstream in the modern era.
     pub async fn is_modern(&self, upstream: &Arc<Upstream>, client: &Client) -> Result<bool> {
         let timeout = self.timeout(upstream);
-        let demand = Demand {
-            upstream,
-            client,
-            method: "",
-            params: "{}",
-            renamed: None,
-            request_state: None,
-            log_level: None,
-            headers: &[],
-            forwarded: None,
-            timeout,
-        };
+        let demand = Demand::ours(upstream, client, "", "{}", timeout);
         Ok(match self.0.choose(&demand, &Key::of(&demand), Instant::now() + timeout).await? {
             era::Chosen::Modern => true,
             era::Chosen::Legacy(_) => false,

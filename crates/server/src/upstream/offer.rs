@@ -218,18 +218,8 @@ impl Shared {
             if let Some(cursor) = &cursor {
                 params.set_text("cursor", cursor);
             }
-            let demand = Demand {
-                upstream,
-                client,
-                method,
-                params: &params.to_string(),
-                renamed: None,
-                request_state: None,
-                log_level: None,
-                headers: &[],
-                forwarded: None,
-                timeout: until.saturating_duration_since(Instant::now()),
-            };
+            let params = params.to_string();
+            let demand = Demand::ours(upstream, client, method, &params, until.saturating_duration_since(Instant::now()));
             let result = match self.begin_within(&demand, until).await?.done().await? {
                 Ok(result) => result,
                 Err(error) => {

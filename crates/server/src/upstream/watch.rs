@@ -141,18 +141,7 @@ impl Watcher {
         let until = Instant::now() + SHORT;
         let wanted = self.wanted.borrow_and_update().clone();
         let (upstream, client) = (self.upstream.clone(), self.client.clone());
-        let demand = Demand {
-            upstream: &upstream,
-            client: &client,
-            method: "subscriptions/listen",
-            params: "{}",
-            renamed: None,
-            request_state: None,
-            log_level: None,
-            headers: &[],
-            forwarded: None,
-            timeout: SHORT,
-        };
+        let demand = Demand::ours(&upstream, &client, "subscriptions/listen", "{}", SHORT);
         let key = Key::of(&demand);
         match self.shared.choose(&demand, &key, until).await? {
             Chosen::Modern => self.modern(&wanted, until).await,

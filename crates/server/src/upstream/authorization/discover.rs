@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header::ACCEPT};
+use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, de::DeserializeOwned};
 use url::Url;
 
@@ -257,20 +256,7 @@ impl<'a> Look<'a> {
 
     /// The JSON at this address; `None` where there is none.
     async fn get<T: DeserializeOwned>(&mut self, url: &str) -> Result<Option<T>, String> {
-        let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        let request = OutgoingRequest {
-            method: Method::GET,
-            url,
-            headers,
-            body: Bytes::new(),
-            timeout: TIMEOUT,
-            max_response_bytes: MAX_DOCUMENT,
-            // Metadata vouches for the address where it stands.
-            follow_redirects: false,
-            credential_bound: false,
-        };
-        let answer = match self.egress.send(request).await {
+        let answer = match self.egress.send(OutgoingRequest::document(url, TIMEOUT, MAX_DOCUMENT)).await {
             Ok(answer) => answer,
             Err(error) => {
                 self.note(url, &error);
