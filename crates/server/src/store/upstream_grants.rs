@@ -143,25 +143,32 @@ impl Store {
         Ok(done > 0)
     }
 
-    /// Lets one node at a time renew a grant. False while another one does, or has done so since it was read.
-    pub async fn lease_upstream_grant(&self, upstream: &Upstream, user: &str, seen: &UpstreamGrant, for_ms: i64) -> Result<bool> {
+    /// Lets one node at a time renew a grant: until when. `None` while another one does, or has done so since it was read.
+    pub async fn lease_upstream_grant(&self, upstream: &Upstream, user: &str, seen: &UpstreamGrant, for_ms: i64) -> Result<Option<i64>> {
         let now = now_ms();
+        let until = now + for_ms;
         let done = execute!(
             &self.db,
             "update upstream_grants set lease_until = $1
              where upstream_id = $2 and user_id = $3 and updated_at = $4 and (lease_until is null or lease_until < $5)",
-            now + for_ms,
+            until,
             &upstream.id,
             user,
             seen.updated_at,
             now
         )?;
-        Ok(done > 0)
+        Ok((done > 0).then_some(until))
     }
 
-    /// Lets others renew it again.
-    pub async fn end_upstream_lease(&self, upstream: &Upstream, user: &str) -> Result<()> {
-        execute!(&self.db, "update upstream_grants set lease_until = null where upstream_id = $1 and user_id = $2", &upstream.id, user)?;
+    /// Lets others renew it again, unless the lease has run out and is another's by now.
+    pub async fn end_upstream_lease(&self, upstream: &Upstream, user: &str, until: i64) -> Result<()> {
+        execute!(
+            &self.db,
+            "update upstream_grants set lease_until = null where upstream_id = $1 and user_id = $2 and lease_until = $3",
+            &upstream.id,
+            user,
+            until
+        )?;
         Ok(())
     }
 

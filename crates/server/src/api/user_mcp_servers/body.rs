@@ -11,7 +11,7 @@ use crate::{
     error::{Error, Result},
     request::present,
     store::upstreams::{Auth, Transport, Upstream},
-    upstream::authorization::Registration,
+    upstream::authorization::{HIDDEN, Registration, STILL_HIDDEN},
 };
 
 /// Most headers of one upstream.
@@ -138,6 +138,7 @@ impl UpstreamBody {
                 *place = text.filter(|text| !text.is_empty());
             }
         }
+        settings.image_url.as_deref().map_or(Ok(()), check_image)?;
         if let Some(seconds) = self.timeout_seconds {
             if seconds.is_some_and(|seconds| !(1..=300).contains(&seconds)) {
                 return Err(Error::invalid("timeout_seconds", "`timeout_seconds` must be from 1 to 300, or null for the default."));
@@ -159,6 +160,10 @@ impl UpstreamBody {
         let is_taken_away = matches!(self.auth_config, Some(None));
         let config = self.auth_config.flatten();
         let sent = config.as_ref().and_then(|config| config.headers.clone());
+        if let Some(member) = config.as_ref().filter(|_| auth != Auth::Oauth).and_then(|config| config.registration.keys().next()) {
+            let sentence = format!("`auth_config.{member}` needs `auth_type` \"oauth\"; \"manual\" takes `auth_config.headers` alone.");
+            return Err(Error::invalid("auth_config", sentence));
+        }
         let headers = match (auth, sent) {
             (Auth::Oauth, _) => match config {
                 Some(config) => Some(Some(config.registration()?)),
@@ -210,6 +215,14 @@ fn checked_url(text: &str) -> Result<String> {
     Ok(text.to_owned())
 }
 
+/// Pages show it.
+fn check_image(url: &str) -> Result<()> {
+    if Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "https" | "http")) {
+        return Ok(());
+    }
+    Err(Error::invalid("image_url", "`image_url` must be an absolute address that begins with https:// or http://."))
+}
+
 fn checked_headers(headers: &Map<String, Value>) -> Result<Secret> {
     let wrong = |why: String| Error::invalid("auth_config.headers", why);
     if headers.is_empty() || headers.len() > MAX_HEADERS {
@@ -221,6 +234,9 @@ fn checked_headers(headers: &Map<String, Value>) -> Result<Secret> {
             HeaderName::try_from(name.as_str()).map_err(|_| wrong("A name in `auth_config.headers` is not one of a header.".to_owned()))?;
         if OWN.contains(&lower.as_str()) || lower.as_str().starts_with("mcp-") || lower.as_str().starts_with("proxy-") {
             return Err(wrong(format!("The header `{lower}` is written by this server; remove it from `auth_config.headers`.")));
+        }
+        if value == HIDDEN {
+            return Err(wrong(format!("`auth_config.headers` {STILL_HIDDEN}.")));
         }
         let text = value.as_str().filter(|text| HeaderValue::try_from(*text).is_ok());
         if text.is_none() {

@@ -1,11 +1,12 @@
 //! Registering what other programs have written down: the `mcpServers` of desktop clients, and `server.json` of the MCP registry.
 
 use axum::extract::State;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{UpstreamView, body::UpstreamBody, own, register};
+use super::{UpstreamView, ask, body::UpstreamBody, own, register};
 use crate::{
     app::App,
     error::{Error, Kind, Result},
@@ -14,6 +15,8 @@ use crate::{
 
 /// Most servers in one document.
 const MAX: usize = 100;
+/// Servers of one document that are asked at once what they offer.
+const AT_ONCE: usize = 16;
 
 /// What became of a document.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -44,7 +47,7 @@ pub async fn import(
         return Err(Error::new(Kind::InvalidRequest, format!("One document may hold at most {MAX} MCP servers.")));
     }
     let known = own(&app, &caller).await?;
-    let (mut servers, mut omitted) = (Vec::new(), Vec::new());
+    let (mut ids, mut omitted) = (Vec::new(), Vec::new());
     for (name, entry) in entries {
         let is_known = |found: &Found| known.iter().any(|known| known.upstream.name == found.name && known.upstream.url == found.url);
         let registered = match entry {
@@ -56,9 +59,17 @@ pub async fn import(
             Err(reason) => Err(reason),
         };
         match registered {
-            Ok(registered) => servers.push(UpstreamView::of(&app, &registered).await?),
+            Ok(id) => ids.push(id),
             Err(reason) => omitted.push(json!({ "name": name, "reason": reason })),
         }
+    }
+    // Side by side, so that those which hang are waited for together.
+    let (app, caller) = (&app, &caller);
+    let asked = stream::iter(ids).map(|id| async move { ask(app, caller, &id).await });
+    let asked: Vec<_> = asked.buffered(AT_ONCE).try_collect().await?;
+    let mut servers = Vec::with_capacity(asked.len());
+    for registered in asked {
+        servers.push(UpstreamView::of(app, &registered).await?);
     }
     Ok((StatusCode::CREATED, axum::Json(Imported { servers, omitted })))
 }

@@ -59,12 +59,13 @@ async fn create(
     Management(caller): Management,
     Json(body, ..): Json<UpstreamBody>,
 ) -> Result<Created<UpstreamView>> {
-    let registered = register(&app, &caller, body).await?;
+    let id = register(&app, &caller, body).await?;
+    let registered = ask(&app, &caller, &id).await?;
     Ok(Created(registered.upstream.id.clone(), UpstreamView::of(&app, &registered).await?))
 }
 
-/// Keeps a new upstream, and asks it what it offers.
-async fn register(app: &App, caller: &Caller, body: UpstreamBody) -> Result<std::sync::Arc<Registered>> {
+/// Keeps a new upstream; returns its id.
+async fn register(app: &App, caller: &Caller, body: UpstreamBody) -> Result<String> {
     caller.require_key()?;
     let all = app.store.upstreams(&caller.scope.account).await?;
     let own = all.values().filter(|registered| registered.upstream.owner == caller.scope).count();
@@ -91,7 +92,7 @@ async fn register(app: &App, caller: &Caller, body: UpstreamBody) -> Result<std:
     let entered = bound(app, &upstream, entered).await?;
     upstream.slug = slug(app, caller, &upstream.name).await?;
     app.store.create_upstream(&mut upstream, entered.as_ref()).await?;
-    ask(app, caller, &upstream.id).await
+    Ok(upstream.id)
 }
 
 /// What was entered, where it is a client of OAuth with the one authorization server that knows it.

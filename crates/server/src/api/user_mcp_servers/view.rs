@@ -13,7 +13,7 @@ use crate::{
         connections::Connection,
         upstreams::{Auth, Registered, Transport},
     },
-    upstream::authorization::Registration,
+    upstream::authorization::{HIDDEN, Registration},
 };
 
 /// An MCP server, as answers show it: the vendor's MCPConnection, and what we add.
@@ -84,7 +84,7 @@ impl UpstreamView {
             Auth::Oauth => serde_json::to_value(serde_json::from_str::<Registration>(entered.expose()).ok()?.shown()).ok(),
             Auth::Manual | Auth::None => {
                 let headers: Map<String, Value> = serde_json::from_str(entered.expose()).ok()?;
-                let hidden: Map<String, Value> = headers.into_iter().map(|(name, _)| (name, "(hidden)".into())).collect();
+                let hidden: Map<String, Value> = headers.into_iter().map(|(name, _)| (name, HIDDEN.into())).collect();
                 Some(json!({ "headers": hidden }))
             }
         });

@@ -19,6 +19,12 @@ use crate::{
     oauth::{Authentication, Client, PrivateKey},
 };
 
+/// What people are shown in the place of a secret.
+pub const HIDDEN: &str = "(hidden)";
+/// Of a secret that is sent as it was shown: the end of a sentence.
+pub const STILL_HIDDEN: &str =
+    "holds `(hidden)` in the place of a secret: send the secret itself, or leave `auth_config` out to keep what there is";
+
 /// What the owner has entered for an upstream (`auth_config`), and what we are at one issuer. It is never used at another one.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -55,7 +61,7 @@ pub struct Registration {
 impl Registration {
     /// For people: secrets are named only.
     pub fn shown(&self) -> Self {
-        let hidden = |secret: &Option<String>| secret.as_ref().map(|_| "(hidden)".to_owned());
+        let hidden = |secret: &Option<String>| secret.as_ref().map(|_| HIDDEN.to_owned());
         Self {
             client_secret: hidden(&self.client_secret),
             private_key: hidden(&self.private_key),
@@ -73,6 +79,12 @@ impl Registration {
         for client in [Some(self), self.identity_provider.as_deref()].into_iter().flatten() {
             if client.client_secret.is_some() && client.private_key.is_some() {
                 return Err("has a `client_secret` and a `private_key`; a client proves itself by one of them".to_owned());
+            }
+            if client.client_id.is_none() && (client.client_secret.is_some() || client.private_key.is_some()) {
+                return Err("has a secret or key without the `client_id` that it belongs to".to_owned());
+            }
+            if [&client.client_secret, &client.private_key].into_iter().flatten().any(|secret| secret == HIDDEN) {
+                return Err(STILL_HIDDEN.to_owned());
             }
             client.client(&Server::of("", "")).map_err(|why| format!("holds a client that cannot prove itself: {why}"))?;
         }
@@ -112,6 +124,12 @@ impl Registration {
     /// True where no user is asked.
     pub fn is_machine(&self) -> bool {
         self.grant_type.as_deref() == Some("client_credentials")
+    }
+
+    /// This client, whose secret may have been replaced since it was `before`, which knew how it proves itself at the server.
+    pub fn renewed(&self, before: &Self) -> Self {
+        let known = before.token_endpoint_auth_method.clone().filter(|_| self.private_key.is_some() == before.private_key.is_some());
+        Self { token_endpoint_auth_method: self.token_endpoint_auth_method.clone().or(known), ..self.clone() }
     }
 
     /// How it proves itself at this server.
@@ -248,4 +266,26 @@ async fn register(
         issuer: Some(server.issuer.clone()),
         ..entered.clone()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The server's metadata, which says how a client proves itself, is not read again for a renewal.
+    #[test]
+    fn a_renewal_proves_the_client_as_the_first_time() {
+        let entered = |secret: &str| Registration {
+            client_id: Some("known".to_owned()),
+            client_secret: Some(secret.to_owned()),
+            ..Registration::default()
+        };
+        let chosen = Registration { token_endpoint_auth_method: Some("client_secret_post".to_owned()), ..entered("old") };
+        let renewed = entered("new").renewed(&chosen);
+        assert_eq!(renewed.client_secret.as_deref(), Some("new"));
+        assert_eq!(renewed.token_endpoint_auth_method.as_deref(), Some("client_secret_post"));
+        // A key in the place of the secret proves itself as keys do.
+        let keyed = Registration { client_secret: None, private_key: Some("pem".to_owned()), ..entered("") };
+        assert_eq!(keyed.renewed(&chosen).token_endpoint_auth_method, None);
+    }
 }

@@ -23,7 +23,7 @@ use self::{
     discover::{Challenge, Look, Server, discover},
 };
 pub use self::{
-    client::{Registration, metadata, redirect_uri},
+    client::{HIDDEN, Registration, STILL_HIDDEN, metadata, redirect_uri},
     trace::{Trace, Way},
 };
 use super::Shared;
@@ -212,7 +212,7 @@ impl Shared {
             if grant.updated_at != seen.updated_at {
                 return bearer(&self.open(upstream, &grant)?.access).map(Some);
             }
-            if self.store.lease_upstream_grant(upstream, user, &grant, LEASE_MS).await? {
+            if let Some(lease) = self.store.lease_upstream_grant(upstream, user, &grant, LEASE_MS).await? {
                 let kept = self.open(upstream, &grant)?;
                 if !kept.is_renewable() {
                     self.store.delete_upstream_grant(upstream, user, &grant).await?;
@@ -221,7 +221,7 @@ impl Shared {
                 // In a task of its own: new tokens are written down even where the caller goes away.
                 let (store, egress, upstream, entered) =
                     (self.store.clone(), self.egress.clone(), upstream.clone(), self.entered(upstream)?);
-                let renewing = tokio::spawn(async move { renew(&store, &egress, &upstream, &entered, &grant, kept).await });
+                let renewing = tokio::spawn(async move { renew(&store, &egress, &upstream, &entered, (&grant, lease), kept).await });
                 return renewing.await.map_err(Error::internal)?;
             }
             if started.elapsed() > PATIENCE {
@@ -253,13 +253,12 @@ async fn renew(
     egress: &Egress,
     upstream: &Arc<Upstream>,
     entered: &Registration,
-    grant: &UpstreamGrant,
+    (grant, lease): (&UpstreamGrant, i64),
     mut kept: Kept,
 ) -> Result<Option<HeaderValue>> {
     let server = Server::of(&kept.issuer, &kept.token_endpoint);
     if entered.client_id.is_some() && entered.is_same_client(&kept.registration) {
-        // Its secret may have been replaced since.
-        kept.registration = entered.clone();
+        kept.registration = entered.renewed(&kept.registration);
     }
     let tokens = match (&kept.refresh, &kept.identity) {
         (None, Some(identity)) => enterprise::ask(egress, entered, &kept, &server, identity).await,
@@ -286,7 +285,7 @@ async fn renew(
             Ok(None)
         }
         Err(failure) => {
-            store.end_upstream_lease(upstream, user(upstream)).await?;
+            store.end_upstream_lease(upstream, user(upstream), lease).await?;
             Err(refused(upstream, &failure))
         }
     }

@@ -169,7 +169,13 @@ async fn wrong_fields_are_named() {
             "mcp-session-id",
         ),
         (json!({ "name": "x", "url": url, "auth_type": "manual", "auth_config": { "headers": { "Host": "x" } } }), "host"),
+        (json!({ "name": "x", "url": url, "auth_type": "manual", "auth_config": { "headers": { "X-Key": "(hidden)" } } }), "(hidden)"),
+        (
+            json!({ "name": "x", "url": url, "auth_type": "manual", "auth_config": { "headers": { "X-Key": "x" }, "client_id": "x" } }),
+            "`auth_config.client_id` needs `auth_type`",
+        ),
         (json!({ "name": "x", "url": url, "timeout_seconds": 0 }), "timeout_seconds"),
+        (json!({ "name": "x", "url": url, "image_url": "javascript:alert(1)" }), "image_url"),
     ] {
         node.post("/api/v1/user-mcp-servers", body.clone()).await.refuses(400, words);
     }
