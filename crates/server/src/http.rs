@@ -242,8 +242,6 @@ fn is_our_origin(app: &App, origin: &str, host: &str) -> bool {
 /// Which shape errors have; see docs/rest.md, section "Errors".
 #[derive(Clone, Copy)]
 enum Family {
-    /// `/api/v1/…`: `{error: "<sentence>", code}`.
-    Splox,
     /// `/connectors…`, `/users…`: `{error: {code, message, details}}`.
     Twin,
     /// `/mcp…`: JSON-RPC. Only what fails before the endpoint itself comes here.
@@ -255,9 +253,7 @@ enum Family {
 impl Family {
     fn of(path: &str) -> Self {
         let under = |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        if under("/api/v1") {
-            Self::Splox
-        } else if under("/connectors") || under("/users") {
+        if under("/connectors") || under("/users") {
             Self::Twin
         } else if under("/mcp") {
             Self::Mcp
@@ -270,7 +266,6 @@ impl Family {
 fn shaped(error: &Error, family: Family, status: StatusCode, from: &HeaderMap) -> Response {
     let (code, message) = (error.kind.code(), over_rest(&error.message));
     let body = match family {
-        Family::Splox => json!({ "error": message, "code": code }),
         Family::Twin => {
             let details = error.details.as_deref().cloned().unwrap_or_else(|| json!({}));
             json!({ "error": { "code": code, "message": message, "details": details } })

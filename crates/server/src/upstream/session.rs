@@ -142,10 +142,11 @@ impl Shared {
 
     /// Forgets a session that the upstream no longer knows, unless another one has taken its place.
     pub fn lost(&self, key: &Key, session: &Arc<Session>) {
-        if let Some(cell) = self.sessions.get(key)
-            && cell.get().is_some_and(|known| Arc::ptr_eq(known, session))
-        {
-            self.sessions.invalidate(key);
+        // It may be one that all sessions of a client share.
+        for key in [key, &key.of_all_lanes()] {
+            if self.sessions.get(key).is_some_and(|cell| cell.get().is_some_and(|known| Arc::ptr_eq(known, session))) {
+                self.sessions.invalidate(key);
+            }
         }
     }
 

@@ -276,11 +276,7 @@ impl Relay {
             }
             "notifications/message" if !self.wants_log(&params) => return,
             "notifications/cancelled" => return,
-            // Of a task of 2025-11-25. One that this client does not know is nobody's business here.
-            "notifications/tasks/status" => {
-                let Some(params) = self.known_task(&params) else { return };
-                params
-            }
+            "notifications/tasks/status" => params,
             _ => match news(method, String::new()) {
                 // Changes belong on the stream of those who listen. Everybody's list is asked for again.
                 Some(News::Tools | News::Prompts | News::Resources) => {
@@ -298,7 +294,12 @@ impl Relay {
                 _ => params,
             },
         };
-        let params = self.known_task(&params).unwrap_or(params);
+        let params = match self.known_task(&params) {
+            Some(known) => known,
+            // A task of 2025-11-25 that this client does not know is nobody's business here.
+            None if method == "notifications/tasks/status" => return,
+            None => params,
+        };
         self.out.push_back(write::notification(method, params.as_bytes()));
     }
 
