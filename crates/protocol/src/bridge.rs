@@ -10,6 +10,7 @@ use crate::fault::{
 };
 use crate::params::{CLIENT_CAPABILITIES_KEY, CLIENT_INFO_KEY, LOG_LEVEL_KEY, PROTOCOL_VERSION_KEY};
 use crate::respond::SERVER_INFO_KEY;
+use crate::scan;
 use crate::splice::{Object, elements, quoted};
 use crate::strict::StrictError;
 
@@ -46,15 +47,14 @@ const ENVELOPE: [&str; 4] = [PROTOCOL_VERSION_KEY, CLIENT_CAPABILITIES_KEY, CLIE
 /// # Errors
 /// `params` that are not an object.
 pub fn outgoing(params: &str, change: &Outgoing<'_>) -> Result<String, StrictError> {
-    outgoing_members(params, change).map(|params| params.to_string())
+    outgoing_members(Object::parse(params)?, change).map(|params| params.to_string())
 }
 
 /// The same, taken apart.
 ///
 /// # Errors
 /// `params` that are not an object.
-pub fn outgoing_members<'a>(params: &'a str, change: &Outgoing<'_>) -> Result<Object<'a>, StrictError> {
-    let mut params = Object::parse(params)?;
+pub fn outgoing_members<'a>(mut params: Object<'a>, change: &Outgoing<'_>) -> Result<Object<'a>, StrictError> {
     let meta = params.get("_meta").filter(|meta| *meta != "null").unwrap_or("{}").to_owned();
     let mut meta = Object::parse(&meta)?;
     for key in ENVELOPE {
@@ -223,13 +223,28 @@ pub fn input_name(params: &str) -> Option<String> {
 /// How many inputs one result may ask for.
 pub const MAX_INPUTS: usize = 32;
 
+/// Whether a result says that it is complete, or says nothing, like those of the legacy era. Read no further than to where it says so.
+#[must_use]
+pub fn is_complete(result: &str) -> bool {
+    let mut kind = None;
+    let read = scan::members(result, |name, value| {
+        kind = (name == "resultType").then_some(value);
+        kind.is_none().then_some(())
+    });
+    match kind {
+        Some(kind) => kind == "\"complete\"",
+        // Where there is something unusual about it, it has to be read closer.
+        None => read.is_some(),
+    }
+}
+
 /// What a result asks for, if it does.
 ///
 /// # Errors
 /// A result that asks in a form that is not the protocol's, or for more than [`MAX_INPUTS`].
 pub fn input_required(result: &str) -> Result<Option<InputRequired>, String> {
     // A look that spares the rest: most results ask for nothing.
-    if memchr::memmem::find(result.as_bytes(), b"input_required").is_none() {
+    if is_complete(result) {
         return Ok(None);
     }
     let object = Object::parse(result).map_err(|error| error.to_string())?;

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use crate::envelope::is_id;
 use crate::fault::Fault;
 use crate::members::{present, split, text_of};
+use crate::splice::Object;
 use crate::strict::StrictError;
 
 /// The envelope's key for the revision that a request speaks.
@@ -37,6 +38,8 @@ pub struct Params<'a> {
     pub meta: Option<Meta<'a>>,
     /// The whole object.
     pub raw: &'a RawValue,
+    /// The same, taken apart.
+    pub members: Object<'a>,
 }
 
 /// The members of `_meta` that the protocol gives a meaning.
@@ -66,19 +69,21 @@ impl<'a> Params<'a> {
     /// -32602, naming the member: not an object, a member that appears twice, a member of the wrong type. HTTP 400 where `_meta` is at
     /// fault, else in band.
     pub fn parse(raw: &'a RawValue) -> Result<Self, Fault> {
-        let names = ["name", "uri", "taskId", "cursor", "protocolVersion", "arguments", "_meta"];
-        let [name, uri, task_id, cursor, protocol_version, arguments, meta] =
-            object(raw, "params", names).map_err(Fault::invalid_params)?;
-        let text = |name, raw| text_member(name, raw).map_err(Fault::invalid_params);
+        if !raw.get().starts_with('{') {
+            return Err(Fault::invalid_params(not_object("params")));
+        }
+        let members = Object::parse(raw.get()).map_err(|error| Fault::invalid_params(format!("In \"params\": {}", error.message)))?;
+        let text = |name| text_member(name, members.raw(name)).map_err(Fault::invalid_params);
         Ok(Self {
-            name: text("name", name)?,
-            uri: text("uri", uri)?,
-            task_id: text("taskId", task_id)?,
-            cursor: text("cursor", cursor)?,
-            protocol_version: text("protocolVersion", protocol_version)?,
-            arguments: object_member("arguments", arguments).map_err(Fault::invalid_params)?,
-            meta: present(meta).map(Meta::parse).transpose()?,
+            name: text("name")?,
+            uri: text("uri")?,
+            task_id: text("taskId")?,
+            cursor: text("cursor")?,
+            protocol_version: text("protocolVersion")?,
+            arguments: object_member("arguments", members.raw("arguments")).map_err(Fault::invalid_params)?,
+            meta: present(members.raw("_meta")).map(Meta::parse).transpose()?,
             raw,
+            members,
         })
     }
 
@@ -119,6 +124,10 @@ impl<'a> Meta<'a> {
     }
 }
 
+fn not_object(name: &str) -> String {
+    format!("The member {name:?} must be an object.")
+}
+
 fn text_member<'a>(name: &str, raw: Option<&'a RawValue>) -> Result<Option<Cow<'a, str>>, String> {
     match present(raw) {
         None => Ok(None),
@@ -128,7 +137,7 @@ fn text_member<'a>(name: &str, raw: Option<&'a RawValue>) -> Result<Option<Cow<'
 
 fn object_member<'a>(name: &str, raw: Option<&'a RawValue>) -> Result<Option<&'a RawValue>, String> {
     match present(raw) {
-        Some(raw) if !raw.get().starts_with('{') => Err(format!("The member {name:?} must be an object.")),
+        Some(raw) if !raw.get().starts_with('{') => Err(not_object(name)),
         raw => Ok(raw),
     }
 }
@@ -136,7 +145,7 @@ fn object_member<'a>(name: &str, raw: Option<&'a RawValue>) -> Result<Option<&'a
 /// The named members of an object, still raw.
 fn object<'a, const N: usize>(raw: &'a RawValue, name: &str, names: [&str; N]) -> Result<[Option<&'a RawValue>; N], String> {
     if !raw.get().starts_with('{') {
-        return Err(format!("The member {name:?} must be an object."));
+        return Err(not_object(name));
     }
     split(raw.get(), names).map_err(|error| format!("In {name:?}: {}", StrictError::from(error).message))
 }

@@ -51,6 +51,14 @@ impl<'a> Object<'a> {
         self.members.iter().find(|(known, _)| known == name).map(|(_, json)| &**json)
     }
 
+    /// The value of a member that stands in the text that was taken apart.
+    pub(crate) fn raw(&self, name: &str) -> Option<&'a RawValue> {
+        match self.members.iter().find(|(known, _)| known == name) {
+            Some((_, Cow::Borrowed(json))) => scan::raw(json),
+            _ => None,
+        }
+    }
+
     /// A member that is a string, unescaped.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<Cow<'_, str>> {

@@ -109,6 +109,7 @@ async fn run(app: &App, caller: &Caller, request_id: &str, body: &str) -> Result
         action_id: &tool,
         method: "tools/call",
         params: &format!("{{\"name\":{},\"arguments\":{args}}}", quoted(&tool)),
+        members: None,
         renamed: None,
         request_state: None,
         log_level: None,

@@ -32,6 +32,8 @@ pub struct Forward<'a> {
     pub method: &'a str,
     /// JSON.
     pub params: &'a str,
+    /// The same taken apart, where somebody has done that already.
+    pub members: Option<&'a Object<'a>>,
     /// The upstream's own name for what is asked, where ours differs.
     pub renamed: Option<(&'static str, &'a str)>,
     /// The upstream's own `requestState`.
@@ -81,6 +83,7 @@ async fn begin(app: &App, forward: &Forward<'_>) -> Result<crate::upstream::Exch
         client: forward.client,
         method: forward.method,
         params: forward.params,
+        members: forward.members,
         renamed: forward.renamed,
         request_state: forward.request_state,
         log_level: forward.log_level,
@@ -132,6 +135,7 @@ pub(super) async fn execute(app: &App, call: &Call<'_>, arguments: Arguments, lo
         client: &client,
         method: "tools/call",
         params: &params,
+        members: None,
         renamed: None,
         request_state: None,
         log_level: None,

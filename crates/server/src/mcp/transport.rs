@@ -194,7 +194,7 @@ async fn batch(
         };
         match (outcome, message.request_id()) {
             (Ok(Reply::Json(bytes) | Reply::Cached(bytes) | Reply::Session(bytes, _)), _) => answers.push(bytes),
-            (Ok(Reply::Relay(mut relay)), _) => answers.push(relay.last().await),
+            (Ok(Reply::Relay(mut relay)), _) => answers.push(relay.last().await.into()),
             (Ok(Reply::Listen(..)), id) => answers.push(respond::error(id, &modern_in_batch())),
             (Err(fault), Some(id)) => answers.push(respond::error(Some(id), &fault)),
             (Ok(Reply::Nothing), _) | (Err(_), None) => {}

@@ -22,7 +22,7 @@ use moka::sync::Cache;
 /// Places for what was found last; a key has one of them. A power of two.
 const NEAR: usize = 64;
 /// How long it is taken for true without a look into the cache.
-const MOMENT: Duration = Duration::from_millis(250);
+const MOMENT: Duration = Duration::from_millis(100);
 
 /// A bounded cache of rows.
 pub struct Cached<K, V> {

@@ -233,7 +233,11 @@ fn params<'a>(demand: &Demand<'a>, greeting: &str, id: &str) -> Result<Object<'a
 
 fn members<'a>(demand: &Demand<'a>, envelope: Option<Envelope<'_>>, id: &str) -> Result<Object<'a>> {
     let change = Outgoing { envelope, renamed: demand.renamed, progress_token: Some(id), request_state: demand.request_state };
-    bridge::outgoing_members(demand.params, &change).map_err(|error| Error::new(Kind::InvalidRequest, error.to_string()))
+    let params = match demand.members {
+        Some(members) => Ok(members.clone()),
+        None => Object::parse(demand.params),
+    };
+    params.and_then(|params| bridge::outgoing_members(params, &change)).map_err(|error| Error::new(Kind::InvalidRequest, error.to_string()))
 }
 
 fn modern_request(demand: &Demand<'_>, id: &str) -> Result<(HeaderMap, String)> {

@@ -6,6 +6,7 @@ use std::{
 };
 
 use amalgam_protocol::{Body, Message, envelope::Response};
+use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use crate::{
@@ -49,9 +50,17 @@ impl Answered {
     }
 
     /// The message as it came, as the answer to the request of this id.
-    pub fn answering(mut self, id: &str) -> Vec<u8> {
-        self.message.replace_range(self.id, id);
-        self.message.into_bytes()
+    pub fn answering(mut self, id: &str) -> Bytes {
+        let Some(less) = self.id.len().checked_sub(id.len()) else {
+            self.message.replace_range(self.id, id);
+            return self.message.into();
+        };
+        // What stands before the id is moved towards it, instead of the whole result away from it.
+        let mut bytes = self.message.into_bytes();
+        bytes.copy_within(..self.id.start, less);
+        let place = bytes.get_mut(self.id.start + less..self.id.end).unwrap_or_default();
+        place.copy_from_slice(id.as_bytes());
+        Bytes::from(bytes).slice(less..)
     }
 }
 

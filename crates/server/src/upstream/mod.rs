@@ -31,6 +31,7 @@ use std::{
 
 use ::http::HeaderMap;
 use amalgam_protocol::param_header::ParamHeader;
+use amalgam_protocol::splice::Object;
 use moka::sync::Cache;
 use tokio::{
     sync::{OnceCell, Semaphore},
@@ -102,6 +103,8 @@ pub struct Demand<'a> {
     pub method: &'a str,
     /// The parameters as the client sent them: JSON.
     pub params: &'a str,
+    /// The same taken apart, where somebody has done that already.
+    pub members: Option<&'a Object<'a>>,
     /// Another value for the member that names the target.
     pub renamed: Option<(&'static str, &'a str)>,
     /// The upstream's own `requestState`.
@@ -124,6 +127,7 @@ impl<'a> Demand<'a> {
             client,
             method,
             params,
+            members: None,
             renamed: None,
             request_state: None,
             log_level: None,

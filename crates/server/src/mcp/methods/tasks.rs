@@ -75,6 +75,7 @@ async fn show(context: &Context<'_>, client: &Client, handle: String) -> Option<
         action_id: "tasks/get",
         method: "tasks/get",
         params: "{}",
+        members: None,
         renamed: Some(("taskId", &own)),
         request_state: None,
         log_level: None,

@@ -51,7 +51,7 @@ pub enum Said {
     /// A message before the end.
     Message(Vec<u8>),
     /// The response, with the HTTP status that goes with it.
-    Last(u16, Vec<u8>),
+    Last(u16, Bytes),
 }
 
 /// What is waited for before the upstream is heard again.
@@ -98,6 +98,8 @@ pub struct Asked<'a> {
     pub method: &'a str,
     /// Its parameters: JSON.
     pub params: &'a str,
+    /// The same taken apart, where somebody has done that already.
+    pub members: Option<&'a Object<'a>>,
     /// The client that it comes from.
     pub client: Client,
     /// The lowest level of log messages that the client wants.
@@ -123,7 +125,7 @@ impl Relay {
     }
 
     async fn start(context: &Context<'_>, asked: Asked<'_>, route: Route) -> Result<Box<Self>> {
-        let state = if context.era.is_modern() { state::of(context, &route.connector_id, asked.method, asked.params)? } else { None };
+        let state = if context.era.is_modern() { state::of(context, &route.connector_id, &asked)? } else { None };
         let state = match state {
             Some(State::Parked { name }) => {
                 let Some(parked) = context.app.upstreams.waiting().take(&name) else {
@@ -149,6 +151,7 @@ impl Relay {
             action_id: &route.action_id,
             method: asked.method,
             params: asked.params,
+            members: asked.members,
             renamed: route.renamed.as_ref().map(|(member, name)| (*member, name.as_str())),
             request_state: state,
             log_level: asked.log_level.as_deref(),
@@ -219,7 +222,7 @@ impl Relay {
     }
 
     /// The response alone, for who hears nothing before it.
-    pub async fn last(&mut self) -> Vec<u8> {
+    pub async fn last(&mut self) -> Bytes {
         loop {
             if let Said::Last(_, bytes) = self.step().await {
                 return bytes;
@@ -241,7 +244,7 @@ impl Relay {
             Heard::Done(Ok(result)) => self.finished(result),
             Heard::Done(Err(error)) => {
                 let (http, error) = bridge::error(&self.method, &error, self.towards()).map_err(Error::internal)?;
-                Ok(Some(Said::Last(http, write::failure(&self.id, &error))))
+                Ok(Some(Said::Last(http, write::failure(&self.id, &error).into())))
             }
         }
     }
@@ -321,7 +324,7 @@ impl Relay {
                 // The modern era has an error for this, and the call cannot go on.
                 Some(required) => {
                     let fault = Fault::missing_capability(required);
-                    Ok(Some(Said::Last(fault.http, write::error(Some(&self.id), &fault))))
+                    Ok(Some(Said::Last(fault.http, write::error(Some(&self.id), &fault).into())))
                 }
                 None => self.call()?.exchange.refuse(&id, method).await.map(|()| None),
             };
@@ -351,7 +354,7 @@ impl Relay {
             match question.answer().await.unwrap_or_else(|| Err(no_answer())) {
                 Ok(answer) => answers.push((key, answer)),
                 // The modern era has no word for a client that fails to answer: the call ends with the client's own error.
-                Err(error) => return Ok(Some(Said::Last(200, write::failure(&self.id, &error)))),
+                Err(error) => return Ok(Some(Said::Last(200, write::failure(&self.id, &error).into()))),
             }
         }
         let params = bridge::with_inputs(self.params(), &answers, state.as_deref()).map_err(Error::internal)?;
@@ -359,6 +362,7 @@ impl Relay {
             id: &self.id.clone(),
             method: &self.method.clone(),
             params: &params,
+            members: None,
             client: self.client.clone(),
             log_level: self.log_level.clone(),
             token: None,
@@ -415,7 +419,7 @@ impl Relay {
             }
         };
         let bytes = match changed {
-            Some(changed) => write::result(&self.id, changed.as_bytes()),
+            Some(changed) => write::result(&self.id, changed.as_bytes()).into(),
             None => result.answering(self.id.get()),
         };
         Ok(Some(Said::Last(200, bytes)))
@@ -425,7 +429,7 @@ impl Relay {
     fn failed(&self, error: &Error) -> Said {
         error.log(&self.request_id);
         let (http, bytes) = failure(self.era, &self.id, &self.method, &self.server_info, error);
-        Said::Last(http, bytes)
+        Said::Last(http, bytes.into())
     }
 }
 

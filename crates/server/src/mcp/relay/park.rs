@@ -75,6 +75,6 @@ impl Relay {
         let name = self.app.upstreams.waiting().park(&self.caller.principal.label(), call, questions)?;
         let state = Some(binding.seal(&self.app, &State::Parked { name })?);
         let result = bridge::ask_for_inputs(&InputRequired { requests, state }, &self.server_info);
-        Ok(Said::Last(200, write::result(&self.id, result.as_bytes())))
+        Ok(Said::Last(200, write::result(&self.id, result.as_bytes()).into()))
     }
 }

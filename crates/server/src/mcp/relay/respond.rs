@@ -62,7 +62,7 @@ async fn run(mut relay: Box<Relay>, first: Vec<u8>, sender: mpsc::Sender<Bytes>)
     let all = async {
         let mut next = Said::Message(first);
         loop {
-            let (bytes, is_last) = match &next {
+            let (bytes, is_last): (&[u8], bool) = match &next {
                 Said::Message(bytes) => (bytes, false),
                 Said::Last(_, bytes) => (bytes, true),
             };

@@ -10,6 +10,7 @@ use aws_lc_rs::digest::{Context as Digest, SHA256};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::Asked;
 use crate::{
     app::App,
     auth::Caller,
@@ -52,15 +53,9 @@ struct Sealed {
 pub struct Binding(Vec<String>);
 
 /// What the state stands for that a modern request brings back, if it brings one.
-pub fn of(context: &Context<'_>, connector: &str, method: &str, params: &str) -> Result<Option<State>> {
-    // A look that spares the rest: most requests bring none. The name of the member may be written with escapes.
-    let has = |text: &str| memchr::memmem::find(params.as_bytes(), text.as_bytes()).is_some();
-    if !has("requestState") && !has("\\u") {
-        return Ok(None);
-    }
-    let object = Object::parse(params).map_err(|error| Error::invalid("params", error.to_string()))?;
-    let Some(sealed) = object.text("requestState") else { return Ok(None) };
-    Binding::new(context.caller, connector, method, params)?.open(context.app, &sealed).map(Some)
+pub fn of(context: &Context<'_>, connector: &str, asked: &Asked<'_>) -> Result<Option<State>> {
+    let Some(sealed) = asked.members.and_then(|members| members.text("requestState")) else { return Ok(None) };
+    Binding::new(context.caller, connector, asked.method, asked.params)?.open(context.app, &sealed).map(Some)
 }
 
 impl Binding {

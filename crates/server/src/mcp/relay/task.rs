@@ -1,6 +1,6 @@
 //! Ids of tasks as clients get them: sealed, with the upstream that runs the task, and good for the same caller in the same era only.
 
-use amalgam_protocol::{Era, splice::Object};
+use amalgam_protocol::{Era, bridge, splice::Object};
 use aws_lc_rs::digest::{SHA256, digest};
 
 use super::{Relay, owner};
@@ -89,7 +89,7 @@ pub fn replaced(message: &str, own: &str, handle: &str) -> Option<String> {
 /// A result with the client's id of its task, where it has one. `known` is the id that the client has asked about.
 pub fn renamed(app: &App, caller: &Caller, connector: &str, known: Option<&str>, result: &str) -> Result<Option<String>> {
     // A look that spares the rest: most results are of no task.
-    if memchr::memmem::find(result.as_bytes(), b"\"taskId\"").is_none() {
+    if known.is_none() && bridge::is_complete(result) {
         return Ok(None);
     }
     let mut object = Object::parse(result).map_err(Error::internal)?;
