@@ -13,7 +13,7 @@ use url::Url;
 
 use super::{
     Kept, ask,
-    client::{Registration, redirect_uri, registration},
+    client::{Registration, redirect_uri},
     discover::{Challenge, Found, Look, Server, discover},
     keep, refused, user, wrong,
 };
@@ -248,22 +248,5 @@ impl Shared {
         let names = if challenge.metadata.is_some() { " and names its metadata" } else { "" };
         look.note(&upstream.url, format_args!("answered {}{names}", answer.status));
         Ok(challenge)
-    }
-
-    /// Who we are at this server: as before, where this user has a grant of it; never what we are at another server.
-    pub(super) async fn known(
-        &self,
-        upstream: &Arc<Upstream>,
-        entered: &Registration,
-        server: &Server,
-        base_url: &str,
-    ) -> Result<Registration> {
-        if let Some(grant) = self.store.upstream_grant_now(upstream, user(upstream)).await? {
-            let kept = self.open(upstream, &grant)?;
-            if kept.issuer == server.issuer && entered.client_id.is_none() {
-                return Ok(kept.registration);
-            }
-        }
-        registration(&self.egress, entered, server, base_url).await.map_err(|what| wrong(upstream, what))
     }
 }
