@@ -63,5 +63,7 @@ pub fn error(error: &Error, request_id: &str) -> Response {
         Kind::RateLimited => "Please wait a moment",
         _ => "This does not work",
     };
-    show(error.kind.status(), &Message { title, sentence: &error.message }, None)
+    let mut response = show(error.kind.status(), &Message { title, sentence: &error.message }, None);
+    response.headers_mut().extend(error.headers.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from(*value))));
+    response
 }
