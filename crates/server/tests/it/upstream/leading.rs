@@ -79,8 +79,15 @@ async fn by_rest_the_error_has_the_link() {
     let page = Ask::new("GET", link.split(' ').next().unwrap()).send().await.expect(200);
     assert!(page.text.contains("<strong>bob</strong>"), "{}", page.text);
     follow(&scene, link.split(' ').next().unwrap(), "bob").await;
-    let called = scene.node.post("/api/v1/mcp-tools/execute", body).await.expect(200);
+    let called = scene.node.post("/api/v1/mcp-tools/execute", body.clone()).await.expect(200);
     assert_eq!(called.body["is_error"], false, "{}", called.text);
+    // Named as the connector that it is; for its owner alone.
+    let mut named = body;
+    named["mcp_server_id"] = scene.upstream["connectorId"].clone();
+    let called = scene.node.post("/api/v1/mcp-tools/execute", named.clone()).await.expect(200);
+    assert_eq!(called.body["is_error"], false, "{}", called.text);
+    let member = scene.node.key("eve", "member").await;
+    scene.node.ask("POST", "/api/v1/mcp-tools/execute").key(&member).json(&named).send().await.expect(404);
     // A connect link of the owner is such a page itself. Programs that look at it before people do make nothing and end nothing.
     let made = scene.node.post("/api/connect-links", json!({ "mcpServerId": scene.upstream["id"], "endUserId": "dora" })).await.expect(200);
     let link = made.body["link"].as_str().unwrap();
