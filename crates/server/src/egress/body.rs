@@ -3,17 +3,21 @@
 use std::{
     fmt, io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{BoxStream, StreamExt as _};
 use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use hyper::body::{Body, Frame, SizeHint};
-use url::Url;
 
-use super::error::{EgressError, EgressErrorKind, from_body};
+use super::{
+    error::{EgressError, EgressErrorKind, from_body},
+    link::Link,
+    redirect::Address,
+};
 
 /// The body of a request.
 pub enum Payload {
@@ -72,9 +76,9 @@ pub struct Incoming {
     pub headers: HeaderMap,
     /// The body, not longer than the request's `max_response_bytes`.
     pub body: Bytes,
-    /// The URL that answered, after redirects.
+    /// What answered, after redirects.
     #[cfg_attr(not(test), expect(dead_code, reason = "tells tests where redirects led"))]
-    pub url: Url,
+    pub from: Arc<Address>,
 }
 
 impl Incoming {
@@ -94,8 +98,8 @@ pub struct IncomingStream {
     pub headers: HeaderMap,
     /// The body.
     pub body: IncomingBody,
-    /// The URL that answered, after redirects.
-    pub url: Url,
+    /// What answered, after redirects.
+    pub from: Arc<Address>,
 }
 
 // Answers carry secrets, and so do URLs: neither is shown by mistake.
@@ -114,20 +118,28 @@ impl fmt::Debug for IncomingStream {
 /// A body of limited length, read piece by piece. Dropping it before its end closes the connection.
 pub struct IncomingBody {
     body: hyper::body::Incoming,
+    /// What it comes through, until its end.
+    link: Option<Box<Link>>,
     left: usize,
     limit: usize,
-    host: String,
+    host: Arc<str>,
 }
 
 impl IncomingBody {
     /// Refuses at once a body that announces more than `limit` bytes.
-    pub(super) fn new(body: hyper::body::Incoming, limit: usize, host: String) -> Result<Self, EgressError> {
-        let announced = body.size_hint().lower();
-        let this = Self { body, left: limit, limit, host };
-        if usize::try_from(announced).map_or(true, |bytes| bytes > limit) {
-            return Err(this.too_large());
-        }
+    pub(super) fn new(body: hyper::body::Incoming, link: Box<Link>, limit: usize, host: Arc<str>) -> Result<Self, EgressError> {
+        let mut this = Self { body, link: Some(link), left: limit, limit, host }.within(limit)?;
+        this.release();
         Ok(this)
+    }
+
+    /// Nothing comes after the end: the connection is free.
+    fn release(&mut self) {
+        if self.body.is_end_stream()
+            && let Some(link) = self.link.take()
+        {
+            link.release();
+        }
     }
 
     /// The same body, of at most `limit` bytes.
@@ -146,14 +158,25 @@ impl IncomingBody {
 
     /// The next piece as it came from the socket, `None` at the end. Safe to cancel: an unfinished wait loses nothing.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, EgressError> {
-        while let Some(frame) = self.body.frame().await {
+        loop {
+            let frame = std::future::poll_fn(|context| {
+                if let Some(link) = &mut self.link {
+                    link.drive(context);
+                }
+                Pin::new(&mut self.body).poll_frame(context)
+            });
+            let Some(frame) = frame.await else { break };
             let frame = frame.map_err(|cause| from_body(&cause, &self.host))?;
+            self.release();
             // Trailers say nothing that we need.
             let Ok(data) = frame.into_data() else {
                 continue;
             };
             self.left = self.left.checked_sub(data.len()).ok_or_else(|| self.too_large())?;
             return Ok(Some(data));
+        }
+        if let Some(link) = self.link.take() {
+            link.release();
         }
         Ok(None)
     }

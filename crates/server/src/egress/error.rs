@@ -6,8 +6,6 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use hyper_util::client::legacy;
-
 /// A failed request. `Display` is a sentence for people and models: it names the host that the caller gave and the way
 /// out, and never a query, a header, an address or a library's text. `Debug` and [`EgressError::cause`] are for logs only.
 #[derive(Clone, Debug)]
@@ -110,20 +108,24 @@ impl fmt::Display for EgressError {
 
 impl Error for EgressError {}
 
-/// What the pooled client says, in our words. `host` is how the caller knows the host.
-pub(super) fn from_client(error: &legacy::Error, host: &str) -> EgressError {
+/// Why there is no connection, in our words. `host` is how the caller knows the host.
+pub(super) fn from_connector(error: &(dyn Error + 'static), host: &str) -> EgressError {
     if let Some(own) = find::<EgressError>(error) {
         return EgressError::new(own.kind.clone(), host).because(own.cause());
     }
     // The connector judges and connects by itself and says so with our own error, so what is left is the handshake.
-    if error.is_connect() {
-        let what = find::<rustls::Error>(error).map_or("the handshake failed", tls_reason);
-        return EgressError::new(EgressErrorKind::Tls(what), host).because(chain(error));
-    }
-    let what = match find::<hyper::Error>(error) {
-        Some(e) if e.is_parse_too_large() => "sent headers that are too many or too large",
-        Some(e) if e.is_parse() => "did not answer in HTTP",
-        _ => "closed the connection without an answer; what was asked may still have been done",
+    let what = find::<rustls::Error>(error).map_or("the handshake failed", tls_reason);
+    EgressError::new(EgressErrorKind::Tls(what), host).because(chain(error))
+}
+
+/// Why a request that was sent has no answer.
+pub(super) fn from_connection(error: &hyper::Error, host: &str) -> EgressError {
+    let what = if error.is_parse_too_large() {
+        "sent headers that are too many or too large"
+    } else if error.is_parse() {
+        "did not answer in HTTP"
+    } else {
+        "closed the connection without an answer; what was asked may still have been done"
     };
     EgressError::new(EgressErrorKind::Protocol(what), host).because(chain(error))
 }
@@ -135,10 +137,9 @@ pub(super) fn from_body(error: &hyper::Error, host: &str) -> EgressError {
 }
 
 /// Whether the connection ended before any byte of an answer came.
-pub(super) fn is_unanswered(error: &legacy::Error) -> bool {
+pub(super) fn is_unanswered(error: &hyper::Error) -> bool {
     let reset = |e: &io::Error| matches!(e.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe);
-    !error.is_connect()
-        && (find::<hyper::Error>(error).is_some_and(hyper::Error::is_incomplete_message) || find::<io::Error>(error).is_some_and(reset))
+    error.is_incomplete_message() || find::<io::Error>(error).is_some_and(reset)
 }
 
 fn tls_reason(error: &rustls::Error) -> &'static str {

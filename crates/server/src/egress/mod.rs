@@ -1,8 +1,8 @@
 //! The one HTTP client that leaves the process: every address is judged, every answer is limited.
 //!
-//! A call passes, in this order: the URL is checked; a pooled connection is taken, or one is opened by [`connect`]
+//! A call passes, in this order: the URL is checked; a connection that is free is taken, or one is opened by [`connect`]
 //! (resolve, judge, connect to the judged address, TLS); the answer's headers and body are limited; a redirect starts
-//! again from the first step. Pooled connections are kept by owner, scheme, host and port, and lead only to judged addresses.
+//! again from the first step. Connections are kept by owner, scheme, host and port ([`link`]), and lead only to judged addresses.
 //! A platform that says more than it announced spoils the connection for whoever asks next on it: so nobody else ever does.
 //!
 //! HTTP/1.1 only, no proxy, no cookies, no decompression: `accept-encoding: identity` is sent, and a platform that
@@ -12,6 +12,7 @@ mod body;
 mod connect;
 mod error;
 mod guard;
+mod link;
 mod redirect;
 #[cfg(test)]
 mod tests;
@@ -22,26 +23,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Body;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::capture_connection;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use ipnet::IpNet;
 use moka::sync::Cache;
 use rustls::RootCertStore;
-use url::Url;
+use tower::Service as _;
 
 pub use body::{Arrived, Incoming, IncomingBody, IncomingStream, Payload};
 use connect::Connector;
 pub use connect::{Resolve, SystemResolver};
 pub use error::{EgressError, EgressErrorKind};
+use link::{Idle, Link};
 use redirect::{Address, Hop};
-
-/// The buffer of a connection: the head of an answer must fit in it (hyper may read once more before it looks, so twice
-/// this size is the hard limit), and it is the largest piece of a body.
-const MAX_HEAD: usize = 64 * 1024;
 
 /// How the client behaves for all requests.
 pub struct EgressConfig {
@@ -121,8 +116,8 @@ pub struct Egress {
 
 /// The connections of one owner.
 struct Pool {
-    client: Client<Connector, Payload>,
-    /// Where the last streaming call went: an owner's calls often go to the same MCP server, whose URL is then not parsed again.
+    idle: Arc<Idle>,
+    /// Where the last call went: an owner's calls often go to the same MCP server, whose URL is then not parsed again.
     last: Mutex<Option<Arc<Address>>>,
 }
 
@@ -150,13 +145,7 @@ struct Shared {
 
 impl Shared {
     fn pool(&self, max_idle_per_host: usize) -> Arc<Pool> {
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(self.idle_timeout)
-            .pool_max_idle_per_host(max_idle_per_host)
-            .http1_max_buf_size(MAX_HEAD)
-            .build(self.connector.clone());
-        Arc::new(Pool { client, last: Mutex::default() })
+        Arc::new(Pool { idle: Arc::new(Idle::new(max_idle_per_host, self.idle_timeout)), last: Mutex::default() })
     }
 }
 
@@ -182,6 +171,14 @@ impl Egress {
         Self { pool, pools: self.pools.clone(), shared: self.shared.clone() }
     }
 
+    /// Closes connections that were not used for long, or that the other side has ended.
+    pub fn sweep(&self) {
+        self.pools.run_pending_tasks();
+        for (_, pool) in &self.pools {
+            pool.idle.sweep();
+        }
+    }
+
     /// The private ranges that it may reach.
     pub fn allowed(&self) -> &[IpNet] {
         &self.shared.allow
@@ -189,12 +186,12 @@ impl Egress {
 
     /// Sends a request and reads its whole answer.
     pub async fn send(&self, request: OutgoingRequest<'_>) -> Result<Incoming, EgressError> {
-        let url = redirect::parse(request.url)?;
-        let (limit, host) = (request.timeout, name(&url));
+        let to = self.pool.address(request.url)?;
+        let (limit, host) = (request.timeout, to.name.clone());
         let call = async {
-            let answer = self.exchange(request, None, url, None, &host).await?;
+            let answer = self.exchange(request, None, to).await?;
             let body = answer.body.whole().await?;
-            Ok(Incoming { status: answer.status, headers: answer.headers, body, url: answer.url })
+            Ok(Incoming { status: answer.status, headers: answer.headers, body, from: answer.from })
         };
         within(limit, &host, call).await
     }
@@ -208,25 +205,25 @@ impl Egress {
         is_file: impl Fn(StatusCode, &HeaderMap) -> bool,
         most: usize,
     ) -> Result<Arrived, EgressError> {
-        let url = redirect::parse(request.url)?;
-        let (limit, host, readable) = (request.timeout, name(&url), request.max_response_bytes);
+        let to = self.pool.address(request.url)?;
+        let (limit, host, readable) = (request.timeout, to.name.clone(), request.max_response_bytes);
         let request = OutgoingRequest { max_response_bytes: readable.max(most), ..request };
         let call = async {
-            let answer = self.exchange(request, stream, url, None, &host).await?;
+            let answer = self.exchange(request, stream, to).await?;
             if is_file(answer.status, &answer.headers) {
                 return Ok(Arrived::File(answer));
             }
             let body = answer.body.within(readable)?.whole().await?;
-            Ok(Arrived::Whole(Incoming { status: answer.status, headers: answer.headers, body, url: answer.url }))
+            Ok(Arrived::Whole(Incoming { status: answer.status, headers: answer.headers, body, from: answer.from }))
         };
         within(limit, &host, call).await
     }
 
     /// Sends a request and returns once the headers of its answer have come. The body has no time limit of its own.
     pub async fn send_streaming(&self, request: OutgoingRequest<'_>) -> Result<IncomingStream, EgressError> {
-        let address = self.pool.address(request.url)?;
-        let (limit, host) = (request.timeout, name(&address.url));
-        let call = pin!(self.exchange(request, None, address.url.clone(), Some(address.uri.clone()), &host));
+        let to = self.pool.address(request.url)?;
+        let (limit, host) = (request.timeout, to.name.clone());
+        let call = pin!(self.exchange(request, None, to));
         within(limit, &host, call).await
     }
 
@@ -235,84 +232,110 @@ impl Egress {
         &self,
         request: OutgoingRequest<'_>,
         mut stream: Option<Payload>,
-        url: Url,
-        uri: Option<Uri>,
-        host: &str,
+        to: Arc<Address>,
     ) -> Result<IncomingStream, EgressError> {
         let OutgoingRequest { method, mut headers, body, .. } = request;
         check(&method, &headers)?;
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         headers.entry(USER_AGENT).or_insert_with(|| self.shared.user_agent.clone());
 
-        let mut hop = Hop { method, url, uri, headers, body };
-        let mut host = host.to_owned();
+        let mut host = to.name.clone();
+        let mut hop = Hop { method, to, headers, body };
         for followed in 0..=self.shared.max_redirects {
-            let response = self.roundtrip(&mut hop, stream.take(), &host, request.follow_redirects).await?;
+            let (response, link) = self.roundtrip(&mut hop, stream.take(), &host, request.follow_redirects).await?;
             let location = redirect::target(response.status(), response.headers());
             let Some(location) = location.filter(|_| request.follow_redirects) else {
-                return answer(response, hop.url, request.max_response_bytes, host);
+                return answer(response, link, hop.to, request.max_response_bytes, host);
             };
             hop = hop.follow(response.status(), location, request.credential_bound, &host)?;
+            if response.body().is_end_stream() {
+                link.release();
+            }
             if followed == 0 {
                 // Where a platform leads is not for the caller's eyes, so from here on the first host stands for all.
-                host = format!("a host to which {host} redirected");
+                host = format!("a host to which {host} redirected").into();
             }
         }
         let what = "there were too many in a row";
         Err(EgressError::new(EgressErrorKind::Redirect(what), &host))
     }
 
-    /// One request, one answer. The pool repeats by itself what an idle connection refused to begin; a safe request
-    /// whose connection closed without an answer is repeated once here (RFC 9110 section 9.2.2).
-    async fn roundtrip(
-        &self,
-        hop: &mut Hop,
-        stream: Option<Payload>,
-        host: &str,
-        keep: bool,
-    ) -> Result<Response<hyper::body::Incoming>, EgressError> {
+    /// One request, one answer. A safe request whose connection closed without an answer is repeated once (RFC 9110 section 9.2.2).
+    async fn roundtrip(&self, hop: &mut Hop, stream: Option<Payload>, host: &str, keep: bool) -> Result<Answered, EgressError> {
         // What is streamed is there once.
         let safe = hop.method.is_safe() && stream.is_none();
         let headers = if keep || safe { hop.headers.clone() } else { mem::take(&mut hop.headers) };
-        let result = match self.once(build(hop, headers, stream)?).await {
-            Err(error) if safe && error::is_unanswered(&error) => self.once(build(hop, hop.headers.clone(), None)?).await,
+        let result = match self.once(&hop.to, build(hop, headers, stream), host).await? {
+            Err(error) if safe && error::is_unanswered(&error) => self.once(&hop.to, build(hop, hop.headers.clone(), None), host).await?,
             result => result,
         };
-        result.map_err(|error| error::from_client(&error, host))
+        result.map_err(|error| error::from_connection(&error, host))
     }
 
-    /// Does not keep a connection whose next bytes may still belong to this answer: one that announces a body where there is none.
-    async fn once(&self, mut request: Request<Payload>) -> Result<Response<hyper::body::Incoming>, hyper_util::client::legacy::Error> {
+    /// The inner error is about a request that was sent.
+    async fn once(&self, to: &Address, mut request: Request<Payload>, host: &str) -> Result<hyper::Result<Answered>, EgressError> {
         let is_head = request.method() == Method::HEAD;
-        let connection = capture_connection(&mut request);
-        let response = self.pool.client.request(request).await?;
+        let (response, mut link) = loop {
+            let known = self.pool.idle.take(&to.origin);
+            let is_known = known.is_some();
+            let mut link = match known {
+                Some(link) => link,
+                // Boxed: most calls find one, and do not carry the room for this about.
+                None => match Box::pin(self.connect(to, host)).await? {
+                    Ok(link) => link,
+                    Err(error) => return Ok(Err(error)),
+                },
+            };
+            match link.ask(request).await {
+                Ok(response) => break (response, link),
+                Err(mut error) => match error.take_message().filter(|_| is_known) {
+                    // It was closed while nobody used it, and nothing was sent.
+                    Some(unsent) => request = unsent,
+                    None => return Ok(Err(error.into_error())),
+                },
+            }
+        };
+        // Where a body is announced and none comes, the next bytes may still belong to this answer.
         let headers = response.headers();
         let without_body = matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         let announced = headers.contains_key(TRANSFER_ENCODING) || headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0");
-        if (is_head || (without_body && announced))
-            && let Some(connection) = connection.connection_metadata().as_ref()
-        {
-            connection.poison();
+        if is_head || (without_body && announced) {
+            link.spoil();
         }
-        Ok(response)
+        Ok(Ok((response, link)))
+    }
+
+    async fn connect(&self, to: &Address, host: &str) -> Result<hyper::Result<Box<Link>>, EgressError> {
+        let connecting = self.shared.connector.clone().call(to.uri.clone());
+        let stream = connecting.await.map_err(|error| error::from_connector(&*error, host))?;
+        Ok(Link::open(stream, to.origin.clone(), &self.pool.idle).await)
     }
 }
 
-fn build(hop: &Hop, mut headers: HeaderMap, stream: Option<Payload>) -> Result<Request<Payload>, EgressError> {
+/// The head of an answer, and what its body comes through.
+type Answered = (Response<hyper::body::Incoming>, Box<Link>);
+
+fn build(hop: &Hop, mut headers: HeaderMap, stream: Option<Payload>) -> Request<Payload> {
     // Hyper says nothing about an empty body, and some platforms then answer 411 (RFC 9110 section 8.6).
     if stream.is_none() && hop.body.is_empty() && matches!(hop.method, Method::POST | Method::PUT | Method::PATCH) {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(0));
     }
-    let uri = hop.uri.clone().map_or_else(|| redirect::uri(&hop.url), Ok)?;
+    headers.insert(HOST, hop.to.host.clone());
     let mut request = Request::new(stream.unwrap_or_else(|| Payload::from(hop.body.clone())));
     *request.method_mut() = hop.method.clone();
-    *request.uri_mut() = uri;
+    *request.uri_mut() = hop.to.target.clone();
     *request.headers_mut() = headers;
-    Ok(request)
+    request
 }
 
 /// Checks and wraps the last answer. What HTTP allows but we never asked for is refused here.
-fn answer(response: Response<hyper::body::Incoming>, url: Url, limit: usize, host: String) -> Result<IncomingStream, EgressError> {
+fn answer(
+    response: Response<hyper::body::Incoming>,
+    link: Box<Link>,
+    from: Arc<Address>,
+    limit: usize,
+    host: Arc<str>,
+) -> Result<IncomingStream, EgressError> {
     let refuse = |what| Err(EgressError::new(EgressErrorKind::Protocol(what), &host));
     let (head, body) = response.into_parts();
     if head.status.is_informational() {
@@ -322,8 +345,8 @@ fn answer(response: Response<hyper::body::Incoming>, url: Url, limit: usize, hos
     if encoding.is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity")) && !body.is_end_stream() {
         return refuse("compressed its answer although `accept-encoding: identity` was sent; this is not supported");
     }
-    let body = IncomingBody::new(body, limit, host)?;
-    Ok(IncomingStream { status: head.status, headers: head.headers, body, url })
+    let body = IncomingBody::new(body, link, limit, host)?;
+    Ok(IncomingStream { status: head.status, headers: head.headers, body, from })
 }
 
 /// Refuses what would change how the request is framed or routed rather than what it says.
@@ -342,11 +365,6 @@ fn check(method: &Method, headers: &HeaderMap) -> Result<(), EgressError> {
         Some(name) => Err(EgressError::invalid(format!("the header `{name}` is written by this server; remove it"))),
         None => Ok(()),
     }
-}
-
-/// The host as the caller wrote it, for sentences.
-fn name(url: &Url) -> String {
-    url.host_str().unwrap_or_default().to_owned()
 }
 
 async fn within<T>(limit: Duration, host: &str, call: impl Future<Output = Result<T, EgressError>>) -> Result<T, EgressError> {

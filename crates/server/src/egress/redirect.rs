@@ -1,8 +1,10 @@
 //! One request on its way: its URL, checked, and what a redirect changes in it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CONTENT_TYPE, LOCATION, USER_AGENT};
-use http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use url::Url;
 
 use super::error::{EgressError, EgressErrorKind};
@@ -14,32 +16,44 @@ const MAX_URL: usize = 32 * 1024;
 /// platforms name theirs as they like.
 const CROSSING: [HeaderName; 5] = [ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CONTENT_TYPE, USER_AGENT];
 
-/// A URL that was parsed and checked, with its text.
-pub(super) struct Address {
+/// A URL that was parsed and checked, and what a request takes from it.
+pub struct Address {
+    /// As it was given.
     pub(super) text: String,
     pub(super) url: Url,
+    /// Scheme, host and port.
+    pub(super) origin: Arc<str>,
+    /// The host as the caller wrote it, for sentences.
+    pub(super) name: Arc<str>,
+    /// Whom to connect to.
     pub(super) uri: Uri,
+    /// Path and query: what a request names.
+    pub(super) target: Uri,
+    /// The header `host`.
+    pub(super) host: HeaderValue,
 }
 
 impl Address {
     pub(super) fn parse(text: &str) -> Result<Self, EgressError> {
-        let url = parse(text)?;
-        Ok(Self { text: text.to_owned(), uri: uri(&url)?, url })
+        Self::new(text.to_owned(), parse(text)?)
     }
-}
 
-/// A URL as hyper takes it.
-pub(super) fn uri(url: &Url) -> Result<Uri, EgressError> {
-    Uri::try_from(url.as_str()).map_err(|cause| EgressError::invalid("its URL cannot be written into a request").because(cause))
+    fn new(text: String, url: Url) -> Result<Self, EgressError> {
+        let wrong = || EgressError::invalid("its URL cannot be written into a request");
+        let uri = Uri::try_from(url.as_str()).map_err(|cause| wrong().because(cause))?;
+        let target = Uri::from(uri.path_and_query().cloned().ok_or_else(wrong)?);
+        let authority = uri.authority().ok_or_else(wrong)?.as_str();
+        let host = HeaderValue::try_from(authority).map_err(|cause| wrong().because(cause))?;
+        let origin = format!("{}://{authority}", url.scheme()).into();
+        Ok(Self { name: url.host_str().unwrap_or_default().into(), text, url, origin, uri, target, host })
+    }
 }
 
 /// What the next exchange sends.
 #[derive(Clone)]
 pub(super) struct Hop {
     pub(super) method: Method,
-    pub(super) url: Url,
-    /// The same as hyper takes it, where that is known already.
-    pub(super) uri: Option<Uri>,
+    pub(super) to: Arc<Address>,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
 }
@@ -90,14 +104,14 @@ impl Hop {
         let mut url = std::str::from_utf8(location)
             .ok()
             .filter(|location| location.len() <= MAX_URL)
-            .and_then(|location| self.url.join(location).ok())
+            .and_then(|location| self.to.url.join(location).ok())
             .ok_or_else(|| refuse("its target is not a URL"))?;
         check(&url).map_err(refuse)?;
         url.set_fragment(None);
-        if self.url.scheme() == "https" && url.scheme() == "http" {
+        if self.to.url.scheme() == "https" && url.scheme() == "http" {
             return Err(refuse("it leads from https to http"));
         }
-        if !same_origin(&self.url, &url) {
+        if !same_origin(&self.to.url, &url) {
             if credential_bound {
                 return Err(refuse("it leads to another host, and the request carries a credential for this one only"));
             }
@@ -113,8 +127,7 @@ impl Hop {
             self.body = Bytes::new();
             self.headers.remove(CONTENT_TYPE);
         }
-        self.url = url;
-        self.uri = None;
+        self.to = Arc::new(Address::new(url.as_str().to_owned(), url)?);
         Ok(self)
     }
 }

@@ -22,7 +22,7 @@ async fn an_answer_comes_back_whole() {
     let answer = egress().send(get(&server.url("/a?b=c"))).await.unwrap();
     assert_eq!(answer.status, StatusCode::OK);
     assert_eq!(answer.body, "hello");
-    assert_eq!(answer.url.as_str(), server.url("/a?b=c"));
+    assert_eq!(answer.from.url.as_str(), server.url("/a?b=c"));
     let request = server.request(0);
     assert!(request.starts_with("GET /a?b=c HTTP/1.1\r\n"), "{request}");
     assert!(request.contains(&format!("host: {}\r\n", server.authority())), "{request}");

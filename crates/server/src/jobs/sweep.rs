@@ -1,4 +1,4 @@
-//! Ends sessions and processes of upstreams that nobody uses, and gives back connectors that nobody asks for.
+//! Ends sessions, processes and connections that nobody uses, and gives back connectors that nobody asks for.
 
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ pub async fn run(app: App) {
             () = async { drop(stopping.wait_for(|stopping| *stopping).await) } => return,
         }
         app.upstreams.sweep();
+        app.egress.sweep();
         app.store.sweep();
     }
 }

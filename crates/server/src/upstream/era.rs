@@ -98,7 +98,7 @@ impl Shared {
     pub async fn choose(self: &Arc<Self>, demand: &Demand<'_>, key: &Key, until: Instant) -> Result<Chosen> {
         let upstream = demand.upstream;
         if upstream.transport != Transport::StreamableHttp {
-            return self.pipe(upstream, &demand.client.clone(), until).await.map(Chosen::Pipe);
+            return Box::pin(self.pipe(upstream, demand.client, until)).await.map(Chosen::Pipe);
         }
         let modern = self.modern(upstream, until).await?;
         if modern.is_ok() && (!demand.client.is_legacy || self.eras_of(upstream).legacy == Some(false)) {

@@ -128,7 +128,7 @@ impl Shared {
             let mut aside = None;
             let chosen = self.choose(demand, &key, until).await?;
             let (session, answer, call) = match chosen {
-                Chosen::Pipe(pipe) => return self.through(demand, pipe, until).await,
+                Chosen::Pipe(pipe) => return Box::pin(self.through(demand, pipe, until)).await,
                 Chosen::Modern => {
                     let call = self.running(demand.upstream, Link::Own, self.next_id());
                     let (headers, message) = modern_request(demand, &call.id)?;
@@ -136,11 +136,11 @@ impl Shared {
                 }
                 Chosen::Legacy(session) => {
                     if let Some(level) = demand.log_level {
-                        self.set_log_level(&session, level, until).await?;
+                        Box::pin(self.set_log_level(&session, level, until)).await?;
                     }
                     let call = self.running(demand.upstream, Link::Session(session.clone()), session.next_id());
                     if can_ask_aside(demand) {
-                        session.stream.open(self, &session, demand.client).await;
+                        Box::pin(session.stream.open(self, &session, demand.client)).await;
                         aside = Some(session.asked_during(&call.id));
                     }
                     let message = bridge::request_of(&call.id, demand.method, &params(demand, &session.greeting, &call.id)?);
@@ -370,8 +370,8 @@ impl Exchange {
                 Ok(Some(event)) => {
                     self.ready.extend(read(event.data).map_err(|what| failed(&self.call.upstream, what))?);
                 }
-                Ok(None) => self.resume("ended its answer without a result").await?,
-                Err(what) => self.resume(&what).await?,
+                Ok(None) => Box::pin(self.resume("ended its answer without a result")).await?,
+                Err(what) => Box::pin(self.resume(&what)).await?,
             }
         }
     }
