@@ -274,9 +274,9 @@ create table upstream_clients (
   issuer text not null,
   redirect_uri text not null,
   sealed text not null,
-  -- When its secret ends.
+  -- When its secret ends, and when the authorization server was last found to know it.
   expires_at bigint,
-  created_at bigint not null
+  known_at bigint not null
 );
 
 -- Files that users have uploaded or platforms have answered with; `is_complete` is 2 while one arrives, `size` is then the room that it may take.

@@ -16,19 +16,26 @@ fn owner<'a>(upstream: &'a Upstream, issuer: &'a str, redirect_uri: &'a str) -> 
 
 // An upstream that the caller could find stands for the account.
 impl Store {
-    /// Our client at this server with this redirect address, unless its secret has ended: JSON.
-    pub async fn upstream_client(&self, upstream: &Upstream, issuer: &str, redirect_uri: &str) -> Result<Option<Secret>> {
+    /// Our client at this server with this redirect address, unless its secret has ended: JSON. And when it was last known there, in milliseconds.
+    pub async fn upstream_client(&self, upstream: &Upstream, issuer: &str, redirect_uri: &str) -> Result<Option<(Secret, i64)>> {
         let found = fetch_optional!(
             &self.db,
-            (String,),
-            "select sealed from upstream_clients
+            (String, i64),
+            "select sealed, known_at from upstream_clients
              where upstream_id = $1 and issuer = $2 and redirect_uri = $3 and (expires_at is null or expires_at > $4)",
             &upstream.id,
             issuer,
             redirect_uri,
             now_ms()
         )?;
-        found.map(|(sealed,)| self.sealer.unseal(&owner(upstream, issuer, redirect_uri), &sealed)).transpose()
+        let open = |(sealed, known_at): (String, i64)| Ok((self.sealer.unseal(&owner(upstream, issuer, redirect_uri), &sealed)?, known_at));
+        found.map(open).transpose()
+    }
+
+    /// Notes that it is known there at this time; 0 = there is a doubt.
+    pub async fn upstream_client_known(&self, upstream: &Upstream, at: i64) -> Result<()> {
+        execute!(&self.db, "update upstream_clients set known_at = $1 where upstream_id = $2", at, &upstream.id)?;
+        Ok(())
     }
 
     /// Keeps it in the place of the one before: an upstream has one authorization server at a time.
@@ -43,9 +50,9 @@ impl Store {
         let sealed = self.sealer.seal(&owner(upstream, issuer, redirect_uri), client.expose())?;
         execute!(
             &self.db,
-            "insert into upstream_clients (upstream_id, issuer, redirect_uri, sealed, expires_at, created_at) values ($1, $2, $3, $4, $5, $6)
+            "insert into upstream_clients (upstream_id, issuer, redirect_uri, sealed, expires_at, known_at) values ($1, $2, $3, $4, $5, $6)
              on conflict (upstream_id) do update set issuer = excluded.issuer, redirect_uri = excluded.redirect_uri, sealed = excluded.sealed,
-               expires_at = excluded.expires_at, created_at = excluded.created_at",
+               expires_at = excluded.expires_at, known_at = excluded.known_at",
             &upstream.id,
             issuer,
             redirect_uri,

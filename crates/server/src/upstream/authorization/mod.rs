@@ -280,6 +280,9 @@ async fn renew(
         Err(failure)
             if matches!(failure, Failure::Refused { .. }) || (matches!(failure, Failure::Client { .. }) && entered.client_id.is_none()) =>
         {
+            if matches!(failure, Failure::Client { .. }) {
+                store.upstream_client_known(upstream, 0).await?;
+            }
             store.delete_upstream_grant(upstream, user(upstream), grant).await?;
             Ok(None)
         }

@@ -21,6 +21,8 @@ use crate::{
 /// Registrations for one upstream in an hour. One is enough, unless its authorization server forgets us, or becomes another.
 const AN_HOUR: u32 = 20;
 const HOUR_MS: u32 = 60 * 60 * 1_000;
+/// For so long nobody asks again whether an authorization server knows us, unless it says that it does not.
+const SURE_MS: i64 = 10 * 60 * 1_000;
 /// A code that nobody has granted.
 pub(super) const NO_CODE: &str = "amalgam-doctor";
 
@@ -39,16 +41,19 @@ impl Shared {
 
     async fn registered(&self, upstream: &Upstream, server: &Server, base_url: &str) -> Result<Registration> {
         let here = redirect_uri(base_url);
-        let kept = self.kept_client(upstream, server, &here).await?;
-        let gone = match kept {
-            Some(client) if self.is_known(&client, server, &here).await => return Ok(client),
-            gone => gone.and_then(|client| client.client_id),
+        let gone = match self.kept_client(upstream, server, &here).await? {
+            Some((client, known_at)) if known_at > now_ms() - SURE_MS => return Ok(client),
+            Some((client, _)) if self.is_known(&client, server, &here).await => {
+                self.store.upstream_client_known(upstream, now_ms()).await?;
+                return Ok(client);
+            }
+            gone => gone.and_then(|(client, _)| client.client_id),
         };
         let turn = self.registering.get_with_by_ref(&upstream.id, Default::default);
         let slow = |_| wrong(upstream, "has an authorization server at which we are being registered, which takes too long; try again");
         let mut window = timeout(PATIENCE, turn.lock()).await.map_err(slow)?;
         // Somebody else may have registered us in the meantime.
-        if let Some(client) = self.kept_client(upstream, server, &here).await?
+        if let Some((client, _)) = self.kept_client(upstream, server, &here).await?
             && client.client_id != gone
         {
             return Ok(client);
@@ -69,9 +74,9 @@ impl Shared {
         Ok(client)
     }
 
-    async fn kept_client(&self, upstream: &Upstream, server: &Server, here: &str) -> Result<Option<Registration>> {
-        let text = self.store.upstream_client(upstream, &server.issuer, here).await?;
-        text.map(|text| serde_json::from_str(text.expose()).map_err(Error::internal)).transpose()
+    async fn kept_client(&self, upstream: &Upstream, server: &Server, here: &str) -> Result<Option<(Registration, i64)>> {
+        let kept = self.store.upstream_client(upstream, &server.issuer, here).await?;
+        kept.map(|(text, at)| Ok((serde_json::from_str(text.expose()).map_err(Error::internal)?, at))).transpose()
     }
 
     /// Whether the server still knows us. It is asked before a browser is sent there: one that has forgotten us would show the user an error

@@ -100,6 +100,9 @@ impl Upstreams {
         let code = returned.code.as_deref().filter(|code| !code.is_empty());
         let code = code.ok_or_else(|| wrong(upstream, "sent the browser back without a code"))?;
         let (kept, tokens) = this.exchanged(attempt, code, base_url).await;
+        if matches!(tokens, Err(Failure::Client { .. })) {
+            this.store.upstream_client_known(upstream, 0).await?;
+        }
         let tokens = tokens.map_err(|failure| refused(upstream, &failure))?;
         this.signed_in(upstream, kept, tokens, Some(link)).await
     }

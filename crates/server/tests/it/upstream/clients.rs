@@ -18,9 +18,11 @@ async fn users_share_one_registration() {
     };
     let (ann, bob) = tokio::join!(client(&scene, "ann"), client(&scene, "bob"));
     assert_eq!(ann, bob);
-    // It is kept, sealed, and goes with the upstream.
+    // It is kept, sealed, and goes with the upstream. After a while the other side is asked whether it still knows it.
+    scene.node.sql("update upstream_clients set known_at = 1").await;
     scene.node.restart().await;
     assert_eq!(client(&scene, "cleo").await, ann);
+    assert_eq!(scene.node.number("select count(*) from upstream_clients where known_at > 1").await, 1);
     scene.sign_in("cleo", "ann").await;
     let kept = scene.node.number("select count(*) from upstream_clients where sealed not like '%client_id%'").await;
     assert_eq!(kept, 1);
@@ -31,6 +33,7 @@ async fn users_share_one_registration() {
     // The other side knows nobody any more, as after the loss of what it keeps: nobody is sent there as somebody unknown.
     scene.far.sql("delete from data_keys").await;
     scene.far.restart().await;
+    scene.node.sql("update upstream_clients set known_at = 1").await;
     let third = client(&scene, "bob").await;
     assert_ne!(third, second);
     assert_eq!(client(&scene, "ann").await, third);
@@ -57,6 +60,7 @@ async fn registrations_are_bounded() {
         if n < 20 {
             platform.prepare(201, &[], &json!({ "client_id": format!("c{n}") }));
         }
+        node.sql("update upstream_clients set known_at = 1").await;
         let link = node.post(&path, json!({})).await.expect(200).body["url"].as_str().unwrap().to_owned();
         let answer = Ask::new("POST", &link).send().await;
         if n < 20 {
