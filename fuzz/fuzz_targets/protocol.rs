@@ -22,7 +22,7 @@ fuzz_target!(|input: &[u8]| {
     let body = parts.next().unwrap_or_default();
 
     accepts(accept);
-    challenges(accept);
+    accept.map(challenges);
     content_type.map(content_type_is_json);
     let strict = parse_slice(body, MAX_DEPTH).ok();
     match Body::parse(body) {
