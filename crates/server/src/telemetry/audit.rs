@@ -50,7 +50,9 @@ impl AuditLog {
     /// Leaves an entry; waits when the queue is full. The entry's `id` is given here.
     pub async fn record(&self, mut entry: Entry) {
         let n = self.sequence.fetch_add(1, Ordering::Relaxed);
-        entry.id = [&id_from(entry.at), "-", &*self.node, "-", &digits(n, 8)].concat();
+        // The time of now, without asking the clock again: entries are read in the order in which they were recorded.
+        let recorded_at = entry.at.saturating_add(entry.duration_us / 1_000);
+        entry.id = [&id_from(recorded_at), "-", &*self.node, "-", &digits(n, 8)].concat();
         if self.queue.send(Message::Entry(Box::new(entry))).await.is_err() {
             tracing::error!("the audit writer has stopped; an entry was lost");
         }
