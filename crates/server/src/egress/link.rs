@@ -98,6 +98,7 @@ impl Link {
 
 /// The connections of one owner that nobody uses at the moment.
 pub(super) struct Idle {
+    #[expect(clippy::vec_box, reason = "they come from calls and go to calls in their boxes")]
     links: Mutex<HashMap<Arc<str>, Vec<Box<Link>>>>,
     most: usize,
     timeout: Duration,

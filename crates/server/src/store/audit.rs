@@ -3,7 +3,7 @@
 //! A row of the table is a batch: the entries of one account that were written together, as JSON. Many calls then cost the database what one
 //! would. Whoever asks for entries is answered from the batches of the time in question, newest first.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use amalgam_protocol::splice::quoted;
 use amalgam_vault::hex;
@@ -26,15 +26,15 @@ pub struct Entry {
     pub id: String,
     /// Its tenant; batches hold it once.
     #[serde(skip)]
-    pub account_id: String,
+    pub account_id: Arc<str>,
     /// Milliseconds.
     pub at: i64,
     /// Who: `key:<id>`, `token:<server id>`, `jwt:<issuer id>`, `grant:<id>`, `user:<user id>` who signs in.
     pub caller: String,
     /// For whom: the effective user.
-    pub user_id: String,
+    pub user_id: Arc<str>,
     /// `mcp`, `rest`, or `web` for a person in a browser.
-    pub door: String,
+    pub door: Cow<'static, str>,
     /// Through which server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_id: Option<String>,
@@ -48,9 +48,9 @@ pub struct Entry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_id: Option<String>,
     /// `execute`, or the noun and the verb of a write: `server.create`.
-    pub operation: String,
+    pub operation: Cow<'static, str>,
     /// `allowed` or `denied`.
-    pub decision: String,
+    pub decision: Cow<'static, str>,
     /// The platform's HTTP status for an execution that was sent, else ours.
     pub status: i64,
     /// Microseconds.
@@ -64,20 +64,20 @@ pub struct Entry {
 
 impl Entry {
     /// The beginning of an entry: for whom, through which door, what. It is allowed unless something else is said.
-    pub fn new(scope: &Scope, door: &str, operation: &str, request_id: &str) -> Self {
+    pub fn new(scope: &Scope, door: &'static str, operation: &'static str, request_id: &str) -> Self {
         Self {
             id: String::new(),
-            account_id: scope.account.to_string(),
+            account_id: scope.account.clone(),
             at: now_ms(),
             caller: String::new(),
-            user_id: scope.user.to_string(),
-            door: door.to_owned(),
+            user_id: scope.user.clone(),
+            door: Cow::Borrowed(door),
             server_id: None,
             connector_id: None,
             action_id: None,
             target_id: None,
-            operation: operation.to_owned(),
-            decision: "allowed".to_owned(),
+            operation: Cow::Borrowed(operation),
+            decision: Cow::Borrowed("allowed"),
             status: 200,
             duration_us: 0,
             request_id: request_id.to_owned(),
@@ -89,7 +89,7 @@ impl Entry {
     pub fn end(&mut self, status: StatusCode) {
         self.status = status.as_u16().into();
         if status == StatusCode::FORBIDDEN {
-            "denied".clone_into(&mut self.decision);
+            self.decision = Cow::Borrowed("denied");
         }
     }
 }
@@ -158,7 +158,7 @@ impl Filter {
     fn takes(&self, user: Option<&str>, entry: &Entry) -> bool {
         let is = |wanted: &Option<String>, text: Option<&str>| wanted.is_none() || wanted.as_deref() == text;
         (self.since..self.until).contains(&entry.at)
-            && user.is_none_or(|user| entry.user_id == user)
+            && user.is_none_or(|user| *entry.user_id == *user)
             && is(&self.server_id, entry.server_id.as_deref())
             && is(&self.connector_id, entry.connector_id.as_deref())
             && is(&self.action_id, entry.action_id.as_deref())
@@ -245,7 +245,7 @@ impl Store {
                 let kept: Vec<Entry> = serde_json::from_str(&batch.entries).map_err(Error::internal)?;
                 for entry in kept.into_iter().rev().filter(|entry| filter.takes(user, entry)) {
                     if (page.offset..page.offset.saturating_add(page.limit)).contains(&total) {
-                        entries.push(Entry { account_id: scope.account.to_string(), ..entry });
+                        entries.push(Entry { account_id: scope.account.clone(), ..entry });
                     }
                     total += 1;
                 }

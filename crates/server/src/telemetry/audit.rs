@@ -1,6 +1,7 @@
 //! Takes audit entries from calls and writes them in batches. The queue is bounded: when it is full, the call waits.
 
 use std::{
+    borrow::Cow,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -82,9 +83,9 @@ impl Trail {
     }
 
     /// The call has come to its end.
-    pub async fn end(&mut self, decision: &str, status: i64) {
+    pub async fn end(&mut self, decision: &'static str, status: i64) {
         if let Some(mut entry) = self.entry.take() {
-            decision.clone_into(&mut entry.decision);
+            entry.decision = Cow::Borrowed(decision);
             entry.status = status;
             entry.duration_us = self.micros();
             self.audit.record(entry).await;
@@ -160,7 +161,7 @@ async fn write(store: &Store, entries: &[Entry]) {
             Ok(refused) => {
                 for entry in refused {
                     let Entry { id, operation, request_id, .. } = entry;
-                    tracing::error!(id, operation, request_id, "the database refuses an audit entry; it is lost");
+                    tracing::error!(id, operation = operation.as_ref(), request_id, "the database refuses an audit entry; it is lost");
                 }
                 return;
             }
