@@ -4,6 +4,7 @@
 #![no_main]
 
 use amalgam_protocol::accept::{accepts, content_type_is_json};
+use amalgam_protocol::challenge::challenges;
 use amalgam_protocol::classify::batch_allowed;
 use amalgam_protocol::listen::Filter;
 use amalgam_protocol::param_header::{check_param_headers, param_headers};
@@ -21,6 +22,7 @@ fuzz_target!(|input: &[u8]| {
     let body = parts.next().unwrap_or_default();
 
     accepts(accept);
+    accept.map(challenges);
     content_type.map(content_type_is_json);
     let strict = parse_slice(body, MAX_DEPTH).ok();
     match Body::parse(body) {

@@ -259,6 +259,17 @@ create table upstream_grants (
   unique (upstream_id, user_id)
 );
 
+-- What we are at the authorization server of an upstream, where we have registered: one client for all its users, sealed for that server.
+create table upstream_clients (
+  upstream_id text primary key references upstreams (id) on delete cascade,
+  issuer text not null,
+  redirect_uri text not null,
+  sealed text not null,
+  -- When its secret ends, and when the authorization server was last found to know it.
+  expires_at bigint,
+  known_at bigint not null
+);
+
 -- Files that users have uploaded or platforms have answered with; `is_complete` is 2 while one arrives, `size` is then the room that it may take.
 -- `connector_id` and `action_id` are those of the answer. What is in them is in pieces, sealed.
 create table files (

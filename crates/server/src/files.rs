@@ -10,6 +10,7 @@ use md5::{Digest as _, Md5};
 use crate::{
     clock::{now_ms, random_slug},
     error::{Error, Kind, Result},
+    page::is_seen,
     store::{
         Scope, Store,
         files::{File, LIFETIME_MS, MAX_FILE, PENDING_MS},
@@ -131,15 +132,10 @@ pub async fn whole(store: &Store, file: &File, most: usize) -> Result<Vec<u8>> {
 /// A name that is safe in a header and as a name of a file anywhere: without a path, control characters, or what shells and systems read.
 pub fn safe_name(name: &str) -> String {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let safe = last.chars().filter(|c| !c.is_control() && !is_hidden(*c)).map(|c| if "\"<>:|?*%;".contains(c) { '_' } else { c });
+    let safe = last.chars().filter(|c| is_seen(*c)).map(|c| if "\"<>:|?*%;".contains(c) { '_' } else { c });
     let safe: String = safe.take(MAX_NAME).collect();
     let safe = safe.trim().trim_start_matches('.').trim_end_matches(['.', ' ']);
     if safe.is_empty() { "file".to_owned() } else { safe.to_owned() }
-}
-
-/// Characters that turn the direction of a text or are not seen make a name look like another.
-fn is_hidden(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 /// A media type without parameters; of anything odd the one that says nothing.
@@ -252,6 +248,7 @@ mod tests {
             (".bashrc", "bashrc"),
             ("a\r\nb\"; x=1", "ab__ x=1"),
             ("gpj.\u{202e}exe", "gpj.exe"),
+            ("a\u{61c}b\u{ad}c\u{34f}d\u{180e}e\u{3164}f\u{2028}g\u{e0041}.txt", "abcdefg.txt"),
             ("..", "file"),
             ("", "file"),
             ("ü 1.png", "ü 1.png"),

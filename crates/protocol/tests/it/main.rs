@@ -3,6 +3,7 @@
 
 mod accept;
 mod bridge;
+mod challenge;
 mod classify;
 mod envelope;
 mod escape;

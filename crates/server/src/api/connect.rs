@@ -23,7 +23,7 @@ use crate::{
     error::{Error, Kind, Result},
     oauth::{self, Returned},
     page,
-    request::{Path, RequestId, read_body, to_the_end},
+    request::{LinkText, Path, RequestId, read_body, to_the_end},
 };
 
 /// A form's largest body in bytes: a few fields of 64 KB.
@@ -61,7 +61,7 @@ struct WayView<'a> {
 }
 
 /// Show what a link connects, and ask for what is needed.
-async fn show(State(app): State<App>, request_id: RequestId, Path(link): Path<String>) -> Response {
+async fn show(State(app): State<App>, request_id: RequestId, LinkText(link): LinkText) -> Response {
     match connect::open(&app, &link).await {
         Ok(opening) => render(&app, &opening, None, &request_id).await,
         Err(error) => page::error(&error, &request_id),
@@ -124,7 +124,7 @@ fn leads_to(app: &App, leaves: bool, next: Option<&Url>) -> Option<String> {
 }
 
 /// Take what was entered: a key is kept, OAuth goes on to the platform's page.
-async fn submit(State(app): State<App>, request_id: RequestId, Path(link): Path<String>, headers: HeaderMap, body: Body) -> Response {
+async fn submit(State(app): State<App>, request_id: RequestId, LinkText(link): LinkText, headers: HeaderMap, body: Body) -> Response {
     let opening = match connect::open(&app, &link).await {
         Ok(opening) => opening,
         Err(error) => return page::error(&error, &request_id),
@@ -137,6 +137,7 @@ async fn submit(State(app): State<App>, request_id: RequestId, Path(link): Path<
 }
 
 async fn take(app: &App, opening: &Opening, headers: &HeaderMap, body: Body, request_id: &str) -> Result<Response> {
+    connect::count_form(app, opening.scope())?;
     let form = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !form.starts_with("application/x-www-form-urlencoded") {
         return Err(Error::new(Kind::InvalidRequest, "Please use the form on this page."));
@@ -186,12 +187,12 @@ fn redirect(to: &str) -> Result<Response> {
 async fn callback(
     State(app): State<App>,
     request_id: RequestId,
-    Path((account, connector)): Path<(String, String)>,
+    path: Result<Path<(String, String)>>,
     headers: HeaderMap,
     uri: axum::http::Uri,
 ) -> Response {
-    let finished = match Returned::read(uri.query().unwrap_or_default()) {
-        Ok(returned) => {
+    let finished = match path.and_then(|Path(path)| Ok((path, Returned::read(uri.query().unwrap_or_default())?))) {
+        Ok(((account, connector), returned)) => {
             let browser = browser::known(&app, &headers).unwrap_or_default();
             let request_id = request_id.clone();
             // What was granted is kept, also where the browser goes away meanwhile.

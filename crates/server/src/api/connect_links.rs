@@ -5,13 +5,8 @@ use std::sync::Arc;
 
 use amalgam_vault::{Secret, hash_token};
 use askama::Template;
-use axum::{
-    body::Body,
-    extract::State,
-    response::{IntoResponse as _, Redirect, Response},
-    routing::get,
-};
-use http::{HeaderName, HeaderValue, StatusCode};
+use axum::{body::Body, extract::State, response::Response, routing::get};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -21,8 +16,9 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     app::App,
     auth::check_user_id,
+    authorization_client,
     clock::{now_ms, rfc3339},
-    connect::{Asked, sign_in_link},
+    connect::{self, Asked},
     error::{Error, Kind, Result},
     jwt::unverified,
     limits::bodies::Holder,
@@ -147,12 +143,33 @@ struct TokenQuery {
     token: String,
 }
 
+/// A query that cannot be read holds no link, and the page says so.
+fn token(query: Result<Query<TokenQuery>>) -> String {
+    query.map(|Query(query)| query.token).unwrap_or_default()
+}
+
 /// A link that somebody has opened.
 struct Opened {
     registered: Arc<Registered>,
     user: Arc<str>,
     /// The headers that the MCP server wants.
     headers: Vec<String>,
+}
+
+impl Opened {
+    /// The end user.
+    fn scope(&self) -> Scope {
+        Scope { account: self.registered.upstream.owner.account.clone(), user: self.user.clone() }
+    }
+
+    /// Whether the end user signs in, and enters no headers.
+    fn signs_in(&self) -> bool {
+        self.registered.upstream.auth == Auth::Oauth
+    }
+
+    fn asked(&self) -> Asked {
+        Asked { caller: format!("link:{}", self.registered.upstream.id), ..Asked::default() }
+    }
 }
 
 async fn open(app: &App, token: &str) -> Result<Opened> {
@@ -208,34 +225,46 @@ fn render(opened: &Opened, error: Option<&Error>) -> Response {
     page::show(status, &page, None)
 }
 
-async fn show(State(app): State<App>, request_id: RequestId, Query(query): Query<TokenQuery>) -> Response {
-    let shown = match open(&app, &query.token).await {
-        Ok(opened) if opened.registered.upstream.auth == Auth::Oauth => to_sign_in(&app, &opened).await,
+/// Show what the link connects. Programs that look at links before people do change nothing by it.
+async fn show(State(app): State<App>, request_id: RequestId, query: Result<Query<TokenQuery>>) -> Response {
+    let shown = match open(&app, &token(query)).await {
+        Ok(opened) if opened.signs_in() => sign_in_page(&app, &opened).await,
         Ok(opened) => Ok(render(&opened, None)),
         Err(error) => Err(error),
     };
     shown.unwrap_or_else(|error| page::error(&error, &request_id))
 }
 
-/// An end user who has to sign in enters no headers here: the page for that is another.
-async fn to_sign_in(app: &App, opened: &Opened) -> Result<Response> {
-    let upstream = &opened.registered.upstream;
-    let user = Scope { account: upstream.owner.account.clone(), user: opened.user.clone() };
-    let asked = Asked { caller: format!("link:{}", upstream.id), ..Asked::default() };
-    let link = sign_in_link(app, &user, upstream, &asked).await?;
-    Ok(Redirect::to(&link.url).into_response())
+/// An end user who has to sign in enters no headers: the page is the one of links to sign in.
+async fn sign_in_page(app: &App, opened: &Opened) -> Result<Response> {
+    let registered = &opened.registered.upstream;
+    connect::check_sign_in(app, registered)?;
+    let upstream = app.store.upstream_for(registered, &opened.user).await?;
+    Ok(authorization_client::page_of(app, &upstream, &opened.user, opened.asked().by(None), None))
 }
 
-async fn submit(State(app): State<App>, request_id: RequestId, Query(query): Query<TokenQuery>, body: Body) -> Response {
-    let opened = match open(&app, &query.token).await {
+async fn submit(
+    State(app): State<App>,
+    request_id: RequestId,
+    query: Result<Query<TokenQuery>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let opened = match open(&app, &token(query)).await.and_then(|opened| connect::count_form(&app, &opened.scope()).map(|()| opened)) {
         Ok(opened) => opened,
         Err(error) => return page::error(&error, &request_id),
     };
+    if opened.signs_in() {
+        return match connect::begin_sign_in(&app, &opened.scope(), &opened.registered.upstream, &opened.asked()).await {
+            Ok(sign_in) => authorization_client::leave_by(&app, &sign_in, &headers, &request_id).await,
+            Err(error) => page::error(&error, &request_id),
+        };
+    }
     let upstream = &opened.registered.upstream;
     let mut entry = Entry {
-        caller: format!("link:{}", upstream.id),
+        caller: opened.asked().caller,
         connector_id: Some(shown(&upstream.slug)),
-        ..Entry::new(&Scope { account: upstream.owner.account.clone(), user: opened.user.clone() }, "web", "connection.create", &request_id)
+        ..Entry::new(&opened.scope(), "web", "connection.create", &request_id)
     };
     let kept = keep(&app, &opened, body).await;
     entry.target_id = kept.as_ref().ok().cloned();
@@ -249,9 +278,6 @@ async fn submit(State(app): State<App>, request_id: RequestId, Query(query): Que
 }
 
 async fn keep(app: &App, opened: &Opened, body: Body) -> Result<String> {
-    if opened.registered.upstream.auth == Auth::Oauth {
-        return Err(Error::new(Kind::Conflict, "This MCP server takes no headers of end users now: open the link again to sign in."));
-    }
     let body = read_body(app, &Holder::at_page(&opened.registered.upstream.owner.account, &opened.user), body, MAX_FORM).await?;
     let mut headers = Map::new();
     for (name, value) in form_urlencoded::parse(&body).take(100) {

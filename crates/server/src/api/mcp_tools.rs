@@ -42,7 +42,7 @@ pub fn routes() -> OpenApiRouter<App> {
 #[schema(as = McpToolExecution)]
 #[expect(dead_code, reason = "documents the shape that `run` takes apart by hand")]
 pub struct ExecuteBody {
-    /// One of your MCP servers.
+    /// One of your MCP servers: its id, or that of the connector that it is.
     mcp_server_id: String,
     /// The name of one of its tools.
     tool_slug: String,
@@ -100,7 +100,7 @@ async fn run(app: &App, caller: &Caller, request_id: &str, body: &str) -> Result
         }
         None => caller.scope.user.clone(),
     };
-    let registered = app.store.upstream(&caller.scope, &id).await?;
+    let registered = app.store.upstream_named(&caller.scope, &id).await?;
     let user = Scope { account: caller.scope.account.clone(), user };
     let call = Forward {
         caller,

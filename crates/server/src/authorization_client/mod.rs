@@ -4,7 +4,7 @@
 use askama::Template;
 use axum::{
     Json, Router,
-    extract::{Path, RawQuery, State},
+    extract::{RawQuery, State},
     response::{IntoResponse as _, Response},
     routing::get,
 };
@@ -21,7 +21,8 @@ use crate::{
     error::{Error, Kind, Result},
     oauth::{self, Returned},
     page,
-    request::{RequestId, to_the_end},
+    request::{LinkText, RequestId, to_the_end},
+    store::upstreams::Upstream,
     upstream::authorization::metadata,
 };
 
@@ -50,7 +51,7 @@ struct SignInPage<'a> {
     asker: String,
 }
 
-async fn show(State(app): State<App>, id: RequestId, Path(link): Path<String>) -> Response {
+async fn show(State(app): State<App>, id: RequestId, LinkText(link): LinkText) -> Response {
     match connect::open_sign_in(&app, &link).await {
         Ok(sign_in) => render(&app, &sign_in, None),
         Err(error) => page::error(&error, &id),
@@ -58,33 +59,34 @@ async fn show(State(app): State<App>, id: RequestId, Path(link): Path<String>) -
 }
 
 fn render(app: &App, sign_in: &SignIn, error: Option<&Error>) -> Response {
-    let upstream = &sign_in.upstream;
+    page_of(app, &sign_in.upstream, &sign_in.user().user, sign_in.asker(), error)
+}
+
+/// The page that leads this user to the upstream's authorization server when its form is sent.
+pub fn page_of(app: &App, upstream: &Upstream, user: &str, asker: String, error: Option<&Error>) -> Response {
     let host = Url::parse(&upstream.url).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
-    let page = SignInPage {
-        error: error.map(|error| &*error.message),
-        name: &upstream.name,
-        host,
-        url: &upstream.url,
-        user: sign_in.user(),
-        asker: sign_in.asker(),
-    };
+    let page = SignInPage { error: error.map(|error| &*error.message), name: &upstream.name, host, url: &upstream.url, user, asker };
     // The authorization server is found when the form is sent, and sends the browser on to wherever it likes.
     let leads_to = if app.base_url.starts_with("https:") { "https:" } else { "https: http:" };
     page::show(error.map_or(StatusCode::OK, |error| error.kind.status()), &page, Some(leads_to))
 }
 
+async fn leave(State(app): State<App>, id: RequestId, LinkText(link): LinkText, headers: HeaderMap) -> Response {
+    let opened = connect::open_sign_in(&app, &link).await;
+    match opened.and_then(|sign_in| connect::count_form(&app, sign_in.user()).map(|()| sign_in)) {
+        Ok(sign_in) => leave_by(&app, &sign_in, &headers, &id).await,
+        Err(error) => page::error(&error, &id),
+    }
+}
+
 /// Sends the browser to the authorization server.
-async fn leave(State(app): State<App>, id: RequestId, Path(link): Path<String>, headers: HeaderMap) -> Response {
-    let sign_in = match connect::open_sign_in(&app, &link).await {
-        Ok(sign_in) => sign_in,
-        Err(error) => return page::error(&error, &id),
-    };
-    match left(&app, &sign_in, &headers).await {
+pub async fn leave_by(app: &App, sign_in: &SignIn, headers: &HeaderMap, id: &RequestId) -> Response {
+    match left(app, sign_in, headers).await {
         Ok(response) => response,
-        Err(error) if error.kind == Kind::NotFound => page::error(&error, &id),
+        Err(error) if matches!(error.kind, Kind::NotFound | Kind::RateLimited) => page::error(&error, id),
         Err(error) => {
-            error.log(&id);
-            render(&app, &sign_in, Some(&error))
+            error.log(id);
+            render(app, sign_in, Some(&error))
         }
     }
 }

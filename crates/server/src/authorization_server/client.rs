@@ -10,6 +10,7 @@ use crate::{
     app::App,
     egress::OutgoingRequest,
     error::{Error, Kind, Result},
+    page,
 };
 
 /// What the id of a registered client starts with; its metadata follows, sealed.
@@ -83,11 +84,7 @@ impl Metadata {
             return Err(wrong("`response_types` must include `code`.".to_owned()));
         }
         let name = self.client_name.unwrap_or_default();
-        // Characters that are not seen, or that turn the direction of reading, could make one name look like another.
-        let hidden = |c: &char| {
-            c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-        };
-        let name: String = name.chars().filter(|c| !hidden(c)).take(100).collect();
+        let name: String = name.chars().filter(|c| page::is_seen(*c)).take(100).collect();
         let name = name.trim();
         Ok((if name.is_empty() { "A client without a name".to_owned() } else { name.to_owned() }, self.redirect_uris))
     }

@@ -17,11 +17,7 @@ mod session;
 mod sign_in;
 mod token;
 
-use std::{
-    hash::{BuildHasher as _, Hash, RandomState},
-    sync::{Arc, LazyLock},
-    time::Duration,
-};
+use std::{hash::Hash, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -80,7 +76,5 @@ fn own() -> Router<Shared> {
 
 /// Counts one more of this in this minute; 429 when there were `limit`.
 fn within(app: &App, what: impl Hash, limit: u32) -> Result<()> {
-    static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-    let limited = app.limits.check(HASHER.hash_one(("authorization server", what)), limit);
-    if limited.outcome.allowed { Ok(()) } else { Err(limited.error()) }
+    app.limits.within(("authorization server", what), limit)
 }

@@ -9,6 +9,7 @@ mod connectors;
 mod credentials;
 mod doctor;
 mod failure;
+mod grants;
 mod guard;
 mod health;
 mod input;
@@ -49,7 +50,7 @@ Start:
 Most commands speak to a node: AMALGAM_URL or --url says where it is, AMALGAM_KEY who asks.
 These need none: `serve`, `openapi`, `keys rotate-master`, `connectors new`, `lint`, `test`,
 `record` and `schema`, and `connectors diff` of files.
-Over REST alone: files, grants, registering other MCP servers and signing in to them, connect links.
+Over REST alone: files, registering other MCP servers and signing in to them, connect links.
 Exit codes: 0 done, 1 refused, 2 wrong usage, 3 no node answers."
 )]
 struct Cli {
@@ -73,6 +74,8 @@ enum Command {
     Keys(Remote<keys::Keys>),
     /// End users
     Users(Remote<users::Users>),
+    /// MCP clients that have signed a user in
+    Grants(Remote<grants::Grants>),
     /// Whose user tokens are believed
     Issuers(Remote<issuers::Issuers>),
     /// The account's own OAuth clients at platforms
@@ -122,6 +125,7 @@ fn run(command: Command) -> Result {
         Command::Keys(Remote { command: keys::Keys::RotateMaster(rotate), .. }) => rotate.run().map_err(Failure::refused),
         Command::Keys(Remote { connection, command }) => connection.run(|session| command.run(session)),
         Command::Users(Remote { connection, command }) => connection.run(|session| command.run(session)),
+        Command::Grants(Remote { connection, command }) => connection.run(|session| command.run(session)),
         Command::Issuers(Remote { connection, command }) => connection.run(|session| command.run(session)),
         Command::AuthConfigs(Remote { connection, command }) => connection.run(|session| command.run(session)),
         Command::Audit(Remote { connection, command }) => connection.run(|session| command.run(session)),

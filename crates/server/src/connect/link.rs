@@ -238,6 +238,11 @@ impl Opening {
         &self.link.scope.user
     }
 
+    /// The same, with the account.
+    pub fn scope(&self) -> &Scope {
+        &self.link.scope
+    }
+
     /// Whose body its form is.
     pub fn holder(&self) -> Holder {
         Holder::at_page(&self.link.scope.account, &self.link.scope.user)

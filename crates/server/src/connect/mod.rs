@@ -23,7 +23,7 @@ pub use self::{
     consent::{Sent, begin, callback, consent_url, finish, next},
     lead::{LEAD, lead, lead_user},
     link::{Asked, Input, Link, Opening, check_place, enter, open, redirect_uri},
-    upstream::{SignIn, finish_sign_in, open_sign_in, sign_in_link, signed_in},
+    upstream::{SignIn, begin_sign_in, check_sign_in, finish_sign_in, open_sign_in, sign_in_link, signed_in},
 };
 use crate::{
     app::App,
@@ -39,6 +39,8 @@ use crate::{
     },
 };
 
+/// Forms that the pages for one user take in a minute.
+const FORMS_A_MINUTE: u32 = 30;
 /// Longest value of a field, in bytes.
 const MAX_VALUE: usize = 64 * 1024;
 
@@ -195,6 +197,14 @@ async fn remove(app: &App, caller: &Caller, connector_id: &str, id: &str) -> Res
         Some(granted) => Ok(app.grants.revoke(scope, connector_id, &granted).await),
         None => Ok(None),
     }
+}
+
+/// Counts a form of a page for this user. What is sent may make requests to others, and whoever has the link may send it.
+///
+/// # Errors
+/// There were too many within this minute.
+pub fn count_form(app: &App, user: &Scope) -> Result<()> {
+    app.limits.within(("forms", user), FORMS_A_MINUTE)
 }
 
 /// Leaves the entry of what was tried, whatever came of it.

@@ -22,11 +22,11 @@ use crate::{
     },
 };
 
-/// Makes the link by which this user signs in to an upstream.
+/// Whether users sign in to an upstream in a browser.
 ///
 /// # Errors
-/// Nobody signs in to it, or the browser must not be sent on to the address that was named.
-pub async fn sign_in_link(app: &App, user: &Scope, upstream: &Upstream, asked: &Asked) -> Result<Link> {
+/// They do not.
+pub fn check_sign_in(app: &App, upstream: &Upstream) -> Result<()> {
     if upstream.auth != Auth::Oauth {
         return Err(Error::invalid("auth_type", "Only an MCP server whose `auth_type` is \"oauth\" is signed in to."));
     }
@@ -34,13 +34,36 @@ pub async fn sign_in_link(app: &App, user: &Scope, upstream: &Upstream, asked: &
         let sentence = "Nobody signs in to this MCP server in a browser: its `auth_config.grant_type` says how else a token comes about.";
         return Err(Error::invalid("auth_config.grant_type", sentence));
     }
+    Ok(())
+}
+
+/// Makes the link by which this user signs in to an upstream.
+///
+/// # Errors
+/// Nobody signs in to it, or the browser must not be sent on to the address that was named.
+pub async fn sign_in_link(app: &App, user: &Scope, upstream: &Upstream, asked: &Asked) -> Result<Link> {
+    let (text, expires_at) = made(app, user, upstream, asked).await?;
+    Ok(Link { url: format!("{}/oauth/upstreams/{text}", app.base_url), expires_at })
+}
+
+/// Makes such a link and opens it, for a browser that is here already.
+///
+/// # Errors
+/// As for both.
+pub async fn begin_sign_in(app: &App, user: &Scope, upstream: &Upstream, asked: &Asked) -> Result<SignIn> {
+    let (text, _) = made(app, user, upstream, asked).await?;
+    open_sign_in(app, &text).await
+}
+
+async fn made(app: &App, user: &Scope, upstream: &Upstream, asked: &Asked) -> Result<(String, i64)> {
+    check_sign_in(app, upstream)?;
     if let Some(uri) = &asked.redirect_uri {
         redirect_uri(app, user, uri).await?;
     }
     let (text, asked) = (new_text(), serde_json::to_string(asked).map_err(Error::internal)?);
     // Under the id, which no connector has and no other upstream gets.
     let expires_at = app.store.create_connect_link(user, &upstream.id, &text, &asked).await?;
-    Ok(Link { url: format!("{}/oauth/upstreams/{text}", app.base_url), expires_at })
+    Ok((text, expires_at))
 }
 
 /// A link to sign in that somebody has opened.
@@ -50,6 +73,21 @@ pub struct SignIn {
     server: Option<Arc<Server>>,
     /// The upstream as the link's user reaches it.
     pub upstream: Arc<Upstream>,
+}
+
+impl Asked {
+    /// Who asked to sign in to an upstream, in words.
+    pub fn by(&self, server: Option<&Server>) -> String {
+        if let Some(server) = server {
+            return format!("The server \u{201c}{}\u{201d}", server.name);
+        }
+        match self.caller.split_once(':') {
+            Some(("key", id)) => format!("The API key {id}"),
+            Some(("jwt", _)) => "A program that knows you by a user token".to_owned(),
+            Some(("link", _)) => "A connect link of the owner".to_owned(),
+            _ => "A program of your account".to_owned(),
+        }
+    }
 }
 
 /// Opens a link: what it was made for is judged again, because much may have changed since.
@@ -78,21 +116,13 @@ async fn opened(app: &App, link: ConnectLink) -> Result<SignIn> {
 
 impl SignIn {
     /// Who will be signed in.
-    pub fn user(&self) -> &str {
-        &self.link.scope.user
+    pub fn user(&self) -> &Scope {
+        &self.link.scope
     }
 
     /// Who asked, in words.
     pub fn asker(&self) -> String {
-        if let Some(server) = &self.server {
-            return format!("The server \u{201c}{}\u{201d}", server.name);
-        }
-        match self.asked.caller.split_once(':') {
-            Some(("key", id)) => format!("The API key {id}"),
-            Some(("jwt", _)) => "A program that knows you by a user token".to_owned(),
-            Some(("link", _)) => "A connect link of the owner".to_owned(),
-            _ => "A program of your account".to_owned(),
-        }
+        self.asked.by(self.server.as_deref())
     }
 
     /// Where the browser goes in the end, where somebody named an address.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use amalgam_connector::definition::Effect;
 use http::{HeaderMap, Method, StatusCode};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use url::Url;
 
 use crate::{
@@ -43,7 +43,7 @@ pub struct Step {
     /// `connector`, `auth config`, `consent page`, `token endpoint`, `credential`, `renewal`, `first call`; of another MCP server
     /// `MCP server`, `discovery`, `registration`, `consent page`, `token endpoint`, `sign-in`, `renewal`, `first call`.
     pub step: &'static str,
-    /// Null: there was nothing to try.
+    /// Null: there was nothing to try, or what was found is neither right nor wrong.
     pub ok: Option<bool>,
     /// What was found.
     pub found: String,
@@ -66,6 +66,10 @@ impl Step {
 
     fn nothing(step: &'static str, found: impl Into<String>) -> Self {
         Self { step, ok: None, found: found.into(), tried: Vec::new(), advice: None }
+    }
+
+    fn advised(self, advice: impl Into<String>) -> Self {
+        Self { advice: Some(advice.into()), ..self }
     }
 }
 
@@ -108,8 +112,10 @@ pub async fn connect(app: &App, look: &Look<'_>) -> Result<Vec<Step>> {
         match config {
             Some(config) => {
                 let redirect = connect::callback(app, &look.scope.account, loaded.id());
-                let found =
-                    format!("{} (client id {}, {:?}); the platform must know {redirect}.", config.id, config.client_id, config.client_auth);
+                // As in the API.
+                let (id, client, proof) = (&config.id, &config.client_id, json!(config.client_auth));
+                let proof = proof.as_str().unwrap_or_default();
+                let found = format!("{id} (client id {client}, client authentication `{proof}`); the platform must know {redirect}.");
                 steps.push(Step::good("auth config", found));
                 steps.push(consent_page(app, &loaded, &config, &redirect).await);
                 steps.push(token_endpoint(app, look, &loaded, &config, &redirect).await);
@@ -165,6 +171,17 @@ async fn page(app: &App, url: &Url, redirect_uri: &str) -> Step {
         Ok(incoming) if incoming.status.is_success() || incoming.status.is_redirection() => {
             Step::good(PAGE, format!("{endpoint} answered {}.", incoming.status))
         }
+        // It is there, and shows itself to people who are signed in, or to browsers, alone.
+        Ok(incoming) if matches!(incoming.status.as_u16(), 401 | 403 | 429) => Step::nothing(
+            PAGE,
+            format!(
+                "{endpoint} answered {}, as pages do that want a person who is signed in, or a browser; look at it in one.",
+                incoming.status
+            ),
+        )
+        .advised(format!(
+            "Where people see an error there, compare the client id, and enter {redirect_uri} as the address to come back to."
+        )),
         Ok(incoming) => Step::bad(
             PAGE,
             format!("{endpoint} answered {}.", incoming.status),
@@ -172,11 +189,8 @@ async fn page(app: &App, url: &Url, redirect_uri: &str) -> Step {
                 "Servers answer so where they do not know the client id or the address to come back to: compare both, and enter {redirect_uri} there."
             ),
         ),
-        Err(error) => Step::bad(
-            PAGE,
-            error.to_string(),
-            "The consent page must be reachable for browsers; whether it is for this node as well is no matter.",
-        ),
+        Err(error) => Step::nothing(PAGE, format!("This node does not reach it: {error}."))
+            .advised("It must be reachable for browsers; whether it is for this node as well is no matter."),
     }
 }
 

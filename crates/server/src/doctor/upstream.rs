@@ -6,7 +6,7 @@ use super::{Look, Step, TIMEOUT, page};
 use crate::{
     app::App,
     clock::{now_ms, rfc3339},
-    error::{Error, Result},
+    error::{Error, Kind, Result},
     oauth::Failure,
     store::upstreams::{Auth, Registered, Upstream},
     upstream::{
@@ -136,6 +136,8 @@ async fn first_call(app: &App, look: &Look<'_>, upstream: &Arc<Upstream>) -> Ste
         Ok(Err(error)) => {
             bad(STEP, crate::call::upstream::refused(&upstream.name, &error), "The MCP server itself refuses; its words are above.")
         }
+        // That nobody has signed in is said above.
+        Err(error) if error.kind == Kind::CredentialNotFound => Step::nothing(STEP, error.message),
         Err(error) => bad(STEP, error, "What is wrong is above, or in what the MCP server says here."),
     }
 }

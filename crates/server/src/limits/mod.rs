@@ -4,7 +4,8 @@ pub mod bodies;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    hash::{BuildHasher as _, Hash, RandomState},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
 };
 
 use amalgam_policy::{Outcome, Window};
@@ -76,6 +77,14 @@ impl Limits {
         // A panic while holding this lock cannot leave the numbers half-written; go on with them.
         let mut window = window.lock().unwrap_or_else(PoisonError::into_inner);
         Limited { limit, outcome: window.check(now, limit, MINUTE_MS) }
+    }
+
+    /// Counts one more of this in this minute; 429 when there were `limit`.
+    pub fn within(&self, what: impl Hash, limit: u32) -> Result<()> {
+        // Random for each process, so that nobody can choose names that collide with another's window.
+        static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        let limited = self.check(HASHER.hash_one(what), limit);
+        if limited.outcome.allowed { Ok(()) } else { Err(limited.error()) }
     }
 }
 

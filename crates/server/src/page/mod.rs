@@ -11,6 +11,11 @@ use http::{
     header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_FRAME_OPTIONS},
 };
 
+use icu_properties::{
+    CodePointSetData,
+    props::{BidiControl, DefaultIgnorableCodePoint},
+};
+
 use crate::error::{Error, Kind};
 
 const STYLE: &str = include_str!("../../templates/page.css");
@@ -42,6 +47,16 @@ pub fn show(status: StatusCode, template: &impl Template, leads_to: Option<&str>
     response
 }
 
+/// Whether a character of a name is there to be read. One that is not, or that turns the direction of reading, makes a name look like another.
+/// Source: Unicode's properties `Default_Ignorable_Code_Point` and `Bidi_Control`.
+pub fn is_seen(c: char) -> bool {
+    let unseen = c.is_control()
+        || matches!(c, '\u{2028}' | '\u{2029}')
+        || CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
+        || CodePointSetData::new::<BidiControl>().contains(c);
+    !unseen
+}
+
 /// A page that says one thing.
 #[derive(Template)]
 #[template(path = "message.html")]
@@ -63,5 +78,7 @@ pub fn error(error: &Error, request_id: &str) -> Response {
         Kind::RateLimited => "Please wait a moment",
         _ => "This does not work",
     };
-    show(error.kind.status(), &Message { title, sentence: &error.message }, None)
+    let mut response = show(error.kind.status(), &Message { title, sentence: &error.message }, None);
+    response.headers_mut().extend(error.headers.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from(*value))));
+    response
 }

@@ -1,5 +1,7 @@
 //! What handlers take from a request: the caller, a JSON body, a page. Each refuses bad input with a sentence that names the field.
 
+use std::convert::Infallible;
+
 use amalgam_protocol::strict;
 use axum::{
     body::{Body, HttpBody as _},
@@ -312,6 +314,17 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
             .filter(|_| !parts.uri.path().contains("%00") || parts.uri.path().starts_with("/mcp/"))
             .map(|axum::extract::Path(path)| Self(path))
             .ok_or_else(|| Error::not_found("path"))
+    }
+}
+
+/// What a page's address ends with; empty, which no link is, where it cannot be read: the page says then what is wrong with the link.
+pub struct LinkText(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for LinkText {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        Ok(Self(Path::<String>::from_request_parts(parts, state).await.map_or_else(|_| String::new(), |Path(text)| text)))
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{clock::now_ms, error::Result};
 
 /// How long a link, and the consent that began with it, is good, in milliseconds.
 pub const LIFETIME_MS: i64 = 10 * 60 * 1000;
-/// More open links of one user end the oldest.
+/// More open links of one user end the oldest, those of users who are at a consent page last.
 const MAX_OPEN: i64 = 100;
 /// The same for one account: a header may name any number of users.
 const MAX_OPEN_OF_ACCOUNT: i64 = 10_000;
@@ -74,7 +74,7 @@ impl Store {
         execute_in!(
             &mut tx,
             "delete from connect_links where hash in (select hash from connect_links where account_id = $1 and user_id = $2
-             order by expires_at desc, hash limit 1000 offset $3)",
+             order by case when state_hash is null then 1 else 0 end, expires_at desc, hash limit 1000 offset $3)",
             &*scope.account,
             &*scope.user,
             MAX_OPEN - 1
@@ -82,7 +82,7 @@ impl Store {
         execute_in!(
             &mut tx,
             "delete from connect_links where hash in (select hash from connect_links where account_id = $1
-             order by expires_at desc, hash limit 1000 offset $2)",
+             order by case when state_hash is null then 1 else 0 end, expires_at desc, hash limit 1000 offset $2)",
             &*scope.account,
             MAX_OPEN_OF_ACCOUNT - 1
         )?;

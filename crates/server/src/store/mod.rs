@@ -17,6 +17,7 @@ pub mod sealer;
 pub mod servers;
 pub mod sessions;
 pub mod tokens;
+pub mod upstream_clients;
 pub mod upstream_grants;
 pub mod upstreams;
 pub mod users;

@@ -207,6 +207,15 @@ impl Store {
         found.cloned().ok_or_else(|| Error::new(Kind::NotFound, "MCP server not found"))
     }
 
+    /// The same by its id, or by that of the connector that it is.
+    pub async fn upstream_named(&self, scope: &Scope, name: &str) -> Result<Arc<Registered>> {
+        let all = self.upstreams(&scope.account).await?;
+        match all.get(name).filter(|registered| registered.upstream.owner == *scope) {
+            Some(registered) => Ok(registered.clone()),
+            None => self.upstream(scope, name).await,
+        }
+    }
+
     /// Registers an upstream, with its headers in the clear, which are sealed here.
     pub async fn create_upstream(&self, upstream: &mut Upstream, headers: Option<&Secret>) -> Result<()> {
         upstream.sealed = headers.map(|headers| self.seal_headers(&upstream.owner, &upstream.id, headers)).transpose()?;

@@ -282,8 +282,11 @@ impl Place {
 
     /// The call did not begin: the upstream failed, or we had a reason to send nothing.
     pub fn failed_to_begin(&mut self, error: &Error) {
-        if matches!(error.kind, Kind::PlatformFailed | Kind::PlatformUnreachable | Kind::PlatformTimeout) {
-            self.failed(error);
+        match error.kind {
+            Kind::PlatformFailed | Kind::PlatformUnreachable | Kind::PlatformTimeout => self.failed(error),
+            // It is at an address that is not called, for one.
+            Kind::PlatformRefused => self.hindered(error),
+            _ => {}
         }
     }
 

@@ -160,6 +160,8 @@ pub struct Shared {
     wanted: Cache<(String, Arc<str>), Arc<str>>,
     /// Whose turn it is to renew a grant, by upstream and user.
     renewing: Cache<(String, Arc<str>), Arc<tokio::sync::Mutex<()>>>,
+    /// Whose turn it is to register us at an authorization server, by upstream.
+    registering: Cache<String, Arc<authorization::Registering>>,
     waiting: Arc<Waiting>,
     next: AtomicU64,
 }
@@ -202,6 +204,7 @@ impl Upstreams {
             freshening: Cache::new(10_000),
             wanted: Cache::builder().max_capacity(10_000).time_to_live(hour).build(),
             renewing: Cache::builder().max_capacity(10_000).time_to_idle(hour).build(),
+            registering: Cache::builder().max_capacity(10_000).time_to_idle(hour).build(),
             waiting: Arc::new(Waiting::new()),
             next: AtomicU64::new(1),
         }))

@@ -176,3 +176,54 @@ async fn long_addresses_and_headers_are_refused_in_words() {
     assert_eq!((code(&much), &much.body["id"]), (-32000, &Value::Null), "{}", much.text);
     node.ask("GET", "/api/servers").header("x-alloy-userid", "ü".repeat(10_000)).send().await.expect(200);
 }
+
+/// An address that cannot be read is answered in the shape of its family, with a sentence; a page for people is a page then, too.
+#[tokio::test]
+async fn what_cannot_be_decoded_is_refused_in_words() {
+    let node = TestNode::start().await;
+    let (twin, management, mcp, page) = ("/error/message", "/error", "/error/message", "");
+    for (family, method, address) in [
+        (twin, "GET", "/connectors/%ff"),
+        (twin, "GET", "/connectors/%ff/actions"),
+        (twin, "POST", "/connectors/slack/actions/%ff/execute"),
+        (twin, "GET", "/users?limit=1&limit=2"),
+        (twin, "PUT", "/connectors/files/upload/%ff"),
+        (twin, "DELETE", "/connectors/files/%ff"),
+        (twin, "GET", "/users/%ff"),
+        (twin, "DELETE", "/users/%C3%28"),
+        (management, "GET", "/api/servers/%ff"),
+        (management, "PUT", "/api/servers/%ff/workflows/%fe"),
+        (management, "DELETE", "/api/keys/%ff"),
+        (management, "DELETE", "/api/grants/%ff"),
+        (management, "GET", "/api/audit?limit=1&limit=2"),
+        (management, "PATCH", "/api/v1/user-mcp-servers/%ff"),
+        (management, "DELETE", "/api/v1/mcp-connections/%ff"),
+        (management, "GET", "/.well-known/oauth-protected-resource/mcp/%ff"),
+        (management, "GET", "/.well-known/oauth-authorization-server/%ff"),
+        (management, "GET", "/%ff"),
+        (mcp, "POST", "/mcp/%ff"),
+        (mcp, "GET", "/mcp/%ff"),
+        (mcp, "POST", "/mcp/desk-12345678/%ff"),
+        (mcp, "DELETE", "/mcp/desk-12345678/%ff"),
+        (page, "GET", "/connect/%ff"),
+        (page, "POST", "/connect/%ff"),
+        (page, "GET", "/connect/callback/%ff/slack?state=x"),
+        (page, "GET", "/oauth/upstreams/%ff"),
+        (page, "POST", "/oauth/upstreams/%ff"),
+        (page, "GET", "/oauth/callback?state=%ff"),
+        (page, "GET", "/oauth/authorize?client_id=%ff"),
+        (page, "GET", "/tools/connect?token=a&token=b"),
+        (page, "POST", "/tools/connect?token=%ff"),
+    ] {
+        let ask = node.ask(method, address).header("accept", ACCEPT);
+        let answer = if method == "GET" || method == "DELETE" { ask.send().await } else { ask.json(&json!({})).send().await };
+        assert!((400..500).contains(&answer.status), "{method} {address}: {} {}", answer.status, answer.text);
+        if family == page {
+            let is_page = answer.header("content-type").starts_with("text/html") && answer.text.contains("<h1>");
+            assert!(is_page, "{method} {address}: {}", answer.text);
+        } else {
+            let sentence = answer.body.pointer(family).and_then(Value::as_str).unwrap_or_default();
+            assert!(sentence.ends_with('.') && sentence.contains(' '), "{method} {address}: {}", answer.text);
+        }
+    }
+}

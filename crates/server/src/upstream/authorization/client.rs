@@ -132,6 +132,21 @@ impl Registration {
         Self { token_endpoint_auth_method: self.token_endpoint_auth_method.clone().or(known), ..self.clone() }
     }
 
+    /// The client that was entered, at this server.
+    ///
+    /// # Errors
+    /// What is wrong, without its subject.
+    pub fn at(&self, server: &Server) -> Result<Self, String> {
+        // A secret that was entered for one server is never shown to another.
+        if self.issuer.as_deref() != Some(server.issuer.as_str()) {
+            return Err("has another authorization server than the one that its client is registered at; register one there, and send `auth_config` \
+                        with its `issuer` again"
+                .to_owned());
+        }
+        // The server's metadata is not there when tokens are renewed.
+        Ok(Self { token_endpoint_auth_method: Some(self.method(server)), ..self.clone() })
+    }
+
     /// How it proves itself at this server.
     fn method(&self, server: &Server) -> String {
         let supported = |method: &str| server.token_endpoint_auth_methods_supported.iter().any(|known| known == method);
@@ -187,32 +202,10 @@ pub fn redirect_uri(base_url: &str) -> String {
     format!("{base_url}/oauth/callback")
 }
 
-/// Who we are at this server.
-///
-/// # Errors
-/// What is wrong, without its subject.
-pub async fn registration(egress: &Egress, entered: &Registration, server: &Server, base_url: &str) -> Result<Registration, String> {
-    if entered.client_id.is_some() {
-        // A secret that was entered for one server is never shown to another.
-        if entered.issuer.as_deref() != Some(server.issuer.as_str()) {
-            return Err("has another authorization server than the one that its client is registered at; register one there, and send `auth_config` \
-                        with its `issuer` again"
-                .to_owned());
-        }
-        // The server's metadata is not there when tokens are renewed.
-        return Ok(Registration { token_endpoint_auth_method: Some(entered.method(server)), ..entered.clone() });
-    }
-    if server.client_id_metadata_document_supported && base_url.starts_with("https://") {
-        let client_id = Some(document(base_url));
-        return Ok(Registration { client_id, issuer: Some(server.issuer.clone()), ..entered.clone() });
-    }
-    let Some(endpoint) = &server.registration_endpoint else {
-        return Err(
-            "has an authorization server that lets no client register itself; register one there, and enter it as `auth_config.client_id`"
-                .to_owned(),
-        );
-    };
-    register(egress, endpoint, entered, server, base_url).await
+/// Our client there where it needs no registration: the server reads our metadata.
+pub fn by_document(entered: &Registration, server: &Server, base_url: &str) -> Option<Registration> {
+    let reads = server.client_id_metadata_document_supported && base_url.starts_with("https://");
+    reads.then(|| Registration { client_id: Some(document(base_url)), issuer: Some(server.issuer.clone()), ..entered.clone() })
 }
 
 /// What a registration answers.
@@ -220,16 +213,23 @@ pub async fn registration(egress: &Egress, entered: &Registration, server: &Serv
 struct Registered {
     client_id: String,
     client_secret: Option<String>,
+    /// Seconds since 1970; 0 = never.
+    #[serde(default)]
+    client_secret_expires_at: i64,
     token_endpoint_auth_method: Option<String>,
 }
 
-async fn register(
-    egress: &Egress,
-    endpoint: &str,
-    entered: &Registration,
-    server: &Server,
-    base_url: &str,
-) -> Result<Registration, String> {
+/// Registers us at this server: our client there, and when its secret ends, in milliseconds.
+///
+/// # Errors
+/// What is wrong, without its subject.
+pub async fn register(egress: &Egress, server: &Server, base_url: &str) -> Result<(Registration, Option<i64>), String> {
+    let Some(endpoint) = &server.registration_endpoint else {
+        return Err(
+            "has an authorization server that lets no client register itself; register one there, and enter it as `auth_config.client_id`"
+                .to_owned(),
+        );
+    };
     if !Url::parse(endpoint).is_ok_and(|url| is_unread(&url, egress.allowed())) {
         return Err("has an authorization server that registers clients in the clear: its registration endpoint must be https".to_owned());
     }
@@ -259,13 +259,15 @@ async fn register(
     let registered: Registered =
         if answer.status.is_success() { serde_json::from_slice(&answer.body).map_err(|_| refused())? } else { return Err(refused()) };
     let method = registered.token_endpoint_auth_method.unwrap_or_else(|| method.to_owned());
-    Ok(Registration {
+    let ends = registered.client_secret.as_ref().map_or(0, |_| registered.client_secret_expires_at);
+    let registration = Registration {
         client_id: Some(registered.client_id),
         token_endpoint_auth_method: Some(if registered.client_secret.is_none() { "none".to_owned() } else { method }),
         client_secret: registered.client_secret,
         issuer: Some(server.issuer.clone()),
-        ..entered.clone()
-    })
+        ..Registration::default()
+    };
+    Ok((registration, (ends > 0).then(|| ends.saturating_mul(1_000))))
 }
 
 #[cfg(test)]

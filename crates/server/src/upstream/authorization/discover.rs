@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use amalgam_protocol::challenge::challenges;
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, de::DeserializeOwned};
 use url::Url;
@@ -23,42 +24,13 @@ pub struct Challenge {
 }
 
 impl Challenge {
-    /// Of the first `Bearer` challenge.
+    /// Of the first `Bearer` challenge, whatever other schemes stand beside it.
     pub fn read(headers: &HeaderMap) -> Self {
-        let values = headers.get_all(http::header::WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
-        let mut values = values.filter(|value| value.len() <= 8_192);
-        let bearer = |value: &str| value.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer"));
-        let Some(text) = values.find(|value| bearer(value)) else { return Self::default() };
-        let get = |name: &str| parameter(text, name);
+        let lines = headers.get_all(http::header::WWW_AUTHENTICATE).iter();
+        let bearer = lines.flat_map(|line| challenges(&String::from_utf8_lossy(line.as_bytes()))).find(|challenge| challenge.is("Bearer"));
+        let get = |name: &str| bearer.as_ref()?.get(name).map(str::to_owned);
         Self { metadata: get("resource_metadata"), scope: get("scope"), error: get("error") }
     }
-}
-
-/// A parameter of a challenge: a token or a quoted string (RFC 9110 section 11.2).
-fn parameter(text: &str, name: &str) -> Option<String> {
-    let starts = text.match_indices(name).map(|(at, _)| at).filter(|at| {
-        let before = text.get(..*at).and_then(|before| before.chars().next_back());
-        before.is_none_or(|c| matches!(c, ' ' | ',' | '\t'))
-    });
-    for at in starts {
-        let Some(value) = text.get(at + name.len()..).and_then(|rest| rest.trim_start().strip_prefix('=')) else { continue };
-        let value = value.trim_start();
-        return match value.strip_prefix('"') {
-            None => Some(value.split([',', ' ', '\t']).next().unwrap_or_default().to_owned()),
-            Some(quoted) => {
-                let mut out = String::new();
-                let mut chars = quoted.chars();
-                loop {
-                    match chars.next()? {
-                        '"' => break Some(out),
-                        '\\' => out.push(chars.next()?),
-                        c => out.push(c),
-                    }
-                }
-            }
-        };
-    }
-    None
 }
 
 /// Metadata of a protected resource.
@@ -277,22 +249,21 @@ mod tests {
 
     use super::{Challenge, covers};
 
-    fn read(value: &str) -> Challenge {
-        let mut headers = HeaderMap::new();
-        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_str(value).unwrap());
-        Challenge::read(&headers)
-    }
-
+    /// How challenges are taken apart is tested where it is done.
     #[test]
-    fn challenges_are_read_as_tokens_and_quoted_strings() {
-        let found =
-            read("Bearer realm=\"x, scope=evil\", resource_metadata=\"https://a.example/m\", scope=\"a \\\"b\", error=invalid_token");
-        assert_eq!(found.metadata.as_deref(), Some("https://a.example/m"));
-        assert_eq!(found.error.as_deref(), Some("invalid_token"));
-        let found = read("bearer scope=\"a b\"");
-        assert_eq!((found.scope.as_deref(), found.metadata), (Some("a b"), None));
-        assert!(read("Basic realm=\"x\"").scope.is_none());
-        assert!(read("Bearer scope=\"never ends").scope.is_none());
+    fn the_first_bearer_challenge_of_all_lines_counts() {
+        let mut headers = HeaderMap::new();
+        for line in [
+            &b"Basic realm=\"Z\xc3\xbcrich, scope=evil\", Negotiate"[..],
+            b"Digest nonce=n, bearer Scope=\"a b\", realm=\"x, resource_metadata=https://evil.example\"",
+            b"Bearer error=invalid_token",
+        ] {
+            headers.append(WWW_AUTHENTICATE, HeaderValue::from_bytes(line).unwrap());
+        }
+        let found = Challenge::read(&headers);
+        assert_eq!((found.scope.as_deref(), found.metadata, found.error), (Some("a b"), None, None));
+        headers.clear();
+        assert!(Challenge::read(&headers).scope.is_none());
     }
 
     #[test]

@@ -8,7 +8,6 @@ use amalgam_vault::Secret;
 
 use super::{
     Kept, Registration,
-    client::registration,
     discover::{Look, Server, server},
     refused, wrong,
 };
@@ -46,7 +45,7 @@ impl Upstreams {
             ));
         }
         let found = this.found(upstream, None, &mut Look::new(&this.egress)).await?;
-        let registration = registration(&this.egress, &entered, &found.server, "").await.map_err(|what| wrong(upstream, what))?;
+        let registration = entered.at(&found.server).map_err(|what| wrong(upstream, what))?;
         let mut kept = Kept::new(registration, &found.server, found.resource, &found.scope);
         let tokens = ask(&this.egress, &entered, &kept, &found.server, identity.expose()).await;
         kept.identity = Some(identity.expose().to_owned());

@@ -7,6 +7,7 @@ mod client;
 mod discover;
 mod end;
 mod enterprise;
+mod registered;
 mod sign_in;
 mod trace;
 
@@ -18,10 +19,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::time::{Instant, sleep, timeout};
 
-use self::{
-    client::registration,
-    discover::{Challenge, Look, Server, discover},
-};
+use self::discover::{Challenge, Look, Server, discover};
+pub(super) use self::registered::Registering;
 pub use self::{
     client::{HIDDEN, Registration, STILL_HIDDEN, metadata, redirect_uri},
     trace::{Trace, Way},
@@ -235,7 +234,7 @@ impl Shared {
     async fn machine(&self, upstream: &Arc<Upstream>, challenge: &Challenge) -> Result<HeaderValue> {
         let entered = self.entered(upstream)?;
         let found = discover(&mut Look::new(&self.egress), &upstream.url, challenge).await.map_err(|what| wrong(upstream, what))?;
-        let registration = registration(&self.egress, &entered, &found.server, "").await.map_err(|what| wrong(upstream, what))?;
+        let registration = entered.at(&found.server).map_err(|what| wrong(upstream, what))?;
         let scope = entered.scope.clone().unwrap_or_else(|| found.scope.clone());
         let mut params = vec![("grant_type", "client_credentials")];
         if !scope.is_empty() {
@@ -281,6 +280,9 @@ async fn renew(
         Err(failure)
             if matches!(failure, Failure::Refused { .. }) || (matches!(failure, Failure::Client { .. }) && entered.client_id.is_none()) =>
         {
+            if matches!(failure, Failure::Client { .. }) {
+                store.upstream_client_known(upstream, 0).await?;
+            }
             store.delete_upstream_grant(upstream, user(upstream), grant).await?;
             Ok(None)
         }

@@ -13,7 +13,7 @@ use url::Url;
 
 use super::{
     Kept, ask,
-    client::{Registration, redirect_uri, registration},
+    client::{Registration, redirect_uri},
     discover::{Challenge, Found, Look, Server, discover},
     keep, refused, user, wrong,
 };
@@ -100,6 +100,9 @@ impl Upstreams {
         let code = returned.code.as_deref().filter(|code| !code.is_empty());
         let code = code.ok_or_else(|| wrong(upstream, "sent the browser back without a code"))?;
         let (kept, tokens) = this.exchanged(attempt, code, base_url).await;
+        if matches!(tokens, Err(Failure::Client { .. })) {
+            this.store.upstream_client_known(upstream, 0).await?;
+        }
         let tokens = tokens.map_err(|failure| refused(upstream, &failure))?;
         this.signed_in(upstream, kept, tokens, Some(link)).await
     }
@@ -248,22 +251,5 @@ impl Shared {
         let names = if challenge.metadata.is_some() { " and names its metadata" } else { "" };
         look.note(&upstream.url, format_args!("answered {}{names}", answer.status));
         Ok(challenge)
-    }
-
-    /// Who we are at this server: as before, where this user has a grant of it; never what we are at another server.
-    pub(super) async fn known(
-        &self,
-        upstream: &Arc<Upstream>,
-        entered: &Registration,
-        server: &Server,
-        base_url: &str,
-    ) -> Result<Registration> {
-        if let Some(grant) = self.store.upstream_grant_now(upstream, user(upstream)).await? {
-            let kept = self.open(upstream, &grant)?;
-            if kept.issuer == server.issuer && entered.client_id.is_none() {
-                return Ok(kept.registration);
-            }
-        }
-        registration(&self.egress, entered, server, base_url).await.map_err(|what| wrong(upstream, what))
     }
 }

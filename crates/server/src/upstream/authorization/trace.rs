@@ -5,16 +5,13 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use url::Url;
 
-use super::{client::Registration, discover::Look, user};
+use super::{client::Registration, discover::Look, registered::NO_CODE, user};
 use crate::{
     error::Result,
     oauth::{Failure, state},
     store::{upstream_grants::UpstreamGrant, upstreams::Upstream},
     upstream::Upstreams,
 };
-
-/// A code that nobody has granted.
-const NO_CODE: &str = "amalgam-doctor";
 
 /// Who tokens are asked for, and how.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -1,8 +1,13 @@
-//! `amalgam keys`, `users`, `accounts`, `issuers`, `health`, `openapi`.
+//! `amalgam keys`, `users`, `grants`, `accounts`, `issuers`, `health`, `openapi`.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::support::{Node, run};
+use crate::support::{
+    TestNode,
+    node::ADMIN_KEY,
+    sign_in::{Client, user},
+};
 
 #[test]
 fn keys_work_until_they_are_revoked() {
@@ -66,6 +71,35 @@ fn users_accounts_and_issuers() {
     assert_eq!(list["issuers"][0]["issuer"], "https://app.example.com");
     node.run(&["issuers", "delete", list["issuers"][0]["id"].as_str().unwrap()]).ok();
     assert_eq!(node.json(&["issuers", "list"])["count"], 0);
+}
+
+#[tokio::test]
+async fn grants_are_listed_and_ended() {
+    let node = TestNode::start().await;
+    let ann = user(&node, "ann").await;
+    let server = node.server(json!({ "name": "Desk", "isPublic": true })).await;
+    let client = Client::register(&node, &server.url).await;
+    let tokens = client.tokens("ann").await;
+    let url = node.url.clone();
+    let run = async |args: &[&str]| {
+        let (url, args): (_, Vec<String>) = (url.clone(), args.iter().map(|arg| (*arg).to_owned()).collect());
+        let run = move || {
+            let args: Vec<&str> = args.iter().map(String::as_str).collect();
+            run(&[("AMALGAM_URL", &url), ("AMALGAM_KEY", ADMIN_KEY)], &args, "")
+        };
+        tokio::task::spawn_blocking(run).await.unwrap()
+    };
+    assert!(run(&["grants", "list"]).await.ok().is_empty());
+    let list = run(&["grants", "list", "--user", &ann]).await.ok();
+    assert!(list.contains("Test client") && list.contains(&server.id), "{list}");
+    let listed: Value = serde_json::from_str(&run(&["grants", "list", "--user", &ann, "--json"]).await.ok()).unwrap();
+    let id = listed["grants"][0]["id"].as_str().unwrap();
+    client.call(&tokens.access, "ping", json!({})).await.expect(200);
+    // Another user's is not found.
+    run(&["grants", "end", id]).await.failed(1);
+    assert!(run(&["grants", "end", id, "--user", &ann]).await.ok().contains("Ended the grant"));
+    client.call(&tokens.access, "ping", json!({})).await.expect(401);
+    run(&["grants", "end", id, "--user", &ann]).await.failed(1);
 }
 
 #[test]

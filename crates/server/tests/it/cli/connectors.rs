@@ -100,6 +100,13 @@ fn a_call_sends_the_users_secret_and_prints_the_answer() {
     assert!(!answer.to_string().contains("s3cret"), "{answer}");
     let whole = node.json(&["call", "shop", "get_order", "--param", "id=\"1712.00\""]);
     assert_eq!((whole["success"].as_bool(), whole["responseData"]["path"].as_str()), (Some(true), Some("/orders/1712.00")));
+    // Text is what the schema calls text, whatever it looks like.
+    for (given, kept) in [("item=12", json!("12")), ("item=true", json!("true")), ("item=[1]", json!("[1]")), ("item=\"12\"", json!("12"))]
+    {
+        node.run(&["call", "shop", "create_order", "--param", given, "--param", "count=2"]).ok();
+        assert_eq!(platform.heard().last().unwrap()["body"], json!({ "item": kept, "count": 2 }), "{given}");
+    }
+    node.run(&["call", "shop", "create_order", "--param", "item=a", "--param", "count=many"]).failed(1);
     node.pipe(&["call", "shop", "create_order", "--params", "-"], r#"{"item": "piped"}"#).ok();
     assert_eq!(platform.heard().last().unwrap()["body"], json!({ "item": "piped" }));
     let twice = node.run(&["call", "shop", "create_order", "--param", "item=a", "--param", "item=b"]).failed(2);

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Mood, Provider, TestNode, provider::connected, shop};
+use crate::support::{Mood, Platform, Provider, TestNode, provider::connected, shop, until};
 
 async fn look(node: &TestNode, connector: &str, user: &str) -> Value {
     let body = json!({ "connectorId": connector, "userId": user, "renew": true });
@@ -14,6 +14,28 @@ async fn look(node: &TestNode, connector: &str, user: &str) -> Value {
 fn step<'a>(report: &'a Value, name: &str) -> &'a Value {
     let steps = report["steps"].as_array().unwrap();
     steps.iter().find(|step| step["step"] == name).unwrap_or_else(|| panic!("no {name} in {report}"))
+}
+
+/// A consent page that shows itself to people alone is not called wrong.
+#[tokio::test]
+async fn a_page_for_people_is_no_mistake() {
+    let (node, provider, page) = (TestNode::start().await, Provider::start().await, Platform::start().await);
+    provider.import_with(&node, "board", json!({ "authorize_url": format!("{}/authorize", page.url()) })).await;
+    for (status, ok) in
+        [(200, json!(true)), (302, json!(true)), (401, Value::Null), (403, Value::Null), (400, json!(false)), (404, json!(false))]
+    {
+        page.prepare(status, &[], &json!({}));
+        let report = look(&node, "board", "ann").await;
+        let found = step(&report, "consent page");
+        assert_eq!(found["ok"], ok, "{status}: {found}");
+        assert_eq!(found["advice"].is_string(), status >= 400, "{status}: {found}");
+        assert_eq!(report["ok"].as_bool(), Some(false), "the user has no credential yet: {report}");
+    }
+    let address = page.address;
+    drop(page);
+    until("it is gone", async || tokio::net::TcpStream::connect(address).await.err()).await;
+    let report = look(&node, "board", "ann").await;
+    assert_eq!(step(&report, "consent page")["ok"], Value::Null, "{report}");
 }
 
 #[tokio::test]

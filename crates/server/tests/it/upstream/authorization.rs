@@ -56,7 +56,7 @@ impl Scene {
     }
 
     /// Goes on from a link's page; where the browser is sent.
-    async fn leave(&self, near: &Browser, link: &str) -> Answer {
+    pub async fn leave(&self, near: &Browser, link: &str) -> Answer {
         near.send(Ask::new("GET", link)).await.expect(200);
         near.send(Ask::new("POST", link)).await.expect(303)
     }

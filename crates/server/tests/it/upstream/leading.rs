@@ -79,14 +79,56 @@ async fn by_rest_the_error_has_the_link() {
     let page = Ask::new("GET", link.split(' ').next().unwrap()).send().await.expect(200);
     assert!(page.text.contains("<strong>bob</strong>"), "{}", page.text);
     follow(&scene, link.split(' ').next().unwrap(), "bob").await;
-    let called = scene.node.post("/api/v1/mcp-tools/execute", body).await.expect(200);
+    let called = scene.node.post("/api/v1/mcp-tools/execute", body.clone()).await.expect(200);
     assert_eq!(called.body["is_error"], false, "{}", called.text);
-    // A connect link of the owner leads end users to the same page.
+    // Named as the connector that it is; for its owner alone.
+    let mut named = body;
+    named["mcp_server_id"] = scene.upstream["connectorId"].clone();
+    let called = scene.node.post("/api/v1/mcp-tools/execute", named.clone()).await.expect(200);
+    assert_eq!(called.body["is_error"], false, "{}", called.text);
+    let member = scene.node.key("eve", "member").await;
+    scene.node.ask("POST", "/api/v1/mcp-tools/execute").key(&member).json(&named).send().await.expect(404);
+    // A connect link of the owner is such a page itself. Programs that look at it before people do make nothing and end nothing.
     let made = scene.node.post("/api/connect-links", json!({ "mcpServerId": scene.upstream["id"], "endUserId": "dora" })).await.expect(200);
-    let sent = Ask::new("GET", made.body["link"].as_str().unwrap()).send().await.expect(303);
-    assert!(sent.header("location").contains("/oauth/upstreams/"), "{}", sent.header("location"));
-    follow(&scene, sent.header("location"), "bob").await;
+    let link = made.body["link"].as_str().unwrap();
+    let near = Browser::default();
+    let back = scene.there(&near, link, "bob").await;
+    let links = scene.node.number("select count(*) from connect_links").await;
+    for _ in 0..120 {
+        let page = Ask::new("GET", link).send().await.expect(200);
+        assert!(page.text.contains("<strong>dora</strong>") && page.text.contains("A connect link of the owner"), "{}", page.text);
+    }
+    assert_eq!(scene.node.number("select count(*) from connect_links").await, links);
+    near.send(Ask::new("GET", back)).await.expect(200);
     assert_eq!(scene.node.number("select count(*) from upstream_grants").await, 3);
+}
+
+/// A program that makes links without end does not end the sign-in that a user is at.
+#[tokio::test]
+async fn further_links_end_no_sign_in_that_has_begun() {
+    let scene = scene().await;
+    let near = Browser::default();
+    let back = scene.there(&near, &scene.link("bob").await, "bob").await;
+    for _ in 0..110 {
+        scene.link("bob").await;
+    }
+    assert_eq!(scene.node.number("select count(*) from connect_links").await, 100);
+    near.send(Ask::new("GET", back)).await.expect(200);
+}
+
+/// Whoever has a link may send its form, but not without end.
+#[tokio::test]
+async fn the_form_of_a_link_is_counted() {
+    let scene = scene().await;
+    let link = scene.link("bob").await;
+    for _ in 0..30 {
+        Ask::new("POST", &link).send().await.expect(303);
+    }
+    let refused = Ask::new("POST", &link).send().await.expect(429);
+    assert!(refused.text.contains("Please wait a moment") && !refused.header("retry-after").is_empty(), "{}", refused.text);
+    // Another user's page is another matter.
+    Ask::new("POST", scene.link("admin").await).send().await.expect(303);
+    Ask::new("GET", &link).send().await.expect(200);
 }
 
 async fn look(node: &TestNode, connector: &Value, user: &str) -> Value {
@@ -111,7 +153,7 @@ async fn the_doctor_tries_every_step() {
     }
     let tried = step(&nobody, "discovery")["tried"].to_string();
     assert!(tried.contains("oauth-protected-resource") && tried.contains("oauth-authorization-server"), "{tried}");
-    assert_eq!((&step(&nobody, "sign-in")["ok"], &step(&nobody, "first call")["ok"]), (&json!(false), &json!(false)), "{nobody}");
+    assert_eq!((&step(&nobody, "sign-in")["ok"], &step(&nobody, "first call")["ok"]), (&json!(false), &Value::Null), "{nobody}");
     scene.sign_in("bob", "bob").await;
     let well = look(&scene.node, connector, "bob").await;
     assert_eq!(well["ok"], true, "{well}");

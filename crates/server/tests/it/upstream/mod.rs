@@ -1,6 +1,7 @@
 //! Other MCP servers behind ours: registered, called by REST and through servers, in all four pairs of eras.
 
 mod authorization;
+mod clients;
 mod connections;
 mod enterprise;
 mod exposure;

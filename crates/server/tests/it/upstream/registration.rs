@@ -140,6 +140,23 @@ async fn no_body_makes_a_process() {
 }
 
 /// The id of an upstream is nobody else's: not even a connector that is made later takes it.
+/// What stands in the way is said where the MCP server is registered, with the way out.
+#[tokio::test]
+async fn an_address_that_is_not_called_is_a_problem() {
+    let node = TestNode::with(|config| config.egress_allow.clear()).await;
+    for (url, more) in [
+        ("http://127.0.0.1:9/mcp", json!({})),
+        ("http://localhost:9/mcp", json!({ "transport_type": "sse" })),
+        ("http://10.0.0.1/mcp", json!({ "auth_type": "oauth" })),
+    ] {
+        let mut body = json!({ "name": "Inside", "url": url });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let made = node.post("/api/v1/user-mcp-servers", body).await.expect(201);
+        let problem = made.body["problem"]["message"].as_str().unwrap_or_default();
+        assert!(problem.contains("--egress-allow") && problem.contains("loopback"), "{url}: {}", made.text);
+    }
+}
+
 #[tokio::test]
 async fn a_connector_does_not_take_the_id_of_an_upstream() {
     let node = TestNode::start().await;
