@@ -128,9 +128,9 @@ impl Service<http::Request<Incoming>> for Front {
         }
         let expects = head.headers.contains_key(EXPECT);
         let body = Unread::new(body);
-        let answer = front.answer(Request::from_parts(head, Body::new(body.clone())));
         async move {
-            let mut answer = answer.await;
+            // Begun in here, where it lies once: a future that is handed in lies there twice.
+            let mut answer = front.answer(Request::from_parts(head, Body::new(body.clone()))).await;
             body.finish(expects, answer.headers_mut()).await;
             Ok(answer)
         }
