@@ -4,6 +4,7 @@
 //! invalidate; a reader that sees it changed takes its own entry out again.
 
 use std::{
+    borrow::Borrow,
     hash::Hash,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
@@ -27,6 +28,14 @@ impl<K: Hash + Eq + Send + Sync + 'static, V: Clone + Send + Sync + 'static> Cac
     pub fn weighed(capacity: u64, life: Duration, weigh: impl Fn(&K, &V) -> usize + Send + Sync + 'static) -> Self {
         let weigh = move |key: &K, value: &V| u32::try_from(weigh(key, value)).unwrap_or(u32::MAX);
         Self { entries: Cache::builder().max_capacity(capacity).weigher(weigh).time_to_live(life).build(), generation: AtomicU64::new(0) }
+    }
+
+    /// The entry, if it is there.
+    pub fn get<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+    {
+        self.entries.get(key)
     }
 
     /// The entry, or what `load` finds.
