@@ -15,6 +15,10 @@ pub struct Accept {
 /// The most specific range decides (RFC 9110, section 12.5.1), so that `*/*, text/event-stream;q=0` excludes event streams.
 #[must_use]
 pub fn accepts(header: Option<&str>) -> Accept {
+    // What the clients of MCP send.
+    if header == Some("application/json, text/event-stream") {
+        return Accept { json: true, event_stream: true };
+    }
     let mut json = Verdict::default();
     let mut event_stream = Verdict::default();
     for range in header.unwrap_or_default().split(',') {

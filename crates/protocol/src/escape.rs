@@ -3,6 +3,8 @@
 /// Every byte of a word set to the same value.
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGHS: u64 = ONES << 7;
+/// The length of a text that is read by words alone; a multiple of a word.
+const SHORT: usize = 32;
 
 /// Appends `text` as a JSON string, quotes included. Equal to what serde_json writes.
 pub fn write_string(out: &mut Vec<u8>, text: &str) {
@@ -24,16 +26,26 @@ pub fn write_string(out: &mut Vec<u8>, text: &str) {
 
 /// How many bytes from the start need no escape.
 pub(crate) fn plain_run(bytes: &[u8]) -> usize {
+    // Most texts are names and short values: they end in the first words.
+    let (first, rest) = bytes.split_at(bytes.len().min(SHORT));
+    let found = plain_words(first);
+    if found < first.len() {
+        return found;
+    }
     // Of a block the compiler makes a few wide instructions, as it has no exit in its middle.
-    let (blocks, _) = bytes.as_chunks::<64>();
+    let (blocks, _) = rest.as_chunks::<64>();
     let has_escape = |block: &&[u8; 64]| block.iter().fold(false, |any, byte| any | needs_escape(*byte));
     let start = blocks.iter().take_while(|block| !has_escape(block)).count() * 64;
-    let (words, tail) = bytes.get(start..).unwrap_or_default().as_chunks::<8>();
+    first.len() + start + plain_words(rest.get(start..).unwrap_or_default())
+}
+
+/// The same, a word at a time.
+fn plain_words(bytes: &[u8]) -> usize {
+    let (words, tail) = bytes.as_chunks::<8>();
     for (index, word) in words.iter().enumerate() {
-        if may_escape(u64::from_le_bytes(*word))
-            && let Some(found) = word.iter().position(|byte| needs_escape(*byte))
-        {
-            return start + index * 8 + found;
+        let marks = marked(u64::from_le_bytes(*word));
+        if marks != 0 {
+            return index * 8 + (marks.trailing_zeros() / 8) as usize;
         }
     }
     let found = tail.iter().position(|byte| needs_escape(*byte)).unwrap_or(tail.len());
@@ -45,14 +57,15 @@ const fn needs_escape(byte: u8) -> bool {
     byte < 0x20 || byte == b'"' || byte == b'\\'
 }
 
-/// Whether any byte of the word needs an escape: exact, as the borrow of a subtraction only starts at a byte that matches.
-const fn may_escape(word: u64) -> bool {
+/// The highest bit of bytes that need an escape. The lowest that is set is right; the borrow of a subtraction, which only starts at a byte that
+/// matches, may set others above it.
+const fn marked(word: u64) -> u64 {
     let control = word.wrapping_sub(ONES * 0x20) & !word;
     let quote = word ^ (ONES * b'"' as u64);
     let slash = word ^ (ONES * b'\\' as u64);
     let quote = quote.wrapping_sub(ONES) & !quote;
     let slash = slash.wrapping_sub(ONES) & !slash;
-    (control | quote | slash) & HIGHS != 0
+    (control | quote | slash) & HIGHS
 }
 
 fn write_escape(out: &mut Vec<u8>, byte: u8) {

@@ -173,24 +173,15 @@ create table ended_sessions (
   until_at bigint not null
 );
 
+-- A row is a batch: the entries of an account that were written together, a JSON array of arrays (store/audit.rs).
 create table audit (
-  -- Begins with the time, so that the primary key is the order in which entries are listed.
-  id text not null,
   account_id text not null,
-  at bigint not null,
-  caller text not null,
-  user_id text not null,
-  door text not null,
-  server_id text,
-  connector_id text,
-  action_id text,
-  operation text not null,
-  decision text not null,
-  status bigint not null,
-  duration_us bigint not null,
-  request_id text not null,
-  arguments_digest text,
-  target_id text,
+  -- Of the first entry. Begins with the time, so that the primary key is the order in which entries are listed.
+  id text not null,
+  first_at bigint not null,
+  last_at bigint not null,
+  count bigint not null,
+  entries text not null,
   primary key (account_id, id)
 );
 

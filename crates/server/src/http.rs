@@ -105,6 +105,9 @@ impl Front {
     async fn route(&mut self, request: Request) -> Response {
         let answer = if request.headers().contains_key(ORIGIN) {
             AssertUnwindSafe(self.cross_origin.call(request).map(|Ok(response)| response)).catch_unwind().await
+        } else if let Some(target) = mcp::token_target(request.uri().path()).filter(|_| request.method() == Method::POST) {
+            // Nearly all requests are of this kind, and pay for no router.
+            AssertUnwindSafe(mcp::serve(self.app.clone(), target, request)).catch_unwind().await
         } else {
             AssertUnwindSafe(self.routes.call(request).map(|Ok(response)| response)).catch_unwind().await
         };

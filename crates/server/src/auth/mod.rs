@@ -84,7 +84,7 @@ impl Caller {
     }
 
     /// The beginning of an entry in the audit trail: who, for whom, through which server.
-    pub fn entry(&self, door: &str, operation: &str, request_id: &str) -> Entry {
+    pub fn entry(&self, door: &'static str, operation: &'static str, request_id: &str) -> Entry {
         Entry {
             caller: self.principal.label(),
             server_id: self.server.as_ref().map(|server| server.id.clone()),
@@ -216,7 +216,7 @@ pub async fn mcp(app: &App, identity: &Identity<'_>, server_id: Option<&str>, to
 }
 
 /// Applies a server to a caller who reaches it by its id: ownership first, then the `users` restriction.
-async fn through_server(app: &App, mut caller: Caller, identity: &Identity<'_>, id: &str, door: &str) -> Result<Caller> {
+async fn through_server(app: &App, mut caller: Caller, identity: &Identity<'_>, id: &str, door: &'static str) -> Result<Caller> {
     let server = app.store.server_in_account(&caller.scope.account, id).await?.ok_or_else(|| Error::not_found("server"))?;
     let may = match &caller.principal {
         // An admin key acts for any user of its account, which is what "x-alloy-userid on /mcp/{serverId}" is for.
@@ -232,7 +232,7 @@ async fn through_server(app: &App, mut caller: Caller, identity: &Identity<'_>, 
 }
 
 /// The `users` restriction judges the effective user, at every door.
-async fn judged(app: &App, caller: Caller, identity: &Identity<'_>, door: &str) -> Result<Caller> {
+async fn judged(app: &App, caller: Caller, identity: &Identity<'_>, door: &'static str) -> Result<Caller> {
     if let Some(server) = &caller.server
         && let Decision::Deny(denial) = server.restrictions.user(&caller.scope.user)
     {
@@ -332,7 +332,7 @@ async fn by_jwt(app: &App, token: &str, server_id: Option<&str>) -> Result<Proof
 }
 
 /// Decides the effective user: verified user token, then `x-alloy-userid`, then the key's or server's own.
-async fn for_whom(app: &App, proof: Proof, identity: &Identity<'_>, door: &str) -> Result<Caller> {
+async fn for_whom(app: &App, proof: Proof, identity: &Identity<'_>, door: &'static str) -> Result<Caller> {
     let override_rule = match (&proof.principal, &proof.server) {
         (Principal::Token(_), Some(server)) => Some(server.settings.user_override),
         // Who has signed in is who it is.

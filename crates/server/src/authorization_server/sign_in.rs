@@ -100,7 +100,7 @@ pub async fn record(
     app: &App,
     account: &str,
     user: &str,
-    operation: &str,
+    operation: &'static str,
     server: Option<&str>,
     target: Option<&str>,
     status: StatusCode,

@@ -90,7 +90,7 @@ pub async fn create(app: &App, caller: &Caller, new: NewCredential<'_>) -> Resul
     entry.connector_id = Some(shown(new.connector_id));
     let kept = match new.user.map_or_else(|| Ok(caller.scope.clone()), |user| caller.scope_of(user)) {
         Ok(scope) => {
-            entry.user_id = scope.user.to_string();
+            entry.user_id = scope.user.clone();
             keep(app, caller, &scope, new).await
         }
         Err(error) => Err(error),
@@ -98,7 +98,7 @@ pub async fn create(app: &App, caller: &Caller, new: NewCredential<'_>) -> Resul
     match &kept {
         Ok(Made::Credential(credential)) => entry.target_id = Some(credential.id.clone()),
         // What comes of it is an entry of its own.
-        Ok(Made::Link(_)) => "credential.link".clone_into(&mut entry.operation),
+        Ok(Made::Link(_)) => entry.operation = "credential.link".into(),
         Err(_) => {}
     }
     record(app, entry, kept).await

@@ -120,15 +120,20 @@ pub struct IncomingBody {
     body: hyper::body::Incoming,
     /// What it comes through, until its end.
     link: Option<Box<Link>>,
+    /// Pieces until others have their turn.
+    turn: u8,
     left: usize,
     limit: usize,
     host: Arc<str>,
 }
 
+/// A platform that sends without end would keep a thread to itself: after so many pieces the call steps back.
+const TURN: u8 = 8;
+
 impl IncomingBody {
     /// Refuses at once a body that announces more than `limit` bytes.
     pub(super) fn new(body: hyper::body::Incoming, link: Box<Link>, limit: usize, host: Arc<str>) -> Result<Self, EgressError> {
-        let mut this = Self { body, link: Some(link), left: limit, limit, host }.within(limit)?;
+        let mut this = Self { body, link: Some(link), turn: TURN, left: limit, limit, host }.within(limit)?;
         this.release();
         Ok(this)
     }
@@ -159,9 +164,16 @@ impl IncomingBody {
     /// The next piece as it came from the socket, `None` at the end. Safe to cancel: an unfinished wait loses nothing.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, EgressError> {
         loop {
+            self.turn -= 1;
+            if self.turn == 0 {
+                self.turn = TURN;
+                tokio::task::yield_now().await;
+            }
             let frame = std::future::poll_fn(|context| {
-                if let Some(link) = &mut self.link {
-                    link.drive(context);
+                // What has come already is taken before more is asked for.
+                match (Pin::new(&mut self.body).poll_frame(context), &mut self.link) {
+                    (Poll::Pending, Some(link)) => link.drive(context),
+                    (polled, _) => return polled,
                 }
                 Pin::new(&mut self.body).poll_frame(context)
             });

@@ -80,7 +80,7 @@ impl Link {
         self.home = Weak::new();
     }
 
-    /// Whether it can take a request now.
+    /// Whether it can take a request now, after what has come since it was used last.
     fn is_free(&mut self) -> bool {
         self.drive(&mut Context::from_waker(Waker::noop()));
         self.connection.is_some() && self.sender.is_ready()
@@ -89,7 +89,7 @@ impl Link {
     /// Keeps it for the next request, if it can take one.
     pub(super) fn release(mut self: Box<Self>) {
         if let Some(home) = self.home.upgrade()
-            && self.is_free()
+            && (self.sender.is_ready() || self.is_free())
         {
             home.put(self);
         }
@@ -98,6 +98,7 @@ impl Link {
 
 /// The connections of one owner that nobody uses at the moment.
 pub(super) struct Idle {
+    #[expect(clippy::vec_box, reason = "they come from calls and go to calls in their boxes")]
     links: Mutex<HashMap<Arc<str>, Vec<Box<Link>>>>,
     most: usize,
     timeout: Duration,

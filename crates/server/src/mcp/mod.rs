@@ -8,7 +8,10 @@ mod stream;
 mod tools;
 mod transport;
 
-pub use self::routes::routes;
+pub use self::{
+    routes::{routes, token_target},
+    transport::serve,
+};
 
 use amalgam_protocol::{
     Era, Fault,

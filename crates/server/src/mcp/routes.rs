@@ -17,6 +17,14 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(header_post, header_get, header_delete))
 }
 
+/// The target that a token URL's path names, for callers that do not need a router for it. `None` for every other path, and where one is
+/// written with escapes: those are the router's.
+pub fn token_target(path: &str) -> Option<Target> {
+    let (server_id, token) = path.strip_prefix("/mcp/")?.split_once('/')?;
+    let is_plain = |segment: &str| !segment.is_empty() && segment.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    (is_plain(server_id) && is_plain(token)).then(|| Target { server_id: Some(server_id.to_owned()), token: Some(token.to_owned()) })
+}
+
 /// Execute an MCP request (token URL). The token in the path is the whole authentication.
 #[utoipa::path(post, path = "/mcp/{serverId}/{accessToken}", tag = "MCP Protocol", operation_id = "execute-mcp-token", security(()),
     params(("serverId" = String, Path, description = "Server ID"), ("accessToken" = String, Path, description = "Access token"),

@@ -116,7 +116,7 @@ fn locate<'a>(entry: &mut Entry, params: impl Iterator<Item = (&'a str, &'a str)
         entry.target_id = Some(shown(value));
     }
     if let Some(Target(id)) = made {
-        match entry.operation.as_str() {
+        match &*entry.operation {
             "server.create" => entry.server_id = Some(id.clone()),
             "connector.create" => entry.connector_id = Some(id.clone()),
             _ => {}

@@ -1,43 +1,56 @@
 //! The audit trail: who did what for whom, and what came of it. Never arguments, never secrets.
+//!
+//! A row of the table is a batch: the entries of one account that were written together, as JSON. Many calls then cost the database what one
+//! would. Whoever asks for entries is answered from the batches of the time in question, newest first.
 
-use std::sync::LazyLock;
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
+use amalgam_protocol::splice::quoted;
 use amalgam_vault::hex;
 use http::StatusCode;
+use serde::{Deserialize, Serialize};
 
 use super::{
     Page, Scope, Store,
-    db::{InsertRows, Value, execute, fetch_all, fetch_optional, is_refused},
+    db::{execute, execute_in, fetch_all, fetch_optional, is_refused},
 };
-use crate::{clock::now_ms, error::Result};
+use crate::{
+    clock::now_ms,
+    error::{Error, Result},
+};
 
 /// One thing that somebody did, or was refused.
-#[derive(Debug, Clone, sqlx::FromRow)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Entry {
-    /// Sorts by time.
+    /// Sorts by the time when it was recorded.
     pub id: String,
-    /// Its tenant.
-    pub account_id: String,
+    /// Its tenant; batches hold it once.
+    #[serde(skip)]
+    pub account_id: Arc<str>,
     /// Milliseconds.
     pub at: i64,
     /// Who: `key:<id>`, `token:<server id>`, `jwt:<issuer id>`, `grant:<id>`, `user:<user id>` who signs in.
     pub caller: String,
     /// For whom: the effective user.
-    pub user_id: String,
+    pub user_id: Arc<str>,
     /// `mcp`, `rest`, or `web` for a person in a browser.
-    pub door: String,
+    pub door: Cow<'static, str>,
     /// Through which server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_id: Option<String>,
     /// On which connector.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connector_id: Option<String>,
     /// Which action.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action_id: Option<String>,
     /// What was written to: the id of a server, key, credential, …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_id: Option<String>,
     /// `execute`, or the noun and the verb of a write: `server.create`.
-    pub operation: String,
+    pub operation: Cow<'static, str>,
     /// `allowed` or `denied`.
-    pub decision: String,
+    pub decision: Cow<'static, str>,
     /// The platform's HTTP status for an execution that was sent, else ours.
     pub status: i64,
     /// Microseconds.
@@ -45,32 +58,26 @@ pub struct Entry {
     /// As in the answer's `x-request-id`.
     pub request_id: String,
     /// 32 hex characters that tell equal arguments from different ones; see `Sealer::fingerprint`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arguments_digest: Option<String>,
 }
 
-static INSERT: LazyLock<InsertRows> = LazyLock::new(|| {
-    InsertRows::new(
-        "audit (id, account_id, at, caller, user_id, door, server_id, connector_id, action_id, operation, decision, status, duration_us, \
-         request_id, arguments_digest, target_id)",
-    )
-});
-
 impl Entry {
     /// The beginning of an entry: for whom, through which door, what. It is allowed unless something else is said.
-    pub fn new(scope: &Scope, door: &str, operation: &str, request_id: &str) -> Self {
+    pub fn new(scope: &Scope, door: &'static str, operation: &'static str, request_id: &str) -> Self {
         Self {
             id: String::new(),
-            account_id: scope.account.to_string(),
+            account_id: scope.account.clone(),
             at: now_ms(),
             caller: String::new(),
-            user_id: scope.user.to_string(),
-            door: door.to_owned(),
+            user_id: scope.user.clone(),
+            door: Cow::Borrowed(door),
             server_id: None,
             connector_id: None,
             action_id: None,
             target_id: None,
-            operation: operation.to_owned(),
-            decision: "allowed".to_owned(),
+            operation: Cow::Borrowed(operation),
+            decision: Cow::Borrowed("allowed"),
             status: 200,
             duration_us: 0,
             request_id: request_id.to_owned(),
@@ -78,36 +85,26 @@ impl Entry {
         }
     }
 
-    /// In the order of the columns of `INSERT`.
-    fn values(self) -> [Value; 16] {
-        [
-            Value::Text(Some(self.id)),
-            Value::Text(Some(self.account_id)),
-            Value::Number(self.at),
-            Value::Text(Some(self.caller)),
-            Value::Text(Some(self.user_id)),
-            Value::Text(Some(self.door)),
-            Value::Text(self.server_id),
-            Value::Text(self.connector_id),
-            Value::Text(self.action_id),
-            Value::Text(Some(self.operation)),
-            Value::Text(Some(self.decision)),
-            Value::Number(self.status),
-            Value::Number(self.duration_us),
-            Value::Text(Some(self.request_id)),
-            Value::Text(self.arguments_digest),
-            Value::Text(self.target_id),
-        ]
-    }
-
     /// What came of it.
     pub fn end(&mut self, status: StatusCode) {
         self.status = status.as_u16().into();
         if status == StatusCode::FORBIDDEN {
-            "denied".clone_into(&mut self.decision);
+            self.decision = Cow::Borrowed("denied");
         }
     }
 }
+
+/// A row.
+#[derive(sqlx::FromRow)]
+struct Batch {
+    /// Of its first entry.
+    id: String,
+    /// JSON: an array of [`Entry`], in the order in which they were recorded.
+    entries: String,
+}
+
+/// Batches that are read at once.
+const READ: i64 = 32;
 
 /// An id as somebody sent it, in a form that every database keeps.
 pub fn shown(id: &str) -> String {
@@ -146,6 +143,32 @@ pub struct Filter {
     pub until: i64,
 }
 
+impl Filter {
+    fn is_empty(&self) -> bool {
+        self.since <= 0 && self.until == i64::MAX && self.texts(None).next().is_none()
+    }
+
+    /// What an entry must hold as a whole text.
+    fn texts<'a>(&'a self, user: Option<&'a str>) -> impl Iterator<Item = &'a str> {
+        let others =
+            [&self.server_id, &self.connector_id, &self.action_id, &self.target_id, &self.operation, &self.decision, &self.request_id];
+        user.into_iter().chain(others.into_iter().filter_map(Option::as_deref))
+    }
+
+    fn takes(&self, user: Option<&str>, entry: &Entry) -> bool {
+        let is = |wanted: &Option<String>, text: Option<&str>| wanted.is_none() || wanted.as_deref() == text;
+        (self.since..self.until).contains(&entry.at)
+            && user.is_none_or(|user| *entry.user_id == *user)
+            && is(&self.server_id, entry.server_id.as_deref())
+            && is(&self.connector_id, entry.connector_id.as_deref())
+            && is(&self.action_id, entry.action_id.as_deref())
+            && is(&self.target_id, entry.target_id.as_deref())
+            && is(&self.operation, Some(&entry.operation))
+            && is(&self.decision, Some(&entry.decision))
+            && is(&self.request_id, Some(&entry.request_id))
+    }
+}
+
 impl Store {
     /// Writes a batch, and answers those entries that the database refuses for good: they cost only themselves. No scope: entries carry the
     /// one they were made under.
@@ -164,10 +187,28 @@ impl Store {
         Ok(refused)
     }
 
-    /// In one transaction, many rows to a statement.
+    /// In one transaction, a batch for each account. One that is there already stays: the answer to its insert got lost.
     async fn insert_audit(&self, entries: &[Entry]) -> Result<()> {
+        let mut accounts: BTreeMap<&str, Vec<&Entry>> = BTreeMap::new();
+        for entry in entries {
+            accounts.entry(&entry.account_id).or_default().push(entry);
+        }
         let mut tx = self.db.begin().await?;
-        INSERT.run(&mut tx, entries.iter().cloned().map(Entry::values)).await?;
+        for (account, entries) in accounts {
+            let Some(first) = entries.first() else { continue };
+            let times = || entries.iter().map(|entry| entry.at);
+            let (first_at, last_at) = (times().min().unwrap_or_default(), times().max().unwrap_or_default());
+            execute_in!(
+                &mut tx,
+                "insert into audit (account_id, id, first_at, last_at, count, entries) values ($1, $2, $3, $4, $5, $6) on conflict do nothing",
+                account,
+                first.id.as_str(),
+                first_at,
+                last_at,
+                i64::try_from(entries.len()).unwrap_or(i64::MAX),
+                serde_json::to_string(&entries).map_err(Error::internal)?
+            )?;
+        }
         tx.commit().await
     }
 
@@ -178,47 +219,52 @@ impl Store {
             return Ok((Vec::new(), 0));
         }
         let user = if own_only { Some(&*scope.user) } else { filter.user_id.as_deref() };
-        let (since, until) = (id_from(filter.since), id_from(filter.until));
-        macro_rules! matching {
-            ($fetch:ident, $row:ty, $select:literal, $then:literal $(, $arg:expr)*) => {
-                $fetch!(
-                    &self.db,
-                    $row,
-                    concat!(
-                        $select,
-                        " from audit
-                          where account_id = $1 and id >= $2 and id < $3
-                            and ($4 is null or user_id = $4) and ($5 is null or server_id = $5) and ($6 is null or connector_id = $6)
-                            and ($7 is null or action_id = $7) and ($8 is null or target_id = $8) and ($9 is null or operation = $9)
-                            and ($10 is null or decision = $10) and ($11 is null or request_id = $11) ",
-                        $then
-                    ),
-                    &*scope.account,
-                    since.as_str(),
-                    until.as_str(),
-                    user,
-                    filter.server_id.as_deref(),
-                    filter.connector_id.as_deref(),
-                    filter.action_id.as_deref(),
-                    filter.target_id.as_deref(),
-                    filter.operation.as_deref(),
-                    filter.decision.as_deref(),
-                    filter.request_id.as_deref()
-                    $(, $arg)*
-                )
-            };
+        // Where nothing is asked for but a page, the rest is only counted, which needs no look into the batches.
+        let all = if user.is_none() && filter.is_empty() { Some(self.count_audit(scope).await?) } else { None };
+        let texts: Vec<String> = filter.texts(user).map(quoted).collect();
+        let (mut entries, mut total, mut before) = (Vec::new(), 0, "~".to_owned());
+        loop {
+            let batches: Vec<Batch> = fetch_all!(
+                &self.db,
+                Batch,
+                "select id, entries from audit where account_id = $1 and id < $2 and last_at >= $3 and first_at < $4
+                 order by id desc limit $5",
+                &*scope.account,
+                before.as_str(),
+                filter.since,
+                filter.until,
+                READ
+            )?;
+            let Some(last) = batches.last() else { break };
+            last.id.clone_into(&mut before);
+            for batch in &batches {
+                // Most batches say by their text alone that nothing in them can match.
+                if texts.iter().any(|text| !batch.entries.contains(text)) {
+                    continue;
+                }
+                let kept: Vec<Entry> = serde_json::from_str(&batch.entries).map_err(Error::internal)?;
+                for entry in kept.into_iter().rev().filter(|entry| filter.takes(user, entry)) {
+                    if (page.offset..page.offset.saturating_add(page.limit)).contains(&total) {
+                        entries.push(Entry { account_id: scope.account.clone(), ..entry });
+                    }
+                    total += 1;
+                }
+            }
+            if let Some(all) = all.filter(|_| total >= page.offset.saturating_add(page.limit)) {
+                return Ok((entries, all));
+            }
         }
-        let entries = matching!(
-            fetch_all,
-            Entry,
-            "select id, account_id, at, caller, user_id, door, server_id, connector_id, action_id, target_id, operation, decision, status,
-                    duration_us, request_id, arguments_digest",
-            "order by id desc limit $12 offset $13",
-            page.limit,
-            page.offset
+        Ok((entries, total))
+    }
+
+    async fn count_audit(&self, scope: &Scope) -> Result<i64> {
+        let counted = fetch_optional!(
+            &self.db,
+            (i64,),
+            "select cast(coalesce(sum(count), 0) as bigint) from audit where account_id = $1",
+            &*scope.account
         )?;
-        let total = matching!(fetch_optional, (i64,), "select count(*)", "")?;
-        Ok((entries, total.map_or(0, |(n,)| n)))
+        Ok(counted.map_or(0, |(count,)| count))
     }
 
     /// Removes entries older than this.

@@ -176,68 +176,6 @@ impl Tx {
     }
 }
 
-/// A value of a row that is inserted among many.
-pub enum Value {
-    /// text, or null.
-    Text(Option<String>),
-    /// bigint.
-    Number(i64),
-}
-
-/// An insert into one table that takes many rows at once.
-pub struct InsertRows {
-    sqlite: [String; 2],
-    postgres: [String; 2],
-}
-
-impl InsertRows {
-    /// Rows of one statement: enough to make its overhead small, few enough for the databases' limits of parameters.
-    const MANY: usize = 32;
-
-    /// `into` is a table and its columns: `audit (id, account_id)`.
-    pub fn new(into: &str) -> Self {
-        let columns = into.split(',').count();
-        let statement = |rows: usize, parameter: &dyn Fn(usize) -> String| {
-            let row = |n: usize| (1..=columns).map(|column| parameter(n * columns + column)).collect::<Vec<_>>().join(", ");
-            let rows = (0..rows).map(|n| format!("({})", row(n))).collect::<Vec<_>>().join(", ");
-            format!("insert into {into} values {rows} on conflict do nothing")
-        };
-        // SQLite looks a numbered parameter up by walking through all of them, so that there it takes the next one by its place.
-        let (next, numbered) = (|_| "?".to_owned(), |n| format!("${n}"));
-        Self {
-            sqlite: [statement(1, &next), statement(Self::MANY, &next)],
-            postgres: [statement(1, &numbered), statement(Self::MANY, &numbered)],
-        }
-    }
-
-    /// Inserts all rows. One that is there already stays: the answer to its insert got lost.
-    pub async fn run<const N: usize>(&'static self, tx: &mut Tx, rows: impl ExactSizeIterator<Item = [Value; N]>) -> Result<()> {
-        macro_rules! run {
-            ($database:ty, $tx:expr, $statements:expr) => {{
-                let [one, many] = $statements;
-                let mut rows = rows;
-                while rows.len() > 0 {
-                    let (sql, count) = if rows.len() < Self::MANY { (one, 1) } else { (many, Self::MANY) };
-                    // The text is built from a constant and numbers, never from what somebody sent.
-                    let mut query = sqlx::query::<$database>(sqlx::AssertSqlSafe(sql.as_str()));
-                    for value in rows.by_ref().take(count).flatten() {
-                        query = match value {
-                            Value::Text(text) => query.bind(text),
-                            Value::Number(number) => query.bind(number),
-                        };
-                    }
-                    query.execute(&mut **$tx).await?;
-                }
-            }};
-        }
-        match tx {
-            Tx::Sqlite(tx) => run!(Sqlite, tx, &self.sqlite),
-            Tx::Postgres(tx) => run!(Postgres, tx, &self.postgres),
-        }
-        Ok(())
-    }
-}
-
 /// True where the database refuses a row for what it holds, however often it is tried: a constraint, a value that cannot be kept.
 pub fn is_refused(error: &Error) -> bool {
     let cause = error.cause.as_ref().and_then(|cause| cause.downcast_ref::<sqlx::Error>());

@@ -96,9 +96,6 @@ impl Store {
 
     /// The account's issuers, oldest first.
     pub async fn issuers(&self, account: &str) -> Result<Arc<[Issuer]>> {
-        if let Some(issuers) = self.issuers.get(account) {
-            return Ok(issuers);
-        }
         let load = async {
             let rows = fetch_all!(
                 &self.db,

@@ -1,6 +1,7 @@
 //! Takes audit entries from calls and writes them in batches. The queue is bounded: when it is full, the call waits.
 
 use std::{
+    borrow::Cow,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -50,7 +51,9 @@ impl AuditLog {
     /// Leaves an entry; waits when the queue is full. The entry's `id` is given here.
     pub async fn record(&self, mut entry: Entry) {
         let n = self.sequence.fetch_add(1, Ordering::Relaxed);
-        entry.id = [&id_from(entry.at), "-", &*self.node, "-", &digits(n, 8)].concat();
+        // The time of now, without asking the clock again: entries are read in the order in which they were recorded.
+        let recorded_at = entry.at.saturating_add(entry.duration_us / 1_000);
+        entry.id = [&id_from(recorded_at), "-", &*self.node, "-", &digits(n, 8)].concat();
         if self.queue.send(Message::Entry(Box::new(entry))).await.is_err() {
             tracing::error!("the audit writer has stopped; an entry was lost");
         }
@@ -80,9 +83,9 @@ impl Trail {
     }
 
     /// The call has come to its end.
-    pub async fn end(&mut self, decision: &str, status: i64) {
+    pub async fn end(&mut self, decision: &'static str, status: i64) {
         if let Some(mut entry) = self.entry.take() {
-            decision.clone_into(&mut entry.decision);
+            entry.decision = Cow::Borrowed(decision);
             entry.status = status;
             entry.duration_us = self.micros();
             self.audit.record(entry).await;
@@ -158,7 +161,7 @@ async fn write(store: &Store, entries: &[Entry]) {
             Ok(refused) => {
                 for entry in refused {
                     let Entry { id, operation, request_id, .. } = entry;
-                    tracing::error!(id, operation, request_id, "the database refuses an audit entry; it is lost");
+                    tracing::error!(id, operation = operation.as_ref(), request_id, "the database refuses an audit entry; it is lost");
                 }
                 return;
             }

@@ -100,8 +100,13 @@ impl Shared {
         if upstream.transport != Transport::StreamableHttp {
             return Box::pin(self.pipe(upstream, demand.client, until)).await.map(Chosen::Pipe);
         }
-        let modern = self.modern(upstream, until).await?;
-        if modern.is_ok() && (!demand.client.is_legacy || self.eras_of(upstream).legacy == Some(false)) {
+        let known = self.eras_of(upstream);
+        let suits = |eras: Eras| !demand.client.is_legacy || eras.legacy == Some(false);
+        if known.modern == Some(true) && suits(known) {
+            return Ok(Chosen::Modern);
+        }
+        let modern = self.modern(upstream, known, until).await?;
+        if modern.is_ok() && suits(self.eras_of(upstream)) {
             return Ok(Chosen::Modern);
         }
         let NotSpoken(old) = match self.legacy(upstream, key, until).await? {
@@ -140,8 +145,8 @@ impl Shared {
         Ok(found)
     }
 
-    async fn modern(self: &Arc<Self>, upstream: &Arc<Upstream>, until: Instant) -> Result<Result<(), NotSpoken>> {
-        match self.eras_of(upstream).modern {
+    async fn modern(self: &Arc<Self>, upstream: &Arc<Upstream>, known: Eras, until: Instant) -> Result<Result<(), NotSpoken>> {
+        match known.modern {
             Some(true) => Ok(Ok(())),
             Some(false) => Ok(Err(NotSpoken("it has no server/discover".to_owned()))),
             None => Ok(Box::pin(self.discover(upstream, until)).await?.map(|_| ())),

@@ -23,7 +23,7 @@ mod watch;
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -83,7 +83,9 @@ pub struct Client {
 impl Client {
     /// A client that can do nothing but read answers, such as a REST call.
     pub fn plain(scope: &Scope) -> Self {
-        Self { scope: scope.clone(), capabilities: "{}".into(), info: OUR_INFO.into(), is_legacy: false, lane: "".into() }
+        static PLAIN: LazyLock<[Arc<str>; 3]> = LazyLock::new(|| ["{}".into(), OUR_INFO.into(), "".into()]);
+        let [capabilities, info, lane] = PLAIN.clone();
+        Self { scope: scope.clone(), capabilities, info, is_legacy: false, lane }
     }
 }
 

@@ -25,7 +25,8 @@ async fn what_has_had_its_time_is_removed() {
     assert_eq!(node.sql(long_ago).await, 1);
     assert_eq!(node.sql("update tokens set expires_at = created_at where server_id like 'ended-%'").await, 1);
     assert_eq!(node.sql("update api_keys set expires_at = 1 where user_id = 'bob'").await, 1);
-    assert_eq!(node.sql("update audit set at = 1, id = '000000000001' || substr(id, 13) where operation = 'server.create'").await, 3);
+    let old = "update audit set id = '000000000001' || substr(id, 13) where entries like '%\"server.create\"%'";
+    assert!((1..=3).contains(&node.sql(old).await));
     node.restart().await;
     until("the superseded token is removed", async || {
         (node.number("select count(*) from tokens").await == 3 && node.number("select count(*) from api_keys").await == 3).then_some(())

@@ -16,19 +16,22 @@ use crate::{
         Context,
         relay::{self, Asked, Relay, Route},
     },
-    upstream::{Client, OUR_INFO},
+    upstream::Client,
 };
 
 /// The client of a request, as upstreams see it.
 pub fn client(context: &Context<'_>, params: Option<&Params<'_>>) -> Client {
-    let scope = context.caller.scope.clone();
+    let plain = Client::plain(&context.caller.scope);
     if context.era.is_modern() {
         let meta = params.and_then(|params| params.meta.as_ref());
-        let capabilities = meta.and_then(|meta| meta.client_capabilities).map_or("{}", RawValue::get);
-        let info = meta.and_then(|meta| meta.client_info).map_or(OUR_INFO, RawValue::get);
-        return Client { scope, capabilities: capabilities.into(), info: info.into(), is_legacy: false, lane: "".into() };
+        let said = |part: Option<&RawValue>, plain: Arc<str>| part.map_or(plain, |part| part.get().into());
+        return Client {
+            capabilities: said(meta.and_then(|meta| meta.client_capabilities), plain.capabilities),
+            info: said(meta.and_then(|meta| meta.client_info), plain.info),
+            ..plain
+        };
     }
-    let plain = Client { is_legacy: true, ..Client::plain(&scope) };
+    let plain = Client { is_legacy: true, ..plain };
     match context.session {
         Some(session) => Client {
             capabilities: session.capabilities.as_str().into(),
