@@ -144,8 +144,5 @@ impl Variable {
 
 /// Whether a template holds `{name}`.
 pub(crate) fn mentions(template: &str, name: &str) -> bool {
-    template.match_indices(name).any(|(at, _)| {
-        let before = template.get(..at).is_some_and(|text| text.ends_with('{'));
-        before && template.get(at + name.len()..).is_some_and(|text| text.starts_with('}'))
-    })
+    template.split('{').skip(1).any(|rest| rest.strip_prefix(name).is_some_and(|rest| rest.starts_with('}')))
 }

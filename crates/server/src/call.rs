@@ -187,7 +187,8 @@ async fn execute(app: &App, call: &Call<'_>, arguments: Arguments) -> Result<Ans
         return Ok(Answer { connector: loaded, status, body, extent, next, skip, arguments, picked_credential, cached: true, file: None });
     }
     chosen.renewed(app, scope, &loaded).await?;
-    let incoming = reach(app, call, &loaded, action, &mut chosen, &attached).await;
+    // In a place of its own: what sending needs is more than all before it, and is moved as often as this.
+    let incoming = Box::pin(reach(app, call, &loaded, action, &mut chosen, &attached)).await;
     if action.action.effect() != Effect::Read {
         // Even a write that failed may have changed something.
         app.reads.invalidate(scope, call.connector_id);
@@ -296,7 +297,7 @@ async fn request(
             Ok(Ok((incoming, None)))
         }
         Ok(Arrived::File(stream)) => {
-            let (incoming, file) = files::keep(app, call, &loaded.connector, stream, &plan.secrets, until).await?;
+            let (incoming, file) = Box::pin(files::keep(app, call, &loaded.connector, stream, &plan.secrets, until)).await?;
             Ok(Ok((incoming, Some(Box::new(file)))))
         }
         Err(error) => Ok(Err(error)),

@@ -145,8 +145,15 @@ impl DataKey {
     /// # Errors
     /// As `open`, and `NotText`.
     pub fn open_text(&self, owner: &[&str], sealed: &str) -> Result<Secret, VaultError> {
-        let sealed = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| VaultError::Malformed)?;
-        Secret::from_utf8(open(self, owner, &sealed)?)
+        self.open_secret(owner, &URL_SAFE_NO_PAD.decode(sealed).map_err(|_| VaultError::Malformed)?)
+    }
+
+    /// Opens what `seal` made for the same owner, when it is text.
+    ///
+    /// # Errors
+    /// As `open`, and `NotText`.
+    pub fn open_secret(&self, owner: &[&str], sealed: &[u8]) -> Result<Secret, VaultError> {
+        Secret::from_utf8(open(self, owner, sealed)?)
     }
 
     pub(crate) fn cipher(&self) -> &Cipher {

@@ -16,5 +16,5 @@ pub use key::{DataKey, HmacKey, MasterKey};
 pub use seal::{open, seal, sealed_by};
 pub use sealed_id::{MAX_ID_CHARS, MAX_PAYLOAD, open_id, seal_id};
 pub use secret::Secret;
-pub use token::{hash_token, hex, keyed_hash, read_hex, same, url_safe};
+pub use token::{from_url_safe, hash_token, hex, keyed_hash, read_hex, same, url_safe};
 pub use zeroize::Zeroizing;

@@ -26,6 +26,11 @@ pub fn url_safe(random: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(random)
 }
 
+/// Reads what `url_safe` wrote; `None` for anything else.
+pub fn from_url_safe(text: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(text).ok()
+}
+
 /// Bytes as lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";

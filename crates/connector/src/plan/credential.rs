@@ -28,7 +28,7 @@ pub(super) struct Placed<'a> {
 /// A field that is missing or cannot be sent; the value is never shown.
 pub(super) fn place<'a>(definition: &'a Definition, action: &CompiledAction, account: &Account<'a>) -> Result<Placed<'a>, ArgumentError> {
     match account.auth.filter(|_| action.action.auth) {
-        Some((scheme, fields)) => Source { definition, scheme, fields, variables: account.variables }.place(),
+        Some((scheme, fields)) => Source::new(definition, scheme, fields, account.variables).place(),
         None => Ok(Placed::default()),
     }
 }
@@ -43,7 +43,7 @@ pub fn judge(
     fields: &[(&str, &str)],
     variables: &[(&str, &str)],
 ) -> Result<(), ArgumentError> {
-    let placed = Source { definition, scheme, fields, variables }.place()?;
+    let placed = Source::new(definition, scheme, fields, variables).place()?;
     placed.path.iter().try_for_each(|(name, secret)| path::write_secret(&mut String::new(), name, Some(secret)))
 }
 
@@ -51,11 +51,22 @@ pub fn judge(
 struct Source<'a> {
     definition: &'a Definition,
     scheme: &'a AuthScheme,
+    /// Of the scheme's fields.
+    names: Vec<&'a str>,
     fields: &'a [(&'a str, &'a str)],
     variables: &'a [(&'a str, &'a str)],
 }
 
 impl<'a> Source<'a> {
+    fn new(
+        definition: &'a Definition,
+        scheme: &'a AuthScheme,
+        fields: &'a [(&'a str, &'a str)],
+        variables: &'a [(&'a str, &'a str)],
+    ) -> Self {
+        Self { definition, scheme, names: scheme.field_names().collect(), fields, variables }
+    }
+
     fn place(&self) -> Result<Placed<'a>, ArgumentError> {
         let mut placed = Placed { secrets: self.secrets(), ..Placed::default() };
         for sent in self.scheme.placements() {
@@ -82,7 +93,7 @@ impl<'a> Source<'a> {
     }
 
     fn is_field(&self, name: &str) -> bool {
-        self.scheme.field_names().any(|field| field == name)
+        self.names.contains(&name)
     }
 
     fn field(&self, name: &str) -> Option<&'a str> {
@@ -133,7 +144,7 @@ impl<'a> Source<'a> {
         for (_, value) in given().filter(|(name, _)| alone || !self.scheme.is_public(name)) {
             secrets.push((*value).to_owned());
             // Most secrets are letters and digits, which look alike everywhere.
-            let forms = (!value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)))
+            let forms = (!value.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~')))
                 .then(|| [path::encoded(value), query::encoded(value)]);
             for form in forms.into_iter().flatten() {
                 if !secrets.contains(&form) {

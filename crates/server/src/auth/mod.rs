@@ -325,7 +325,7 @@ async fn by_jwt(app: &App, token: &str, server_id: Option<&str>) -> Result<Proof
     Ok(Proof {
         account: verified.account,
         user: verified.user,
-        principal: Principal::Jwt(verified.issuer),
+        principal: Principal::Jwt(verified.issuer.to_string()),
         role: Role::Member,
         server: None,
     })
@@ -347,7 +347,7 @@ async fn for_whom(app: &App, proof: Proof, identity: &Identity<'_>, door: &'stat
             return Err(Error::unauthorized());
         }
         // Verified even where it is not listened to: a token that is wrong is an error, never ignored.
-        let named = Box::pin(app.user_tokens.verify(&proof.account, token)).await?.user;
+        let named = app.user_tokens.verify(&proof.account, token).await?.user;
         if override_rule != Some(UserOverride::None) {
             user = named;
         }

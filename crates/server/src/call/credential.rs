@@ -119,7 +119,7 @@ impl Chosen {
             && self.credential.as_ref().is_some_and(due)
             && let Some(credential) = self.credential.take()
         {
-            self.credential = Some(app.grants.fresh(scope, loaded, credential).await?);
+            self.credential = Some(Box::pin(app.grants.fresh(scope, loaded, credential)).await?);
         }
         Ok(())
     }
@@ -129,7 +129,7 @@ impl Chosen {
         let Some(credential) = self.credential.as_ref().filter(|credential| self.authenticates && credential.auth_config.is_some()) else {
             return Ok(false);
         };
-        let Some(fresh) = app.grants.after_refusal(scope, loaded, credential).await? else { return Ok(false) };
+        let Some(fresh) = Box::pin(app.grants.after_refusal(scope, loaded, credential)).await? else { return Ok(false) };
         self.credential = Some(fresh);
         Ok(true)
     }

@@ -16,6 +16,10 @@ use crate::{
 const REMOVED: &str = "[credential removed]";
 /// Shorter secrets are not searched for in answers: they would match by chance.
 const MIN_SECRET: usize = 8;
+/// In answers up to this size a secret is looked for byte by byte: preparing a quicker search takes longer than that. Bounded, because the
+/// work may grow with the secret, too.
+const SMALL: usize = 4 * 1024;
+
 /// Takes the secrets out of an answer that repeats them (an echo, an error message): no model may see one.
 ///
 /// # Errors
@@ -25,14 +29,15 @@ pub fn scrub(incoming: &mut Incoming, secrets: &[String]) -> Result<()> {
     // The longest first, because one may begin with another.
     secrets.sort_unstable_by_key(|secret| Reverse(secret.len()));
     for secret in secrets {
-        let forms = written(secret);
+        let is_plain = is_plain(secret);
+        let forms = if is_plain { vec![Cow::Borrowed(secret)] } else { written(secret) };
         for form in &forms {
             if let Some(clean) = without(&incoming.body, form.as_bytes()) {
                 incoming.body = clean.into();
             }
         }
         // JSON may write any character as an escape, and an error message may hold JSON that quotes the request.
-        if is_plain(secret) || memchr::memchr(b'\\', &incoming.body).is_none() {
+        if is_plain || memchr::memchr(b'\\', &incoming.body).is_none() {
             continue;
         }
         match parse_answer(&incoming.body) {
@@ -67,32 +72,28 @@ pub fn scrub_text<'t>(text: &'t [u8], secrets: &[String]) -> Cow<'t, [u8]> {
 
 /// Writers of JSON, HTML and URLs leave these characters as they are.
 fn is_plain(secret: &str) -> bool {
-    secret.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~+=:".contains(&b))
+    secret.bytes().all(|b| matches!(b, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'+' | b'=' | b':'))
 }
 
 /// A secret as it may stand in a text: as it is, inside of JSON once or twice, in HTML. `without` knows how URLs have it.
 fn written(secret: &str) -> Vec<Cow<'_, str>> {
-    let mut forms = vec![Cow::Borrowed(secret)];
-    if !is_plain(secret) {
-        let quoted = quoted(secret);
-        forms.push(quoted.replace('/', "\\/").into());
-        forms.push(self::quoted(&quoted).into());
-        forms.push(quoted.into());
-        let html = secret.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
-        forms.extend(["&#39;", "&#x27;", "&apos;"].map(|quote| html.replace('\'', quote).into()));
-    }
+    let quoted = quoted(secret);
+    let mut forms = vec![Cow::Borrowed(secret), quoted.replace('/', "\\/").into(), self::quoted(&quoted).into(), quoted.into()];
+    let html = secret.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
+    forms.extend(["&#39;", "&#x27;", "&apos;"].map(|quote| html.replace('\'', quote).into()));
     forms.dedup();
     forms
 }
 
 /// The text without the secret, each of whose characters may stand there percent-encoded, once or twice; nothing when it is not there.
 fn without(text: &[u8], secret: &[u8]) -> Option<Vec<u8>> {
-    let mut clean = cut(text, Writing::Plain, secret);
+    let mut clean = if text.len() > SMALL || holds(text, secret) { cut(text, Writing::Plain, secret) } else { None };
+    let spaces: &[bool] = if secret.contains(&b' ') { &[false, true] } else { &[false] };
+    let is_encoded = memchr::memchr2(b'%', if spaces.len() > 1 { b'+' } else { b'%' }, text).is_some();
     // Writers of URLs leave these as they are (RFC 3986 section 2.3).
-    if secret.iter().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(b)) {
+    if !is_encoded || secret.iter().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(b)) {
         return clean;
     }
-    let spaces: &[bool] = if secret.contains(&b' ') { &[false, true] } else { &[false] };
     for &plus in spaces {
         for twice in [false, true] {
             let text = clean.as_deref().unwrap_or(text);
@@ -102,6 +103,11 @@ fn without(text: &[u8], secret: &[u8]) -> Option<Vec<u8>> {
         }
     }
     clean
+}
+
+fn holds(text: &[u8], secret: &[u8]) -> bool {
+    let starts = secret.first().into_iter().flat_map(|first| memchr::memchr_iter(*first, text));
+    starts.filter_map(|at| text.get(at..)).any(|rest| rest.starts_with(secret))
 }
 
 /// How the characters of a text are written.

@@ -7,7 +7,7 @@ pub use self::renewal::SealedRenewal;
 use std::sync::Arc;
 
 use amalgam_connector::definition::AuthKind;
-use amalgam_vault::{Secret, Zeroizing};
+use amalgam_vault::{Secret, Zeroizing, from_url_safe, url_safe};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -33,8 +33,8 @@ pub struct Credential {
     pub kind: AuthKind,
     /// Display name.
     pub name: String,
-    /// JSON object of the fields and variables, sealed.
-    sealed: String,
+    /// JSON object of the fields and variables, sealed; in the database as base64url.
+    sealed: Arc<[u8]>,
     /// The auth config whose client it was granted to.
     pub auth_config: Option<String>,
     /// Whether it can be used.
@@ -150,7 +150,7 @@ impl TryFrom<Row> for Credential {
             connector: row.connector_id,
             kind: serde_json::from_value(row.kind.into()).map_err(Error::internal)?,
             name: row.name,
-            sealed: row.sealed,
+            sealed: from_url_safe(&row.sealed).ok_or_else(|| Error::internal("a credential is not sealed"))?.into(),
             auth_config: row.auth_config_id,
             state: serde_json::from_value(row.state.into()).map_err(Error::internal)?,
             refresh_at: row.refresh_at,
@@ -210,7 +210,7 @@ impl Store {
             new.connector,
             new.kind.as_str(),
             new.name,
-            &sealed,
+            url_safe(&sealed),
             grant.map(|grant| grant.auth_config),
             grant.and_then(|grant| grant.refresh_at),
             grant.and_then(|grant| grant.expires_at),
@@ -235,9 +235,9 @@ impl Store {
         }))
     }
 
-    fn seal_credential(&self, scope: &Scope, connector: &str, id: &str, opened: &Opened) -> Result<String> {
+    fn seal_credential(&self, scope: &Scope, connector: &str, id: &str, opened: &Opened) -> Result<Arc<[u8]>> {
         let text = Zeroizing::new(serde_json::to_string(opened).map_err(Error::internal)?);
-        self.sealer.seal(&owner(scope, connector, id), &text)
+        Ok(self.sealer.seal_bytes(&owner(scope, connector, id), text.as_bytes())?.into())
     }
 
     fn seal_renewal(&self, scope: &Scope, connector: &str, id: &str, renewal: &Renewal) -> Result<String> {
@@ -277,7 +277,7 @@ impl Store {
 
     /// The secret in the clear: call it only where a request is about to be sent.
     pub fn open_credential(&self, scope: &Scope, credential: &Credential) -> Result<Opened> {
-        let secret: Secret = self.sealer.unseal(&owner(scope, &credential.connector, &credential.id), &credential.sealed)?;
+        let secret: Secret = self.sealer.unseal_secret(&owner(scope, &credential.connector, &credential.id), &credential.sealed)?;
         serde_json::from_str(secret.expose()).map_err(|_| Error::internal("a credential holds something else than JSON"))
     }
 

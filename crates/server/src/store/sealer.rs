@@ -113,6 +113,11 @@ impl Sealer {
         self.key.open_text(owner, sealed).map_err(Error::from)
     }
 
+    /// Opens text that `seal_bytes` sealed for the same owner.
+    pub fn unseal_secret(&self, owner: &[&str], sealed: &[u8]) -> Result<Secret> {
+        self.key.open_secret(owner, sealed).map_err(Error::from)
+    }
+
     /// Seals bytes for this owner.
     pub fn seal_bytes(&self, owner: &[&str], plain: &[u8]) -> Result<Vec<u8>> {
         amalgam_vault::seal(&self.key, random(), owner, plain).map_err(Error::from)

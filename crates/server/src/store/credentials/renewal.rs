@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use amalgam_vault::url_safe;
+
 use super::{Credential, Grant, Opened, Renewal, Row, State, renewal_owner};
 use crate::{
     clock::now_ms,
@@ -93,7 +95,7 @@ impl Store {
             &credential.id,
             &*scope.account,
             &*scope.user,
-            &credential.sealed,
+            url_safe(&credential.sealed),
             now_ms()
         )?;
         Ok(done > 0)
@@ -143,7 +145,7 @@ impl Store {
             "update credentials set sealed = $1, auth_config_id = $2, state = 'active', refresh_at = $3, expires_at = $4, renewal = $5,
              lease = null, lease_until = null, updated_at = $6
              where id = $7 and account_id = $8 and user_id = $9 and ($10 is null or sealed = $10)",
-            &sealed,
+            url_safe(&sealed),
             grant.auth_config,
             grant.refresh_at,
             grant.expires_at,
@@ -152,7 +154,7 @@ impl Store {
             &before.id,
             &*scope.account,
             &*scope.user,
-            unchanged.then_some(before.sealed.as_str())
+            unchanged.then(|| url_safe(&before.sealed))
         )?;
         self.credentials.forget(&(scope.clone(), before.connector.clone()));
         Ok((done > 0).then(|| Credential {
@@ -176,7 +178,7 @@ impl Store {
             &credential.id,
             &*scope.account,
             &*scope.user,
-            &credential.sealed
+            url_safe(&credential.sealed)
         )?;
         self.credentials.forget(&(scope.clone(), credential.connector.clone()));
         Ok(())
