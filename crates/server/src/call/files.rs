@@ -51,7 +51,7 @@ pub async fn attach(app: &App, caller: &Caller, action: &CompiledAction, argumen
         for place in places {
             let Some(members) = place.as_object_mut().filter(|members| members.contains_key("s3Key")) else { continue };
             let key = members.shift_remove("s3Key").and_then(|key| key.as_str().map(str::to_owned)).unwrap_or_default();
-            let file = app.store.file(&caller.scope, caller.server.as_deref(), &key).await?.ok_or_else(|| {
+            let file = Box::pin(app.store.file(&caller.scope, caller.server.as_deref(), &key)).await?.ok_or_else(|| {
                 let sentence = format!("`{name}.s3Key` names no file of yours: `GET /connectors/files/list` has them, each for a day.");
                 Error::invalid(name, sentence)
             })?;

@@ -50,7 +50,7 @@ pub async fn dynamic(context: &Context<'_>, mut arguments: Map<String, Value>, t
 async fn run(context: &Context<'_>, call: Call<'_>, arguments: Map<String, Value>) -> Result<Answer> {
     match call::run(context.app, call, arguments).await {
         Ok(answer) => Ok(answer),
-        Err(error) => Err(connect::lead(context.app, context.caller, context.redirect_uri, error).await),
+        Err(error) => Err(Box::pin(connect::lead(context.app, context.caller, context.redirect_uri, error)).await),
     }
 }
 

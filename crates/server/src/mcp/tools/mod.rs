@@ -53,12 +53,19 @@ pub async fn call(context: &Context<'_>, name: &str, arguments: Map<String, Valu
         return Some(Err(unknown_argument(name, unknown, known)));
     }
     if name != "execute_action_alloy"
-        && let Err(error) = context.app.upstreams.freshen(&context.server.owner, None).await
+        && let Err(error) = Box::pin(context.app.upstreams.freshen(&context.server.owner, None)).await
     {
         return Some(Err(error));
     }
+    match name {
+        "execute_action_alloy" => Some(execute::dynamic(context, arguments, text).await),
+        _ => Box::pin(look(context, name, arguments)).await,
+    }
+}
+
+/// The tools that call nothing, in a future of their own: the one that calls does not have room for them.
+async fn look(context: &Context<'_>, name: &str, arguments: Map<String, Value>) -> Option<Result<Outcome>> {
     Some(match name {
-        "execute_action_alloy" => execute::dynamic(context, arguments, text).await,
         "list_connectors_alloy" => connectors::list(context, &arguments).await,
         "get_connector_resources_alloy" => connectors::resources(context, &arguments).await,
         "get_action_details_alloy" => action_details::get(context, &arguments).await,
