@@ -102,7 +102,7 @@ fn is_cacheable(method: &str) -> bool {
 ///
 /// # Errors
 /// A result that is not an object.
-pub fn modern_result(method: &str, result: &str, server_info: &str) -> Result<String, StrictError> {
+pub fn modern_result<'a>(method: &str, result: &'a str, server_info: &str) -> Result<Object<'a>, StrictError> {
     let mut result = Object::parse(result)?;
     let meta = result.get("_meta").filter(|meta| *meta != "null").unwrap_or("{}").to_owned();
     let mut meta = Object::parse(&meta)?;
@@ -121,14 +121,14 @@ pub fn modern_result(method: &str, result: &str, server_info: &str) -> Result<St
     }
     let meta = meta.to_string();
     result.set("_meta", meta);
-    Ok(result.to_string())
+    Ok(result)
 }
 
-/// A modern result as a legacy client gets it.
+/// A modern result as a legacy client gets it; `None` where it can be passed on as it came.
 ///
 /// # Errors
 /// A result that is not an object.
-pub fn legacy_result(result: &str) -> Result<Cow<'_, str>, StrictError> {
+pub fn legacy_result(result: &str) -> Result<Option<Object<'_>>, StrictError> {
     let mut object = Object::parse(result)?;
     let mut changed = false;
     for name in ["resultType", "ttlMs", "cacheScope"] {
@@ -146,7 +146,7 @@ pub fn legacy_result(result: &str) -> Result<Cow<'_, str>, StrictError> {
             }
         }
     }
-    Ok(if changed { Cow::Owned(object.to_string()) } else { Cow::Borrowed(result) })
+    Ok(changed.then_some(object))
 }
 
 /// Between which eras an error passes.

@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 use crate::escape::write_string;
 use crate::fault::Fault;
 use crate::revision::Era;
+use crate::splice::Object;
 
 /// The comment that keeps an idle event stream open; readers skip it.
 pub const KEEP_ALIVE: &[u8] = b":\n\n";
@@ -40,6 +41,18 @@ pub fn result(id: &RawValue, result_json: &[u8]) -> Vec<u8> {
     out.extend_from_slice(result_json);
     out.push(b'}');
     out
+}
+
+/// A response around a result that was taken apart.
+#[must_use]
+pub fn result_of(id: &RawValue, result: &Object<'_>) -> Vec<u8> {
+    let mut head = Vec::with_capacity(result.size() + id.get().len() + 48);
+    open(&mut head, id);
+    // What is written is text: an id, which is JSON, and what is around it.
+    let mut out = String::from_utf8(head).unwrap_or_default();
+    result.write(&mut out);
+    out.push('}');
+    out.into_bytes()
 }
 
 /// An error response; without an id it says `"id":null`. The HTTP status is the fault's.

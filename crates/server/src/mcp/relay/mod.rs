@@ -379,29 +379,33 @@ impl Relay {
         let wrong = |what: String| Error::new(Kind::PlatformFailed, format!("{name} answered in a way that cannot be read: {what}."));
         let unreadable = |error: amalgam_protocol::strict::StrictError| wrong(error.to_string());
         let asked = if is_modern { bridge::input_required(&result).map_err(wrong)? } else { None };
-        // What has to change has another text; anything else is passed on as it came.
-        let changed: Option<String> = match (self.era.is_modern(), asked) {
+        let rewritten = |text: String| write::result(&self.id, text.as_bytes());
+        // What has to change is written anew; anything else is passed on as it came.
+        let changed: Option<Vec<u8>> = match (self.era.is_modern(), asked) {
             (true, None) if is_modern => {
                 let of_task = self.method.starts_with("tasks/").then(|| Object::parse(self.params()).ok()).flatten();
                 let known = of_task.and_then(|params| params.text("taskId").map(Cow::into_owned));
-                task::renamed(&self.app, &self.caller, &self.route.connector_id, known.as_deref(), &result)?
+                task::renamed(&self.app, &self.caller, &self.route.connector_id, known.as_deref(), &result)?.map(rewritten)
             }
-            (true, None) => Some(bridge::modern_result(&self.method, &result, &self.server_info).map_err(unreadable)?),
+            (true, None) => {
+                let result = bridge::modern_result(&self.method, &result, &self.server_info).map_err(unreadable)?;
+                Some(write::result_of(&self.id, &result))
+            }
             (true, Some(asked)) => match asked.state {
                 Some(state) => {
                     let binding = Binding::new(&self.caller, &self.route.connector_id, &self.method, self.params())?;
                     let sealed = binding.seal(&self.app, &State::Upstream { state })?;
                     let mut object = Object::parse(&result).map_err(unreadable)?;
                     object.set_text("requestState", &sealed);
-                    Some(object.to_string())
+                    Some(write::result_of(&self.id, &object))
                 }
                 None => None,
             },
-            (false, None) if is_modern => match bridge::legacy_result(&result).map_err(unreadable)? {
-                Cow::Owned(changed) => Some(changed),
-                Cow::Borrowed(_) => None,
-            },
-            (false, None) => self.of_task(&result)?,
+            (false, None) if is_modern => {
+                let result = bridge::legacy_result(&result).map_err(unreadable)?;
+                result.map(|result| write::result_of(&self.id, &result))
+            }
+            (false, None) => self.of_task(&result)?.map(rewritten),
             (false, Some(asked)) => {
                 self.rounds += 1;
                 if self.rounds > MAX_ROUNDS {
@@ -419,7 +423,7 @@ impl Relay {
             }
         };
         let bytes = match changed {
-            Some(changed) => write::result(&self.id, changed.as_bytes()).into(),
+            Some(changed) => changed.into(),
             None => result.answering(self.id.get()),
         };
         Ok(Some(Said::Last(200, bytes)))
