@@ -1,6 +1,6 @@
 //! The audit trail: who did what for whom, and what came of it. Never arguments, never secrets.
 //!
-//! A row of the table is a batch: the entries of one account that were written together, as JSON. Many calls then cost the database what one
+//! A row of the table is a batch: entries of one account that were written together, as JSON. Many calls then cost the database what one
 //! would. Whoever asks for entries is answered from the batches of the time in question, newest first.
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
@@ -105,6 +105,10 @@ struct Batch {
 
 /// Batches that are read at once.
 const READ: i64 = 32;
+/// A batch begins no further entry from this size on, in bytes.
+const FULL: usize = 64 * 1024;
+/// Sorts behind every id, whatever the order of the database: ids begin with a hexadecimal digit.
+const BEHIND_ALL: &str = "g";
 
 /// An id as somebody sent it, in a form that every database keeps.
 pub fn shown(id: &str) -> String {
@@ -187,7 +191,7 @@ impl Store {
         Ok(refused)
     }
 
-    /// In one transaction, a batch for each account. One that is there already stays: the answer to its insert got lost.
+    /// In one transaction, batches for each account. One that is there already stays: the answer to its insert got lost.
     async fn insert_audit(&self, entries: &[Entry]) -> Result<()> {
         let mut accounts: BTreeMap<&str, Vec<&Entry>> = BTreeMap::new();
         for entry in entries {
@@ -195,19 +199,29 @@ impl Store {
         }
         let mut tx = self.db.begin().await?;
         for (account, entries) in accounts {
-            let Some(first) = entries.first() else { continue };
-            let times = || entries.iter().map(|entry| entry.at);
-            let (first_at, last_at) = (times().min().unwrap_or_default(), times().max().unwrap_or_default());
-            execute_in!(
-                &mut tx,
-                "insert into audit (account_id, id, first_at, last_at, count, entries) values ($1, $2, $3, $4, $5, $6) on conflict do nothing",
-                account,
-                first.id.as_str(),
-                first_at,
-                last_at,
-                i64::try_from(entries.len()).unwrap_or(i64::MAX),
-                serde_json::to_string(&entries).map_err(Error::internal)?
-            )?;
+            let mut left = entries.into_iter().peekable();
+            while let Some(&first) = left.peek() {
+                let (mut first_at, mut last_at, mut count, mut text) = (first.at, first.at, 0_i64, b"[".to_vec());
+                while let Some(entry) = left.next_if(|_| text.len() < FULL) {
+                    if count > 0 {
+                        text.push(b',');
+                    }
+                    serde_json::to_writer(&mut text, entry).map_err(Error::internal)?;
+                    (first_at, last_at, count) = (first_at.min(entry.at), last_at.max(entry.at), count + 1);
+                }
+                text.push(b']');
+                execute_in!(
+                    &mut tx,
+                    "insert into audit (account_id, id, first_at, last_at, count, entries) values ($1, $2, $3, $4, $5, $6)
+                     on conflict do nothing",
+                    account,
+                    first.id.as_str(),
+                    first_at,
+                    last_at,
+                    count,
+                    String::from_utf8(text).map_err(Error::internal)?
+                )?;
+            }
         }
         tx.commit().await
     }
@@ -222,7 +236,7 @@ impl Store {
         // Where nothing is asked for but a page, the rest is only counted, which needs no look into the batches.
         let all = if user.is_none() && filter.is_empty() { Some(self.count_audit(scope).await?) } else { None };
         let texts: Vec<String> = filter.texts(user).map(quoted).collect();
-        let (mut entries, mut total, mut before) = (Vec::new(), 0, "~".to_owned());
+        let (mut entries, mut total, mut before) = (Vec::new(), 0, BEHIND_ALL.to_owned());
         loop {
             let batches: Vec<Batch> = fetch_all!(
                 &self.db,

@@ -306,3 +306,24 @@ async fn request_ids_are_passed_on() {
         assert_ne!(answer.header("x-request-id"), absurd);
     }
 }
+
+/// Entries written at once share rows only up to a size, and all of them are found again, each once.
+#[tokio::test]
+async fn rows_of_the_trail_stay_small() {
+    let node = TestNode::start().await;
+    let _platform = shop::shop(&node).await;
+    let users: Vec<String> = (10..70).map(|number| format!("{number}{}", "x".repeat(8_000))).collect();
+    let calls = users.iter().map(|user| node.ask("POST", "/connectors/open/actions/listItems/execute").user(user).json(&json!({})).send());
+    for answer in futures_util::future::join_all(calls).await {
+        answer.expect(200);
+    }
+    let mut seen = Vec::new();
+    for offset in [0, 25, 50] {
+        let page = node.get(&format!("/api/audit?operation=execute&limit=25&offset={offset}")).await.expect(200);
+        assert_eq!(page.body["total"], users.len());
+        seen.extend(page.body["entries"].as_array().unwrap().iter().map(|entry| entry["userId"].as_str().unwrap().to_owned()));
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, users);
+    assert!(node.number("select max(length(entries)) from audit").await < 100_000);
+}
