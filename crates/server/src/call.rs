@@ -144,7 +144,7 @@ fn entry(app: &App, call: &Call<'_>) -> Entry {
 fn entry_of(app: &App, caller: &Caller, door: Door, arguments: &[u8], request_id: &str) -> Entry {
     Entry {
         status: 499,
-        arguments_digest: Some(app.store.sealer().fingerprint(arguments)),
+        arguments_digest: app.store.sealer().fingerprint(arguments).ok(),
         ..caller.entry(door.as_str(), "execute", request_id)
     }
 }

@@ -5,6 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD_INDIFFERENT, URL_SAFE_NO_PAD, URL_SAFE_NO_PAD_INDIFFERENT};
 use zeroize::Zeroizing;
 
+use crate::fingerprint::Fingerprints;
 use crate::seal::{Cipher, Domain, VERSION, open, seal};
 use crate::token::{hex, keyed_hash, read_hex};
 use crate::{Secret, VaultError};
@@ -58,8 +59,7 @@ pub struct DataKey {
     cipher: Cipher,
     /// How everything sealed with it begins: version, length of the id, id.
     head: Vec<u8>,
-    /// For `fingerprint` alone.
-    fingerprints: Zeroizing<[u8; KEY_BYTES]>,
+    fingerprints: Fingerprints,
 }
 
 impl DataKey {
@@ -78,7 +78,8 @@ impl DataKey {
         }
         let head = [&[VERSION, length], id.as_bytes()].concat();
         let cipher = cipher(&bytes, "amalgam data key: seal")?;
-        let fingerprints = expand(&bytes, "amalgam data key: fingerprint")?;
+        let purpose = |step: &str| expand(&bytes, &format!("amalgam data key: fingerprint, {step}"));
+        let fingerprints = Fingerprints::new(&*purpose("hash")?, &*purpose("hide")?)?;
         Ok(Self { bytes, cipher, head, fingerprints })
     }
 
@@ -125,11 +126,10 @@ impl DataKey {
 
     /// Tells equal texts from different ones, and says nothing else of them: without the key, not even a text that could be guessed.
     ///
-    /// Keyed BLAKE3, cut to 128 bits: texts are as long as requests, and this reads them several times faster than SHA-256.
-    pub fn fingerprint(&self, text: &[u8]) -> [u8; 16] {
-        let mut short = [0; 16];
-        blake3::Hasher::new_keyed(&self.fingerprints).update(text).finalize_xof().fill(&mut short);
-        short
+    /// # Errors
+    /// `Library` only.
+    pub fn fingerprint(&self, text: &[u8]) -> Result<[u8; 16], VaultError> {
+        self.fingerprints.of(text)
     }
 
     /// `seal` in base64url, for text columns.

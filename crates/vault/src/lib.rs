@@ -5,6 +5,7 @@
 //! with a new one: a sealed row names its key (`sealed_by`), so old rows open with the old one.
 
 mod error;
+mod fingerprint;
 mod key;
 mod seal;
 mod sealed_id;

@@ -1,6 +1,8 @@
 //! The vault: round trips, and everything that must not open.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use std::collections::BTreeSet;
+
 use amalgam_vault::{
     DataKey, MAX_ID_CHARS, MAX_PAYLOAD, MasterKey, VaultError, hash_token, hex, keyed_hash, open, open_id, read_hex, same, seal, seal_id,
     sealed_by, url_safe,
@@ -29,9 +31,13 @@ fn hexadecimal_digits_are_read_back() {
 
 #[test]
 fn fingerprints_tell_texts_apart_under_one_key() {
-    assert_eq!(key().fingerprint(b"abc"), key().fingerprint(b"abc"));
-    assert_ne!(key().fingerprint(b"abc"), key().fingerprint(b"abd"));
-    assert_ne!(key().fingerprint(b"abc"), DataKey::new("rows-1", [8; 32]).unwrap().fingerprint(b"abc"));
+    let of = |text: &[u8]| key().fingerprint(text).unwrap();
+    assert_eq!(of(b"abc"), of(b"abc"));
+    assert_ne!(of(b"abc"), DataKey::new("rows-1", [8; 32]).unwrap().fingerprint(b"abc").unwrap());
+    let long = [b'x'; 10_000];
+    let all: BTreeSet<_> =
+        (0..200).chain([9_999, 10_000]).map(|length| of(&long[..length])).chain([of(b"abc"), of(&[0; 3]), of(&[0; 16])]).collect();
+    assert_eq!(all.len(), 205, "also of texts of other lengths, and of zeros");
 }
 
 #[test]

@@ -6,9 +6,10 @@ mod token;
 use std::{sync::Arc, time::Duration};
 
 use amalgam_vault::hash_token;
+use aws_lc_rs::hmac;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
-use jsonwebtoken::{Algorithm, DecodingKey};
-use moka::sync::Cache;
+use jsonwebtoken::Algorithm;
+use quick_cache::{Weighter, sync::Cache};
 use tokio::time::{Instant, timeout_at};
 
 pub use self::token::{looks_like, unverified};
@@ -23,14 +24,16 @@ use crate::{
     store::{Store, TokenHash, issuers::Issuer},
 };
 
-/// A verified token is not verified again for this long, so that a key that was withdrawn ends.
-const KEPT_FOR: Duration = Duration::from_secs(5 * 60);
+/// A verified token is not verified again for this long, in milliseconds, so that a key that was withdrawn ends.
+const KEPT_FOR: i64 = 5 * 60 * 1000;
 /// Issuers whose keys are asked for at once.
 const AT_ONCE: usize = 16;
 /// No token is verified for longer, however many issuers may have signed it.
 const ALL_TOGETHER: Duration = Duration::from_secs(6);
 /// All of them together, in bytes.
 const MAX_KEPT: u64 = 8 * 1024 * 1024;
+/// What a usual one takes, in bytes.
+const USUAL: u64 = 256;
 
 /// A token whose signature, time and audience are right.
 #[derive(Clone)]
@@ -41,7 +44,7 @@ pub struct Verified {
     pub user: Arc<str>,
     /// The id of the issuer.
     pub issuer: Arc<str>,
-    /// Milliseconds, clocks' difference included.
+    /// When it must be verified again, in milliseconds.
     until: i64,
 }
 
@@ -49,8 +52,20 @@ pub struct Verified {
 pub struct UserTokens {
     store: Arc<Store>,
     keys: KeySets,
-    /// By account, where one is known before, and the token's hash.
-    verified: Cache<(Option<Arc<str>>, TokenHash), Verified>,
+    verified: Cache<Shown, Verified, Weigh>,
+}
+
+/// The account, where one is known before, and the token's hash.
+type Shown = (Option<Arc<str>>, TokenHash);
+
+/// In bytes.
+#[derive(Clone)]
+struct Weigh;
+
+impl Weighter<Shown, Verified> for Weigh {
+    fn weight(&self, _: &Shown, verified: &Verified) -> u64 {
+        USUAL + verified.user.len() as u64
+    }
 }
 
 fn invalid() -> Error {
@@ -64,8 +79,8 @@ fn invalid() -> Error {
 impl UserTokens {
     /// Over the issuers that are kept, and the way to their keys.
     pub fn new(store: Arc<Store>, egress: Egress) -> Self {
-        let weigh = |_: &(Option<Arc<str>>, TokenHash), verified: &Verified| u32::try_from(256 + verified.user.len()).unwrap_or(u32::MAX);
-        let verified = Cache::builder().max_capacity(MAX_KEPT).weigher(weigh).time_to_live(KEPT_FOR).build();
+        let usual = usize::try_from(MAX_KEPT / USUAL).unwrap_or(usize::MAX);
+        let verified = Cache::with_weighter(usual, MAX_KEPT, Weigh);
         Self { store, keys: KeySets::new(egress), verified }
     }
 
@@ -140,12 +155,13 @@ impl UserTokens {
             Some(_) if algorithm == Algorithm::HS256 => Ok(false),
             Some(url) => {
                 let keys = self.keys.fitting(url, algorithm, token.key_id()).await;
-                Ok(keys.iter().filter_map(|(keys, n)| keys.get(*n)).any(|key| token.is_signed_by(&key.key)))
+                Ok(keys.iter().filter_map(|(keys, n)| keys.get(*n)).any(|key| key.has_signed(token)))
             }
             None if algorithm != Algorithm::HS256 => Ok(false),
             None => {
-                let secret = self.store.open_issuer(issuer)?;
-                Ok(secret.is_some_and(|secret| token.is_signed_by(&DecodingKey::from_secret(secret.expose().as_bytes()))))
+                let Some(secret) = self.store.open_issuer(issuer)? else { return Ok(false) };
+                let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes());
+                Ok(token.is_signed(|message, signature| hmac::verify(&key, message, signature).is_ok()))
             }
         }
     }
@@ -160,6 +176,6 @@ fn believed(issuer: &Issuer, token: &Token<'_>) -> Option<Verified> {
         account: issuer.account_id.as_str().into(),
         user: token.user(issuer)?.into(),
         issuer: issuer.id.as_str().into(),
-        until: token.until()?,
+        until: token.until()?.min(now_ms().saturating_add(KEPT_FOR)),
     })
 }

@@ -1,119 +1,156 @@
 //! A bounded cache in front of a query, correct under concurrent writes.
 //!
-//! A reader that loaded an old row must not put it back after a writer has invalidated it. Writers raise a generation before they
-//! invalidate; a reader that sees it changed takes its own entry out again.
-//!
-//! A call looks up the same few rows as the call before it. What was found last is kept near for a moment, where finding it again costs a
-//! comparison instead of the bookkeeping of a cache. It holds while nothing was written, by the same generation.
+//! A reader that loaded an old row must not put it back after a writer has invalidated it. Writers raise a generation with what they
+//! invalidate, and a reader puts in what it loaded only where the generation is still that of its beginning; one lock keeps the two apart.
 
 use std::{
-    hash::{BuildHasher as _, Hash},
+    hash::Hash,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use arc_swap::ArcSwapOption;
-use foldhash::fast::RandomState;
-use moka::sync::Cache;
+use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter, sync::Cache};
 
-/// Places for what was found last; a key has one of them. A power of two.
-const NEAR: usize = 64;
-/// How long it is taken for true without a look into the cache.
-const MOMENT: Duration = Duration::from_millis(100);
+/// What an entry of a weighed cache is taken to weigh, in bytes, to prepare room for their number.
+const USUAL: u64 = 1_024;
 
 /// A bounded cache of rows.
 pub struct Cached<K, V> {
-    entries: Cache<K, V>,
+    entries: Cache<K, Kept<V>, Weigh<K, V>>,
+    life: Duration,
     generation: AtomicU64,
-    near: Box<[ArcSwapOption<Near<K, V>>]>,
-    hasher: RandomState,
+    /// Held by whoever puts entries in or takes them out, never by who finds them.
+    writing: Mutex<()>,
 }
 
-/// An entry as it was found at this time, in this generation.
-struct Near<K, V> {
-    key: K,
+/// A row as it was read, and when it must be read again.
+#[derive(Clone)]
+struct Kept<V> {
     value: V,
-    generation: u64,
     until: Instant,
 }
 
-impl<K: Hash + Eq + Send + Sync + 'static, V: Clone + Send + Sync + 'static> Cached<K, V> {
+/// Without an estimate in bytes, each entry weighs one.
+struct Weigh<K, V>(Option<Arc<Estimate<K, V>>>);
+
+type Estimate<K, V> = dyn Fn(&K, &V) -> usize + Send + Sync;
+
+impl<K, V> Clone for Weigh<K, V> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<K, V> Weighter<K, Kept<V>> for Weigh<K, V> {
+    fn weight(&self, key: &K, kept: &Kept<V>) -> u64 {
+        self.0.as_ref().map_or(1, |weigh| u64::try_from(weigh(key, &kept.value)).unwrap_or(u64::MAX))
+    }
+}
+
+impl<K: Hash + Eq + Clone, V: Clone> Cached<K, V> {
     /// At most `capacity` entries, each kept for `life` at most, so that a change made by another node is seen.
     pub fn new(capacity: u64, life: Duration) -> Self {
-        Self::over(Cache::builder().max_capacity(capacity).time_to_live(life).build())
+        let mut options = OptionsBuilder::new();
+        options.weight_capacity(capacity).estimated_items_capacity(usize::try_from(capacity).unwrap_or(usize::MAX));
+        Self::over(&options, Weigh(None), life)
     }
 
     /// At most `capacity` bytes by this estimate.
     pub fn weighed(capacity: u64, life: Duration, weigh: impl Fn(&K, &V) -> usize + Send + Sync + 'static) -> Self {
-        let weigh = move |key: &K, value: &V| u32::try_from(weigh(key, value)).unwrap_or(u32::MAX);
-        Self::over(Cache::builder().max_capacity(capacity).weigher(weigh).time_to_live(life).build())
+        let mut options = OptionsBuilder::new();
+        let usual = usize::try_from(capacity / USUAL).unwrap_or(usize::MAX);
+        // One part, so that an entry may be as heavy as all of it.
+        options.weight_capacity(capacity).estimated_items_capacity(usual).shards(1);
+        Self::over(&options, Weigh(Some(Arc::new(weigh))), life)
     }
 
-    fn over(entries: Cache<K, V>) -> Self {
-        let near = (0..NEAR).map(|_| ArcSwapOption::empty()).collect();
-        Self { entries, generation: AtomicU64::new(0), near, hasher: RandomState::default() }
+    #[expect(clippy::expect_used, reason = "every option that must be there is")]
+    fn over(options: &OptionsBuilder, weigh: Weigh<K, V>, life: Duration) -> Self {
+        let options = options.build().expect("both capacities are set");
+        let entries = Cache::with_options(options, weigh, DefaultHashBuilder::default(), quick_cache::sync::DefaultLifecycle::default());
+        Self { entries, life, generation: AtomicU64::new(0), writing: Mutex::default() }
     }
 
     /// The entry, or what `load` finds.
-    pub async fn get_or_load<E>(&self, key: K, load: impl Future<Output = Result<V, E>>) -> Result<V, E>
-    where
-        K: Clone,
-    {
-        let before = self.generation.load(Ordering::SeqCst);
-        if let Some(value) = self.find(&key, before) {
-            return Ok(value);
+    pub async fn get_or_load<E>(&self, key: K, load: impl Future<Output = Result<V, E>>) -> Result<V, E> {
+        let now = Instant::now();
+        if let Some(kept) = self.entries.get(&key).filter(|kept| now < kept.until) {
+            return Ok(kept.value);
         }
+        let before = self.generation.load(Ordering::SeqCst);
         let value = load.await?;
-        self.entries.insert(key.clone(), value.clone());
-        if self.generation.load(Ordering::SeqCst) != before {
-            self.entries.invalidate(&key);
+        let kept = Kept { value: value.clone(), until: now + self.life };
+        let _writing = self.writing.lock();
+        if self.generation.load(Ordering::SeqCst) == before {
+            self.entries.insert(key, kept);
         }
         Ok(value)
     }
 
-    /// The entry, if it is there, in this generation.
-    fn find(&self, key: &K, generation: u64) -> Option<V>
-    where
-        K: Clone,
-    {
-        let now = Instant::now();
-        let number = usize::try_from(self.hasher.hash_one(key) % NEAR as u64).unwrap_or_default();
-        let place = self.near.get(number)?;
-        if let Some(near) = place.load().as_ref()
-            && near.generation == generation
-            && near.key == *key
-            && now < near.until
-        {
-            return Some(near.value.clone());
-        }
-        let value = self.entries.get(key)?;
-        place.store(Some(Arc::new(Near { key: key.clone(), value: value.clone(), generation, until: now + MOMENT })));
-        Some(value)
-    }
-
     /// Forgets one entry. Call it after the write is committed.
     pub fn forget(&self, key: &K) {
-        self.generation.fetch_add(1, Ordering::SeqCst);
-        self.entries.invalidate(key);
-    }
-
-    /// Gives back what has ended.
-    pub fn sweep(&self) {
-        self.entries.run_pending_tasks();
-        let now = Instant::now();
-        for place in &self.near {
-            if place.load().as_ref().is_some_and(|near| near.until <= now) {
-                place.store(None);
-            }
-        }
+        self.write(|| {
+            self.entries.remove(key);
+        });
     }
 
     /// Forgets everything. Call it after the write is committed.
     pub fn forget_all(&self) {
+        self.write(|| self.entries.clear());
+    }
+
+    /// Gives back what has ended.
+    pub fn sweep(&self) {
+        let now = Instant::now();
+        self.entries.retain(|_, kept| now < kept.until);
+    }
+
+    fn write(&self, invalidate: impl FnOnce()) {
+        let _writing = self.writing.lock();
+        invalidate();
         self.generation.fetch_add(1, Ordering::SeqCst);
-        self.entries.invalidate_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        convert::Infallible,
+        sync::atomic::{AtomicBool, AtomicU64, Ordering},
+        thread,
+        time::Duration,
+    };
+
+    use futures_util::FutureExt as _;
+
+    use super::Cached;
+
+    /// Readers run while one writer writes and forgets: whatever a reader begins after `forget` has returned sees that write.
+    #[test]
+    fn nobody_sees_the_old_row_after_it_was_forgotten() {
+        const WRITES: u64 = 200_000;
+        let (cache, row, written, done) =
+            (Cached::new(10, Duration::from_secs(60)), AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !done.load(Ordering::SeqCst) {
+                        let least = written.load(Ordering::SeqCst);
+                        let load = async { Ok::<_, Infallible>(row.load(Ordering::SeqCst)) };
+                        let seen = cache.get_or_load((), load).now_or_never().unwrap().unwrap();
+                        assert!(seen >= least, "{seen} was read after {least} was written");
+                    }
+                });
+            }
+            for write in 1..=WRITES {
+                row.store(write, Ordering::SeqCst);
+                cache.forget(&());
+                written.store(write, Ordering::SeqCst);
+            }
+            done.store(true, Ordering::SeqCst);
+        });
     }
 }

@@ -162,7 +162,7 @@ impl Store {
 }
 
 /// Forgets what is cached under these hashes, which are as the database has them.
-fn forget_hashes<V: Clone + Send + Sync + 'static>(cache: &Cached<TokenHash, V>, rows: &[(String,)]) {
+fn forget_hashes<V: Clone>(cache: &Cached<TokenHash, V>, rows: &[(String,)]) {
     for (hex,) in rows {
         let mut hash = TokenHash::default();
         // Nothing is kept under anything else than a hash.

@@ -135,8 +135,8 @@ impl Sealer {
     }
 
     /// Tells equal texts from different ones, and nothing else about them; the same on every node.
-    pub fn fingerprint(&self, text: &[u8]) -> String {
-        amalgam_vault::hex(&self.key.fingerprint(text))
+    pub fn fingerprint(&self, text: &[u8]) -> Result<String> {
+        Ok(amalgam_vault::hex(&self.key.fingerprint(text)?))
     }
 
     /// A sealed id that any node can open: visible ASCII, bound to its purpose.

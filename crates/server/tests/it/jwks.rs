@@ -6,7 +6,10 @@ use aws_lc_rs::{
     encoding::AsDer as _,
     rand::SystemRandom,
     rsa::KeySize,
-    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair},
+    signature::{
+        ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256,
+        RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512, RsaEncoding, RsaKeyPair,
+    },
 };
 use serde_json::{Value, json};
 
@@ -52,18 +55,23 @@ impl Pair {
     fn sign(&self, header: Value, claims: &Value) -> String {
         let mut all = json!({ "typ": "JWT", "alg": match self { Self::Ec(_) => "ES256", Self::Rsa(_) => "RS256" } });
         all.as_object_mut().unwrap().extend(header.as_object().unwrap().clone());
-        let message = format!("{}.{}", url_safe(all.to_string().as_bytes()), url_safe(claims.to_string().as_bytes()));
-        let random = SystemRandom::new();
-        let signature = match self {
-            Self::Ec(pair) => pair.sign(&random, message.as_bytes()).unwrap().as_ref().to_vec(),
-            Self::Rsa(pair) => {
-                let mut signature = vec![0; pair.public_modulus_len()];
-                pair.sign(&RSA_PKCS1_SHA256, &random, message.as_bytes(), &mut signature).unwrap();
-                signature
-            }
-        };
-        format!("{message}.{}", url_safe(&signature))
+        signed(&all, claims, |message| match self {
+            Self::Ec(pair) => pair.sign(&SystemRandom::new(), message).unwrap().as_ref().to_vec(),
+            Self::Rsa(pair) => by_rsa(pair, &RSA_PKCS1_SHA256, message),
+        })
     }
+}
+
+fn signed(header: &Value, claims: &Value, sign: impl FnOnce(&[u8]) -> Vec<u8>) -> String {
+    let message = format!("{}.{}", url_safe(header.to_string().as_bytes()), url_safe(claims.to_string().as_bytes()));
+    let signature = sign(message.as_bytes());
+    format!("{message}.{}", url_safe(&signature))
+}
+
+fn by_rsa(pair: &RsaKeyPair, encoding: &'static dyn RsaEncoding, message: &[u8]) -> Vec<u8> {
+    let mut signature = vec![0; pair.public_modulus_len()];
+    pair.sign(encoding, &SystemRandom::new(), message, &mut signature).unwrap();
+    signature
 }
 
 fn claims(user: &str) -> Value {
@@ -106,6 +114,59 @@ async fn keys_are_read_once_and_again_when_one_is_new() {
         assert_eq!(status(&node, &new.sign(json!({ "kid": format!("nothing-{n}") }), &claims("ann"))).await, 401);
     }
     assert_eq!(platform.count(), 1);
+}
+
+/// A key verifies each algorithm of its type, whichever comes first, and none of another's signatures.
+#[tokio::test]
+async fn every_algorithm_of_public_keys_verifies() {
+    let (node, platform) = (TestNode::start().await, Platform::start().await);
+    issuer(&node, &platform).await;
+    let random = SystemRandom::new();
+    let rsa = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
+    let p256 = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+    let p384 = EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING).unwrap();
+    let ed = Ed25519KeyPair::generate().unwrap();
+    let (n, e) = (rsa.public_key().modulus(), rsa.public_key().exponent());
+    let point = |curve: &str, id: &str, point: &[u8]| {
+        let (x, y) = point[1..].split_at(point.len() / 2);
+        json!({ "kty": "EC", "crv": curve, "kid": id, "x": url_safe(x), "y": url_safe(y) })
+    };
+    let keys = [
+        json!({ "kty": "RSA", "kid": "rsa", "n": url_safe(n.big_endian_without_leading_zero()), "e": url_safe(e.big_endian_without_leading_zero()) }),
+        point("P-256", "p256", p256.public_key().as_ref()),
+        point("P-384", "p384", p384.public_key().as_ref()),
+        json!({ "kty": "OKP", "crv": "Ed25519", "kid": "ed", "x": url_safe(ed.public_key().as_ref()) }),
+    ];
+    platform.prepare(200, &[], &json!({ "keys": keys }));
+    let by = |encoding: &'static dyn RsaEncoding| {
+        let rsa = &rsa;
+        move |message: &[u8]| by_rsa(rsa, encoding, message)
+    };
+    type Sign<'a> = Box<dyn Fn(&[u8]) -> Vec<u8> + 'a>;
+    let all: [(&str, &str, Sign<'_>); 9] = [
+        ("RS256", "rsa", Box::new(by(&RSA_PKCS1_SHA256))),
+        ("RS384", "rsa", Box::new(by(&RSA_PKCS1_SHA384))),
+        ("RS512", "rsa", Box::new(by(&RSA_PKCS1_SHA512))),
+        ("PS256", "rsa", Box::new(by(&RSA_PSS_SHA256))),
+        ("PS384", "rsa", Box::new(by(&RSA_PSS_SHA384))),
+        ("PS512", "rsa", Box::new(by(&RSA_PSS_SHA512))),
+        ("ES256", "p256", Box::new(|message| p256.sign(&random, message).unwrap().as_ref().to_vec())),
+        ("ES384", "p384", Box::new(|message| p384.sign(&random, message).unwrap().as_ref().to_vec())),
+        ("EdDSA", "ed", Box::new(|message| ed.sign(message).as_ref().to_vec())),
+    ];
+    for (algorithm, id, own) in &all {
+        let header = json!({ "alg": algorithm, "kid": id });
+        for (other, _, sign) in &all {
+            let expected = if other == algorithm { 200 } else { 401 };
+            assert_eq!(status(&node, &signed(&header, &claims("ann"), sign)).await, expected, "{algorithm}, signed by {other}");
+        }
+        let altered = signed(&header, &claims("ann"), |message| {
+            let mut signature = own(message);
+            signature[10] ^= 1;
+            signature
+        });
+        assert_eq!(status(&node, &altered).await, 401, "{algorithm}, one bit altered");
+    }
 }
 
 #[tokio::test]
