@@ -2,7 +2,7 @@
 
 use std::{fs, net::SocketAddr, path::Path, sync::Arc};
 
-use amalgam_protocol::{Body, Params};
+use amalgam_protocol::Body;
 use axum::{
     Router,
     extract::State,
@@ -36,8 +36,8 @@ async fn answer(State(answers): State<Arc<Answers>>, body: Bytes) -> Response {
 }
 
 fn constant(answers: &Answers, body: &[u8]) -> Option<Bytes> {
-    let Ok(Body::Single(message)) = Body::parse(body) else { return None };
-    message.params().map(Params::parse).transpose().ok()?;
+    let Ok(Body::Single(mut message)) = Body::parse(body) else { return None };
+    message.read_params().ok()?;
     match message.method()? {
         "tools/list" => Some(answers.tools_list.clone()),
         "tools/call" => Some(answers.tools_call.clone()),

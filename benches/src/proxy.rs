@@ -3,7 +3,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use amalgam_protocol::{Body, Params};
+use amalgam_protocol::Body;
 use axum::{
     Router,
     body::Body as AxumBody,
@@ -44,8 +44,8 @@ async fn pass(State(proxy): State<Arc<Proxy>>, request: Request) -> Response {
 async fn forward(proxy: &Proxy, request: Request) -> Option<Response> {
     let (mut parts, body) = request.into_parts();
     let body = body.collect().await.ok()?.to_bytes();
-    let Ok(Body::Single(message)) = Body::parse(&body) else { return None };
-    message.params().map(Params::parse).transpose().ok()?;
+    let Ok(Body::Single(mut message)) = Body::parse(&body) else { return None };
+    message.read_params().ok()?;
     parts.uri = proxy.to.clone();
     for name in ["host", "content-length"] {
         parts.headers.remove(name);

@@ -5,13 +5,13 @@ use std::borrow::Cow;
 
 use serde_json::{Value, json};
 
+use crate::escape::write_string;
 use crate::fault::{
     HEADER_MISMATCH, INVALID_PARAMS, INVALID_REQUEST, LEGACY_RESOURCE_NOT_FOUND, METHOD_NOT_FOUND, MISSING_CAPABILITY, UNSUPPORTED_VERSION,
 };
 use crate::params::{CLIENT_CAPABILITIES_KEY, CLIENT_INFO_KEY, LOG_LEVEL_KEY, PROTOCOL_VERSION_KEY};
 use crate::respond::SERVER_INFO_KEY;
-use crate::scan;
-use crate::splice::{Object, elements, quoted};
+use crate::splice::{Object, elements};
 use crate::strict::StrictError;
 
 /// What a modern request says of its client, in `params._meta`.
@@ -101,9 +101,8 @@ fn is_cacheable(method: &str) -> bool {
 /// A legacy result as a modern client gets it. `server_info` is the JSON of our own name.
 ///
 /// # Errors
-/// A result that is not an object.
-pub fn modern_result<'a>(method: &str, result: &'a str, server_info: &str) -> Result<Object<'a>, StrictError> {
-    let mut result = Object::parse(result)?;
+/// A `_meta` that is not an object.
+pub fn modern_result<'a>(method: &str, mut result: Object<'a>, server_info: &str) -> Result<Object<'a>, StrictError> {
     let meta = result.get("_meta").filter(|meta| *meta != "null").unwrap_or("{}").to_owned();
     let mut meta = Object::parse(&meta)?;
     result.lead("resultType", "\"complete\"");
@@ -127,9 +126,8 @@ pub fn modern_result<'a>(method: &str, result: &'a str, server_info: &str) -> Re
 /// A modern result as a legacy client gets it; `None` where it can be passed on as it came.
 ///
 /// # Errors
-/// A result that is not an object.
-pub fn legacy_result(result: &str) -> Result<Option<Object<'_>>, StrictError> {
-    let mut object = Object::parse(result)?;
+/// A `_meta` that is not an object.
+pub fn legacy_result(mut object: Object<'_>) -> Result<Option<Object<'_>>, StrictError> {
     let mut changed = false;
     for name in ["resultType", "ttlMs", "cacheScope"] {
         changed |= object.remove(name).is_some();
@@ -223,36 +221,22 @@ pub fn input_name(params: &str) -> Option<String> {
 /// How many inputs one result may ask for.
 pub const MAX_INPUTS: usize = 32;
 
-/// Whether a result says that it is complete, or says nothing, like those of the legacy era. Read no further than to where it says so.
+/// Whether a result says that it is complete, or says nothing, like those of the legacy era.
 #[must_use]
-pub fn is_complete(result: &str) -> bool {
-    let mut kind = None;
-    let read = scan::members(result, |name, value| {
-        kind = (name == "resultType").then_some(value);
-        kind.is_none().then_some(())
-    });
-    match kind {
-        Some(kind) => kind == "\"complete\"",
-        // Where there is something unusual about it, it has to be read closer.
-        None => read.is_some(),
-    }
+pub fn is_complete(result: &Object<'_>) -> bool {
+    result.text("resultType").is_none_or(|kind| kind == "complete")
 }
 
 /// What a result asks for, if it does.
 ///
 /// # Errors
 /// A result that asks in a form that is not the protocol's, or for more than [`MAX_INPUTS`].
-pub fn input_required(result: &str) -> Result<Option<InputRequired>, String> {
-    // A look that spares the rest: most results ask for nothing.
-    if is_complete(result) {
+pub fn input_required(result: &Object<'_>) -> Result<Option<InputRequired>, String> {
+    if result.text("resultType").as_deref() != Some("input_required") {
         return Ok(None);
     }
-    let object = Object::parse(result).map_err(|error| error.to_string())?;
-    if object.text("resultType").as_deref() != Some("input_required") {
-        return Ok(None);
-    }
-    let mut asked = InputRequired { requests: Vec::new(), state: object.text("requestState").map(Cow::into_owned) };
-    let requests = object.get("inputRequests").filter(|json| *json != "null").unwrap_or("{}");
+    let mut asked = InputRequired { requests: Vec::new(), state: result.text("requestState").map(Cow::into_owned) };
+    let requests = result.get("inputRequests").filter(|json| *json != "null").unwrap_or("{}");
     for (key, request) in Object::parse(requests).map_err(|error| error.to_string())?.iter() {
         let request = Object::parse(request).map_err(|error| error.to_string())?;
         let Some(method) = request.text("method") else { return Err("an input request has no method".to_owned()) };
@@ -377,27 +361,29 @@ pub fn page<'a>(result: &'a str, member: &str) -> Result<(Vec<String>, Option<Co
 
 /// A JSON-RPC request.
 #[must_use]
-pub fn request(id: &str, method: &str, params: &str) -> String {
+pub fn request(id: &str, method: &str, params: &str) -> Vec<u8> {
     let mut out = head(id, method, params.len());
-    out.push_str(params);
-    out.push('}');
+    out.extend_from_slice(params.as_bytes());
+    out.push(b'}');
     out
 }
 
 /// The same with parameters that were taken apart, written once.
 #[must_use]
-pub fn request_of(id: &str, method: &str, params: &Object<'_>) -> String {
+pub fn request_of(id: &str, method: &str, params: &Object<'_>) -> Vec<u8> {
     let mut out = head(id, method, params.size());
     params.write(&mut out);
-    out.push('}');
+    out.push(b'}');
     out
 }
 
 /// A request up to its parameters, with room for so many bytes of them.
-fn head(id: &str, method: &str, room: usize) -> String {
-    let mut out = String::with_capacity(64 + id.len() + method.len() + room);
-    for piece in ["{\"jsonrpc\":\"2.0\",\"id\":", id, ",\"method\":", &quoted(method), ",\"params\":"] {
-        out.push_str(piece);
+fn head(id: &str, method: &str, room: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(64 + id.len() + method.len() + room);
+    for piece in ["{\"jsonrpc\":\"2.0\",\"id\":", id, ",\"method\":"] {
+        out.extend_from_slice(piece.as_bytes());
     }
+    write_string(&mut out, method);
+    out.extend_from_slice(b",\"params\":");
     out
 }

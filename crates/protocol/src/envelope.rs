@@ -9,7 +9,9 @@ use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use crate::fault::Fault;
-use crate::members::{present, split, text_of};
+use crate::members::{present, split_deep, text_of};
+use crate::params::Params;
+use crate::splice::Object;
 use crate::strict::StrictError;
 
 /// How many messages one batch may hold.
@@ -45,8 +47,10 @@ pub struct Request<'a> {
     pub id: &'a RawValue,
     /// The method's name.
     pub method: Cow<'a, str>,
-    /// The parameters, not yet looked at; absent and `null` are the same. See [`crate::Params::parse`].
+    /// The parameters, not yet looked at; absent and `null` are the same. See [`Message::read_params`].
     pub params: Option<&'a RawValue>,
+    /// Their members, where nothing about them is unusual.
+    members: Option<Object<'a>>,
 }
 
 /// A message with a method and no id.
@@ -56,6 +60,7 @@ pub struct Notification<'a> {
     pub method: Cow<'a, str>,
     /// As in [`Request`].
     pub params: Option<&'a RawValue>,
+    members: Option<Object<'a>>,
 }
 
 /// A message without a method.
@@ -65,6 +70,8 @@ pub struct Response<'a> {
     pub id: &'a RawValue,
     /// The `result`, or the `error`.
     pub outcome: Result<&'a RawValue, &'a RawValue>,
+    /// The members of the result, where it is an object with nothing unusual about it.
+    pub members: Option<Object<'a>>,
 }
 
 impl<'a> Body<'a> {
@@ -72,7 +79,7 @@ impl<'a> Body<'a> {
     ///
     /// # Errors
     /// -32700 for bytes that are not JSON in UTF-8; -32600 for JSON that is not a JSON-RPC 2.0 message, an array that is empty or
-    /// longer than [`MAX_BATCH`], a member that appears twice, an id that is neither a string nor an integer.
+    /// longer than [`MAX_BATCH`], a member that appears twice, or once more in other letters, an id that is neither a string nor an integer.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Fault> {
         Self::parse_text(std::str::from_utf8(bytes).map_err(|_| Fault::parse_error("it is not UTF-8."))?)
     }
@@ -108,9 +115,22 @@ impl<'a> Message<'a> {
     /// # Errors
     /// As [`Body::parse`].
     pub fn parse(text: &'a str) -> Result<Self, Fault> {
-        let [jsonrpc, id, method, params, result, error] =
-            split(text, ["jsonrpc", "id", "method", "params", "result", "error"]).map_err(fault)?;
-        Members { jsonrpc, id, method, params, result, error }.into_message()
+        let names = ["jsonrpc", "id", "method", "params", "result", "error"];
+        let ([jsonrpc, id, method, params, result, error], inner) = split_deep(text, names, &["params", "result"]).map_err(fault)?;
+        Members { jsonrpc, id, method, params, result, error, inner }.into_message()
+    }
+
+    /// Reads the parameters, if there are any.
+    ///
+    /// # Errors
+    /// As [`Params::parse`].
+    pub fn read_params(&mut self) -> Result<Option<Params<'a>>, Fault> {
+        let (params, members) = match self {
+            Self::Request(Request { params, members, .. }) | Self::Notification(Notification { params, members, .. }) => (params, members),
+            Self::Response(_) => return Ok(None),
+        };
+        let Some(raw) = *params else { return Ok(None) };
+        members.take().map_or_else(|| Params::parse(raw), |members| Params::of(raw, members)).map(Some)
     }
 
     /// The method, if the message has one.
@@ -158,6 +178,8 @@ struct Members<'a> {
     params: Option<&'a RawValue>,
     result: Option<&'a RawValue>,
     error: Option<&'a RawValue>,
+    /// Of `params` or `result`.
+    inner: Option<Object<'a>>,
 }
 
 impl<'a> Members<'a> {
@@ -175,10 +197,10 @@ impl<'a> Members<'a> {
         if self.result.is_some() || self.error.is_some() {
             return Err(Fault::invalid_request("A message has either \"method\" or \"result\" or \"error\"; send one of them."));
         }
-        let params = present(self.params);
+        let (params, members) = (present(self.params), self.inner);
         match self.id {
-            Some(id) => Ok(Message::Request(Request { id: checked_id(id)?, method, params })),
-            None => Ok(Message::Notification(Notification { method, params })),
+            Some(id) => Ok(Message::Request(Request { id: checked_id(id)?, method, params, members })),
+            None => Ok(Message::Notification(Notification { method, params, members })),
         }
     }
 
@@ -200,7 +222,7 @@ impl<'a> Members<'a> {
                 return Err(Fault::invalid_request("The member \"id\" of the response is missing."));
             }
         };
-        Ok(Message::Response(Response { id, outcome }))
+        Ok(Message::Response(Response { id, outcome, members: self.inner }))
     }
 }
 

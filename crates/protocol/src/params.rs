@@ -62,17 +62,45 @@ pub struct Meta<'a> {
 /// The levels of RFC 5424 as the protocol names them, least severe first.
 pub const LOG_LEVELS: [&str; 8] = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
 
+/// The members by which a request is judged, or that are changed before it is sent on.
+const NAMES: [&str; 13] = [
+    "name",
+    "uri",
+    "taskId",
+    "cursor",
+    "protocolVersion",
+    "arguments",
+    "_meta",
+    "task",
+    "ref",
+    "requestState",
+    "inputResponses",
+    "capabilities",
+    "clientInfo",
+];
+
 impl<'a> Params<'a> {
     /// Reads the parameters of a message.
     ///
     /// # Errors
-    /// -32602, naming the member: not an object, a member that appears twice, a member of the wrong type. HTTP 400 where `_meta` is at
-    /// fault, else in band.
+    /// -32602, naming the member: not an object, a member that appears twice, or once more in other letters, a member of the wrong type.
+    /// HTTP 400 where `_meta` is at fault, else in band.
     pub fn parse(raw: &'a RawValue) -> Result<Self, Fault> {
         if !raw.get().starts_with('{') {
             return Err(Fault::invalid_params(not_object("params")));
         }
         let members = Object::parse(raw.get()).map_err(|error| Fault::invalid_params(format!("In \"params\": {}", error.message)))?;
+        Self::of(raw, members)
+    }
+
+    /// Reads the parameters of a message that were taken apart.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub(crate) fn of(raw: &'a RawValue, members: Object<'a>) -> Result<Self, Fault> {
+        if let Some(sentence) = members.lookalike(&NAMES) {
+            return Err(Fault::invalid_params(format!("In \"params\": {sentence}")));
+        }
         let text = |name| text_member(name, members.raw(name)).map_err(Fault::invalid_params);
         Ok(Self {
             name: text("name")?,

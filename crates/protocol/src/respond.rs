@@ -46,13 +46,11 @@ pub fn result(id: &RawValue, result_json: &[u8]) -> Vec<u8> {
 /// A response around a result that was taken apart.
 #[must_use]
 pub fn result_of(id: &RawValue, result: &Object<'_>) -> Vec<u8> {
-    let mut head = Vec::with_capacity(result.size() + id.get().len() + 48);
-    open(&mut head, id);
-    // What is written is text: an id, which is JSON, and what is around it.
-    let mut out = String::from_utf8(head).unwrap_or_default();
+    let mut out = Vec::with_capacity(result.size() + id.get().len() + 48);
+    open(&mut out, id);
     result.write(&mut out);
-    out.push('}');
-    out.into_bytes()
+    out.push(b'}');
+    out
 }
 
 /// An error response; without an id it says `"id":null`. The HTTP status is the fault's.

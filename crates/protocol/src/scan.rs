@@ -16,33 +16,32 @@ const MAX_DEPTH: u32 = u128::BITS;
 ///
 /// `None` where the text is something else or needs a closer look, and where `each` says so.
 pub(crate) fn members<'a>(text: &'a str, mut each: impl FnMut(&'a str, &'a str) -> Option<()>) -> Option<()> {
+    deep_members(text, &[], |_, name, value| each(name, value))
+}
+
+/// The same in one pass with the members of members: `deep` names those whose own members come before them, each with the name of what it
+/// lies in.
+pub(crate) fn deep_members<'a>(
+    text: &'a str,
+    deep: &[&str],
+    mut each: impl FnMut(Option<&'a str>, &'a str, &'a str) -> Option<()>,
+) -> Option<()> {
     let mut scan = Scan { bytes: text.as_bytes(), at: 0 };
-    scan.expect(b'{')?;
-    if scan.peek()? == b'}' {
-        scan.at += 1;
-        return scan.end();
-    }
-    loop {
-        scan.expect(b'"')?;
+    scan.peek()?;
+    scan.object(text, &mut |scan, outer| {
         let start = scan.at;
-        scan.at += plain_run(scan.rest());
-        let name = text.get(start..scan.at)?;
-        // A name with an escape is left to who can read it.
-        scan.take(b'"')?;
-        scan.expect(b':')?;
-        scan.peek()?;
-        let start = scan.at;
-        scan.value()?;
-        each(name, text.get(start..scan.at)?)?;
-        match scan.peek()? {
-            b',' => scan.at += 1,
-            b'}' => {
-                scan.at += 1;
-                return scan.end();
-            }
-            _ => return None,
+        if deep.contains(&outer) && scan.peek()? == b'{' {
+            scan.object(text, &mut |scan, name| {
+                let start = scan.at;
+                scan.value()?;
+                each(Some(outer), name, text.get(start..scan.at)?)
+            })?;
+        } else {
+            scan.value()?;
         }
-    }
+        each(None, outer, text.get(start..scan.at)?)
+    })?;
+    scan.end()
 }
 
 /// The string that a JSON text is, where it holds no escapes.
@@ -93,6 +92,34 @@ impl<'a> Scan<'a> {
     /// Nothing but white space to the end.
     fn end(&mut self) -> Option<()> {
         self.peek().is_none().then_some(())
+    }
+
+    /// Passes the object of `text` that begins here. `value` passes the value of each member, whose name it is given.
+    fn object<'t>(&mut self, text: &'t str, value: &mut impl FnMut(&mut Self, &'t str) -> Option<()>) -> Option<()> {
+        self.take(b'{')?;
+        if self.peek()? == b'}' {
+            self.at += 1;
+            return Some(());
+        }
+        loop {
+            self.expect(b'"')?;
+            let start = self.at;
+            self.at += plain_run(self.rest());
+            let name = text.get(start..self.at)?;
+            // A name with an escape is left to who can read it.
+            self.take(b'"')?;
+            self.expect(b':')?;
+            self.peek()?;
+            value(self, name)?;
+            match self.peek()? {
+                b',' => self.at += 1,
+                b'}' => {
+                    self.at += 1;
+                    return Some(());
+                }
+                _ => return None,
+            }
+        }
     }
 
     /// Passes one value, which begins here.
@@ -219,6 +246,21 @@ mod tests {
         let text = format!("{{ \"a\" : {value} ,\"b\":1}} ");
         assert_eq!(names(&text).unwrap(), [("a", value.as_str()), ("b", "1")]);
         assert_eq!(names("{}").unwrap(), []);
+        let mut all = Vec::new();
+        deep_members(&text, &["a", "c"], |outer, name, value| {
+            all.push((outer, name, value));
+            Some(())
+        })
+        .unwrap();
+        assert_eq!(all, [(None, "a", value.as_str()), (None, "b", "1")], "a list has no members");
+        all.clear();
+        deep_members("{\"a\": { \"x\":{} , \"y\":2 },\"b\":{\"x\":3}}", &["a"], |outer, name, value| {
+            all.push((outer, name, value));
+            Some(())
+        })
+        .unwrap();
+        let (a, b) = ("{ \"x\":{} , \"y\":2 }", "{\"x\":3}");
+        assert_eq!(all, [(Some("a"), "x", "{}"), (Some("a"), "y", "2"), (None, "a", a), (None, "b", b)]);
         assert_eq!(string("\"abc\""), Some("abc"));
         assert_eq!(raw(&value).unwrap().get(), value);
     }

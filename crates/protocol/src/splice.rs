@@ -7,7 +7,7 @@ use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::escape::write_string;
-use crate::members::text_of;
+use crate::members::{lookalike, resembles, text_of};
 use crate::scan;
 use crate::strict::{StrictError, duplicate};
 
@@ -34,15 +34,30 @@ impl<'a> Object<'a> {
 
     /// The same at once, for what has nothing unusual about it.
     fn scanned(text: &'a str) -> Option<Self> {
-        let mut members: Vec<(Cow<'a, str>, Cow<'a, str>)> = Vec::new();
-        scan::members(text, |name, value| {
-            if members.len() == FEW || members.iter().any(|(known, _)| known == name) {
-                return None;
-            }
-            members.push((Cow::Borrowed(name), Cow::Borrowed(value)));
-            Some(())
-        })?;
-        Some(Self { members })
+        let mut object = Self::default();
+        scan::members(text, |name, value| object.push(name, value))?;
+        Some(object)
+    }
+
+    /// Adds a member of the text that is taken apart. `None` where it is there already, or there are many.
+    pub(crate) fn push(&mut self, name: &'a str, json: &'a str) -> Option<()> {
+        if self.members.len() == FEW || self.members.iter().any(|(known, _)| known == name) {
+            return None;
+        }
+        self.members.push((Cow::Borrowed(name), Cow::Borrowed(json)));
+        Some(())
+    }
+
+    /// Of members that were found before, each once: the JSON of each is in `json`.
+    pub fn of(members: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
+        Self { members: members.map(|(name, json)| (Cow::Borrowed(name), Cow::Borrowed(json))).collect() }
+    }
+
+    /// A sentence about the member that differs from one of `names` in the case of its letters alone, if there is one: a reader that ignores
+    /// case takes it for that one, and what was judged is not what is done.
+    #[must_use]
+    pub fn lookalike(&self, names: &[&str]) -> Option<String> {
+        self.members.iter().find(|(name, _)| resembles(name, names)).map(|(name, _)| lookalike(name))
     }
 
     /// The text of a member's value. `null` is a value.
@@ -54,7 +69,8 @@ impl<'a> Object<'a> {
     /// The value of a member that stands in the text that was taken apart.
     pub(crate) fn raw(&self, name: &str) -> Option<&'a RawValue> {
         match self.members.iter().find(|(known, _)| known == name) {
-            Some((_, Cow::Borrowed(json))) => scan::raw(json),
+            // Where serde changes its private ways, it reads the value itself.
+            Some((_, Cow::Borrowed(json))) => scan::raw(json).or_else(|| serde_json::from_str(json).ok()),
             _ => None,
         }
     }
@@ -99,17 +115,17 @@ impl<'a> Object<'a> {
     }
 
     /// Appends its text.
-    pub fn write(&self, out: &mut String) {
-        out.push('{');
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.push(b'{');
         for (n, (name, json)) in self.members.iter().enumerate() {
             if n > 0 {
-                out.push(',');
+                out.push(b',');
             }
-            out.push_str(&quoted(name));
-            out.push(':');
-            out.push_str(json);
+            write_string(out, name);
+            out.push(b':');
+            out.extend_from_slice(json.as_bytes());
         }
-        out.push('}');
+        out.push(b'}');
     }
 
     /// Whether it has no members.
@@ -127,9 +143,9 @@ impl<'a> Object<'a> {
 /// Writes the object; values as they came, without white space between members.
 impl fmt::Display for Object<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = String::with_capacity(self.size());
+        let mut text = Vec::with_capacity(self.size());
         self.write(&mut text);
-        out.write_str(&text)
+        out.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
 

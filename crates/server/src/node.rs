@@ -75,10 +75,11 @@ impl Node {
         let oidc_secret = secrets.oidc_client_secret.clone().map(Secret::new);
         let (store, first_key) = open_store(&config, secrets).await?;
         store.sync_processes(&config.stdio).await.map_err(|e| cause(&e))?;
-        let app = assemble(config, store, address, oidc_secret)?;
+        let files = open_files();
+        let app = assemble(config, store, address, oidc_secret, files)?;
         jobs::start(&app);
         let stop = app.stopping.clone();
-        let serving = tokio::spawn(serve(listener, app.clone()));
+        let serving = tokio::spawn(serve(listener, app.clone(), files));
         Ok(Self { address, first_key, app, stop, serving, _lock: lock })
     }
 
@@ -168,8 +169,9 @@ async fn first_key(store: &Store, chosen: Option<String>) -> Result<Option<Secre
     }
 }
 
-fn assemble(config: Config, store: Arc<Store>, address: SocketAddr, oidc_secret: Option<Secret>) -> Result<App, String> {
-    let egress = EgressConfig { allow: config.egress_allow.clone(), ..EgressConfig::default() };
+fn assemble(config: Config, store: Arc<Store>, address: SocketAddr, oidc_secret: Option<Secret>, files: usize) -> Result<App, String> {
+    let max_idle = (files / 8).min(EgressConfig::default().max_idle);
+    let egress = EgressConfig { allow: config.egress_allow.clone(), max_idle, ..EgressConfig::default() };
     let egress = Egress::new(egress).map_err(|e| format!("cannot set up TLS: {e}"))?;
     let documents = EgressConfig { allow: config.client_metadata_allow.clone(), ..EgressConfig::default() };
     let documents = Egress::new(documents).map_err(|e| format!("cannot set up TLS: {e}"))?;
@@ -196,13 +198,13 @@ fn assemble(config: Config, store: Arc<Store>, address: SocketAddr, oidc_secret:
 }
 
 /// Accepts connections until the node stops, then waits for the calls in flight.
-async fn serve(listener: TcpListener, app: App) {
+async fn serve(listener: TcpListener, app: App, files: usize) {
     let mut stopping = app.stopping.subscribe();
     let front = http::Front::new(app);
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(READ_BUFFER).keep_alive(true);
     let graceful = GracefulShutdown::new();
-    let room = Arc::new(Semaphore::new(connections()));
+    let room = Arc::new(Semaphore::new(connections(files)));
     loop {
         let Ok(place) = room.clone().acquire_owned().await else { break };
         let (stream, peer) = tokio::select! {
@@ -232,11 +234,16 @@ async fn serve(listener: TcpListener, app: App) {
     }
 }
 
-/// As many connections as the limit of open files leaves room for, which is first raised to what the system allows.
-fn connections() -> usize {
+/// How many files may be open, after that limit was raised as far as we need and the system allows.
+fn open_files() -> usize {
     let files = rlimit::increase_nofile_limit(u64::try_from(2 * MAX_CONNECTIONS).unwrap_or(u64::MAX)).unwrap_or(1_024);
+    usize::try_from(files).unwrap_or(usize::MAX)
+}
+
+/// As many connections as the limit of open files leaves room for.
+fn connections(files: usize) -> usize {
     // Half for those that come in; the rest for calls to platforms, the database and the streams of the process.
-    let room = usize::try_from(files / 2).unwrap_or(MAX_CONNECTIONS).clamp(64, MAX_CONNECTIONS);
+    let room = (files / 2).clamp(64, MAX_CONNECTIONS);
     if room < MAX_CONNECTIONS {
         tracing::info!(connections = room, "the limit of open files bounds the number of connections");
     }

@@ -4,6 +4,11 @@ use amalgam_protocol::bridge::{
     Envelope, InputRequest, Outgoing, Towards, ask_for_inputs, can, error, input_required, legacy_result, modern_result, outgoing, page,
     with_inputs,
 };
+use amalgam_protocol::splice::Object;
+
+fn object(text: &str) -> Object<'_> {
+    Object::parse(text).unwrap()
+}
 
 const INFO: &str = "{\"name\":\"us\",\"version\":\"1\"}";
 
@@ -33,16 +38,16 @@ fn the_clients_envelope_goes_and_the_upstreams_comes() {
 #[test]
 fn results_gain_and_lose_what_one_era_has() {
     let legacy = "{\"contents\":[{\"n\":1.50}],\"_meta\":{\"own\":1}}";
-    let modern = modern_result("resources/read", legacy, INFO).unwrap().to_string();
+    let modern = modern_result("resources/read", object(legacy), INFO).unwrap().to_string();
     assert_eq!(
         modern,
         format!(
             "{{\"resultType\":\"complete\",\"contents\":[{{\"n\":1.50}}],\"_meta\":{{\"own\":1,\"io.modelcontextprotocol/serverInfo\":{INFO}}},\"ttlMs\":0,\"cacheScope\":\"private\"}}"
         )
     );
-    assert_eq!(legacy_result(&modern).unwrap().unwrap().to_string(), legacy);
-    assert!(modern_result("tools/call", "{\"content\":[]}", INFO).unwrap().get("ttlMs").is_none());
-    assert!(legacy_result("{\"content\": [ ]}").unwrap().is_none(), "what needs no change keeps every byte");
+    assert_eq!(legacy_result(object(&modern)).unwrap().unwrap().to_string(), legacy);
+    assert!(modern_result("tools/call", object("{\"content\":[]}"), INFO).unwrap().get("ttlMs").is_none());
+    assert!(legacy_result(object("{\"content\": [ ]}")).unwrap().is_none(), "what needs no change keeps every byte");
 }
 
 #[test]
@@ -66,13 +71,13 @@ fn errors_take_the_codes_of_the_clients_era() {
 #[test]
 fn inputs_are_asked_for_and_given() {
     let result = "{\"resultType\":\"input_required\",\"inputRequests\":{\"k\":{\"method\":\"roots/list\"}},\"requestState\":\"s\\n\"}";
-    let asked = input_required(result).unwrap().unwrap();
+    let asked = input_required(&object(result)).unwrap().unwrap();
     assert_eq!(asked.requests, [InputRequest { key: "k".into(), method: "roots/list".into(), params: "{}".into() }]);
     assert_eq!(asked.state.as_deref(), Some("s\n"));
     let again = ask_for_inputs(&asked, INFO);
-    assert_eq!(input_required(&again).unwrap().unwrap(), asked);
-    assert!(input_required("{\"resultType\":\"complete\",\"text\":\"input_required\"}").unwrap().is_none());
-    assert!(input_required("{\"resultType\":\"input_required\",\"inputRequests\":[]}").is_err());
+    assert_eq!(input_required(&object(&again)).unwrap().unwrap(), asked);
+    assert!(input_required(&object("{\"resultType\":\"complete\",\"text\":\"input_required\"}")).unwrap().is_none());
+    assert!(input_required(&object("{\"resultType\":\"input_required\",\"inputRequests\":[]}")).is_err());
     let params = with_inputs("{\"name\":\"a\"}", &[("k".into(), "{\"roots\":[]}".into())], asked.state.as_deref()).unwrap();
     assert_eq!(params, "{\"name\":\"a\",\"inputResponses\":{\"k\":{\"roots\":[]}},\"requestState\":\"s\\n\"}");
 }

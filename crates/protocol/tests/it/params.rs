@@ -1,6 +1,6 @@
 //! Parameters and the `_meta` envelope.
 
-use amalgam_protocol::{Fault, Params};
+use amalgam_protocol::{Body, Fault, Params};
 use proptest::prelude::*;
 
 use crate::raw;
@@ -80,7 +80,37 @@ fn duplicates_are_refused_at_both_levels() {
     }
 }
 
+/// Some readers ignore the case of letters, and the last of such members wins there.
+#[test]
+fn members_in_other_letters_are_refused_at_both_levels() {
+    for other in ["Name", "NAME", "taskid", "_Meta", "Arguments", "requeststate", "ta\u{17f}kId", "TA\u{17f}\u{212a}ID", "ur\u{131}"] {
+        let fault = fault(&format!(r#"{{"name":"a",{other:?}:"b"}}"#));
+        assert!(fault.code == -32602 && fault.message.contains("other letters"), "{fault}");
+    }
+    let many: String = (0..40).map(|n| format!(r#""x{n}":1,"#)).collect();
+    for text in [
+        r#"{"jsonrpc":"2.0","id":1,"method":"ping","Method":"x"}"#.to_owned(),
+        format!(r#"{{{many}"jsonrpc":"2.0","ID":1,"id":1,"result":1}}"#),
+    ] {
+        let fault = Body::parse(text.as_bytes()).unwrap_err();
+        assert!(fault.code == -32600 && fault.message.contains("other letters"), "{fault}");
+    }
+    assert!(Params::parse(&raw(r#"{"name":"a","names":"b","Title":1,"nom":2}"#)).is_ok());
+}
+
 proptest! {
+    /// Whether parameters are read with the message or after it, the same comes of them.
+    #[test]
+    fn one_pass_and_two_agree(names in prop::collection::vec("name|uri|_meta|Name|x[0-9]", 0..4), values in prop::collection::vec(r#""[a-z\\n]{0,3}"|\{\}|\{"a":1\}|null|[0-9]"#, 4)) {
+        let members: Vec<String> = names.iter().zip(&values).map(|(name, value)| format!("{name:?}:{value}")).collect();
+        let text = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"x","params":{{{}}}}}"#, members.join(","));
+        if let Ok(Body::Single(mut message)) = Body::parse(text.as_bytes()) {
+            let apart = message.params().map(Params::parse).transpose();
+            let at_once = message.read_params();
+            prop_assert_eq!(format!("{apart:?}"), format!("{at_once:?}"));
+        }
+    }
+
     #[test]
     fn strings_come_out_as_they_went_in(name in any::<String>(), cursor in any::<String>()) {
         let text = serde_json::json!({ "name": name, "cursor": cursor }).to_string();

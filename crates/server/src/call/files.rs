@@ -127,7 +127,7 @@ pub async fn keep(
 ) -> Result<(Incoming, File)> {
     let kind = stream.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let name = files::name_of(&stream.headers).unwrap_or_else(|| files::safe_name(call.action_id));
-    let (status, from, mut body) = (stream.status, stream.from, stream.body);
+    let (status, mut body) = (stream.status, stream.body);
     let length = stream.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     let size = files::room(length)?;
     let origin = Some((call.connector_id.to_owned(), call.action_id.to_owned()));
@@ -164,7 +164,7 @@ pub async fn keep(
     });
     let headers =
         [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")].map(|(name, value)| (name, HeaderValue::from_static(value)));
-    let incoming = Incoming { status, headers: headers.into_iter().collect(), body: described.to_string().into(), from };
+    let incoming = Incoming { status, headers: headers.into_iter().collect(), body: described.to_string().into() };
     Ok((incoming, kept))
 }
 

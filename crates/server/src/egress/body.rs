@@ -16,7 +16,6 @@ use hyper::body::{Body, Frame, SizeHint};
 use super::{
     error::{EgressError, EgressErrorKind, from_body},
     link::Link,
-    redirect::Address,
 };
 
 /// The body of a request.
@@ -76,9 +75,6 @@ pub struct Incoming {
     pub headers: HeaderMap,
     /// The body, not longer than the request's `max_response_bytes`.
     pub body: Bytes,
-    /// What answered, after redirects.
-    #[cfg_attr(not(test), expect(dead_code, reason = "tells tests where redirects led"))]
-    pub from: Arc<Address>,
 }
 
 impl Incoming {
@@ -98,8 +94,6 @@ pub struct IncomingStream {
     pub headers: HeaderMap,
     /// The body.
     pub body: IncomingBody,
-    /// What answered, after redirects.
-    pub from: Arc<Address>,
 }
 
 // Answers carry secrets, and so do URLs: neither is shown by mistake.
@@ -127,6 +121,8 @@ pub struct IncomingBody {
     host: Arc<str>,
 }
 
+/// Room that is made at once for what a platform announces, in bytes: it may announce what never comes.
+const ROOM: usize = 1024 * 1024;
 /// A platform that sends without end would keep a thread to itself: after so many pieces the call steps back.
 const TURN: u8 = 8;
 
@@ -147,18 +143,13 @@ impl IncomingBody {
         }
     }
 
-    /// The same body, of at most `limit` bytes.
-    pub(super) fn within(mut self, limit: usize) -> Result<Self, EgressError> {
+    /// The same body, of at most `limit` bytes from here on.
+    pub fn within(mut self, limit: usize) -> Result<Self, EgressError> {
         (self.left, self.limit) = (limit, limit);
         if usize::try_from(self.body.size_hint().lower()).map_or(true, |bytes| bytes > limit) {
             return Err(self.too_large());
         }
         Ok(self)
-    }
-
-    /// How long the rest is at least, in bytes, as far as the platform has said.
-    pub fn announced(&self) -> usize {
-        usize::try_from(self.body.size_hint().lower()).unwrap_or(usize::MAX)
     }
 
     /// The next piece as it came from the socket, `None` at the end. Safe to cancel: an unfinished wait loses nothing.
@@ -195,7 +186,7 @@ impl IncomingBody {
 
     /// Reads to the end. Pieces are copied together, because a platform that sends single bytes would otherwise cost
     /// a buffer for each; the usual answer is one piece and is not copied.
-    pub(super) async fn whole(mut self) -> Result<Bytes, EgressError> {
+    pub async fn whole(mut self) -> Result<Bytes, EgressError> {
         let Some(first) = self.chunk().await? else {
             return Ok(Bytes::new());
         };
@@ -205,7 +196,8 @@ impl IncomingBody {
         let Some(second) = self.chunk().await? else {
             return Ok(first);
         };
-        let mut whole = BytesMut::with_capacity(2 * (first.len() + second.len()));
+        let announced = usize::try_from(self.body.size_hint().lower()).unwrap_or(usize::MAX);
+        let mut whole = BytesMut::with_capacity(first.len() + second.len() + announced.min(ROOM).max(first.len()));
         whole.extend_from_slice(&first);
         whole.extend_from_slice(&second);
         while let Some(data) = self.chunk().await? {

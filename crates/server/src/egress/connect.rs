@@ -2,8 +2,10 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -11,12 +13,14 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use http::Uri;
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
 use ipnet::IpNet;
 use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
-use tower::{BoxError, Service};
+use tower::{BoxError, Service, ServiceExt as _};
 
 use super::EgressConfig;
 use super::error::{EgressError, EgressErrorKind};
@@ -43,8 +47,7 @@ impl Resolve for SystemResolver {
     }
 }
 
-/// Opens guarded connections for the pooled client: `http` in the clear, `https` over TLS.
-#[derive(Clone)]
+/// Opens guarded connections: `http` in the clear, `https` over TLS.
 pub(super) struct Connector {
     https: HttpsConnector<GuardedTcp>,
     timeout: Duration,
@@ -57,6 +60,14 @@ impl Connector {
         let https =
             HttpsConnectorBuilder::new().with_tls_config(tls(config.roots.clone())?).https_or_http().enable_http1().wrap_connector(tcp);
         Ok(Self { https, timeout: config.connect_timeout })
+    }
+
+    /// A connection to where this leads.
+    pub(super) async fn connect(&self, to: Uri) -> Result<Stream, BoxError> {
+        timeout(self.timeout, self.https.clone().oneshot(to)).await.unwrap_or_else(|_| {
+            let cause = format!("no connection within {:?}", self.timeout);
+            Err(EgressError::new(EgressErrorKind::Connect, "").because(cause).into())
+        })
     }
 }
 
@@ -77,24 +88,65 @@ fn tls(roots: Option<Arc<RootCertStore>>) -> Result<ClientConfig, rustls::Error>
     Ok(config.with_no_client_auth())
 }
 
-impl Service<Uri> for Connector {
-    type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
-    type Error = BoxError;
-    type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
+/// What bytes pass through.
+pub(super) type Stream = MaybeHttpsStream<TokioIo<Counted>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.https.poll_ready(cx)
+/// How many bytes may still come through this stream: after them it fails. A platform could announce an answer without end.
+pub(super) fn left(stream: &Stream) -> Arc<AtomicUsize> {
+    let tcp = match stream {
+        MaybeHttpsStream::Http(tcp) => tcp.inner(),
+        MaybeHttpsStream::Https(tls) => tls.inner().get_ref().0.inner().inner(),
+    };
+    tcp.left.clone()
+}
+
+/// TCP through which only so many bytes come; without a bound where that is `usize::MAX`.
+pub(super) struct Counted {
+    tcp: TcpStream,
+    left: Arc<AtomicUsize>,
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.tcp).poll_read(context, buffer))?;
+        let left = self.left.load(Ordering::Relaxed);
+        if left == usize::MAX {
+            return Poll::Ready(Ok(()));
+        }
+        let Some(left) = left.checked_sub(buffer.filled().len() - before) else {
+            return Poll::Ready(Err(io::Error::other("more came than belongs before an answer")));
+        };
+        self.left.store(left, Ordering::Relaxed);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tcp).poll_write(context, bytes)
     }
 
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let limit = self.timeout;
-        let connecting = self.https.call(uri);
-        Box::pin(async move {
-            timeout(limit, connecting).await.unwrap_or_else(|_| {
-                let cause = format!("no connection within {limit:?}");
-                Err(EgressError::new(EgressErrorKind::Connect, "").because(cause).into())
-            })
-        })
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_shutdown(context)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+
+    fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, pieces: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tcp).poll_write_vectored(context, pieces)
+    }
+}
+
+impl Connection for Counted {
+    fn connected(&self) -> Connected {
+        Connected::new()
     }
 }
 
@@ -106,7 +158,7 @@ struct GuardedTcp {
 }
 
 impl Service<Uri> for GuardedTcp {
-    type Response = TokioIo<TcpStream>;
+    type Response = TokioIo<Counted>;
     type Error = EgressError;
     type Future = BoxFuture<'static, Result<Self::Response, EgressError>>;
 
@@ -116,7 +168,10 @@ impl Service<Uri> for GuardedTcp {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let this = self.clone();
-        Box::pin(async move { this.connect(&uri).await.map(TokioIo::new) })
+        Box::pin(async move {
+            let tcp = this.connect(&uri).await?;
+            Ok(TokioIo::new(Counted { tcp, left: Arc::new(AtomicUsize::new(usize::MAX)) }))
+        })
     }
 }
 

@@ -93,7 +93,8 @@ impl fmt::Display for EgressError {
                 write!(f, "no secure connection to {host} could be made: {what}")
             }
             EgressErrorKind::Timeout(limit) => {
-                write!(f, "{host} did not finish its answer within {limit:?}; what was asked may still have been done")
+                let seconds = (limit.as_secs_f64() * 100.0).round() / 100.0;
+                write!(f, "{host} did not finish its answer within {seconds} s; what was asked may still have been done")
             }
             EgressErrorKind::TooLarge(limit) => {
                 write!(f, "the answer of {host} is larger than the limit of {limit} bytes; ask for less at once")

@@ -6,10 +6,13 @@
 use std::{
     collections::HashMap,
     fmt,
-    future::Future as _,
+    future::{Future as _, poll_fn},
     pin::{Pin, pin},
-    sync::{Arc, Mutex, PoisonError, Weak},
-    task::{Context, Waker},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
 
@@ -21,24 +24,30 @@ use hyper::{
         http1::{Builder, Connection, SendRequest},
     },
 };
-use hyper_rustls::MaybeHttpsStream;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::coop::unconstrained,
+};
 
-use super::Payload;
+use super::{
+    Payload,
+    connect::{Stream, left},
+};
 
 /// The buffer of a connection: the head of an answer must fit in it (hyper may read once more before it looks, so twice
 /// this size is the hard limit), and it is the largest piece of a body.
 const MAX_HEAD: usize = 64 * 1024;
 
-/// What bytes pass through.
-pub(super) type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
+/// What may come before the head of an answer is complete: itself, and others that announce it (1xx).
+const MAX_BEFORE: usize = 4 * MAX_HEAD;
 
 /// An open connection.
 pub(super) struct Link {
     sender: SendRequest<Payload>,
     /// None once it has ended.
     connection: Option<Connection<Stream, Payload>>,
+    /// Bytes that may come until the next head is complete.
+    left: Arc<AtomicUsize>,
     /// Where it is kept, once it is free again.
     home: Weak<Idle>,
     origin: Arc<str>,
@@ -48,9 +57,10 @@ pub(super) struct Link {
 impl Link {
     /// Over a stream that leads to this origin.
     pub(super) async fn open(stream: Stream, origin: Arc<str>, home: &Arc<Idle>) -> hyper::Result<Box<Self>> {
+        let left = left(&stream);
         let (sender, connection) = Builder::new().max_buf_size(MAX_HEAD).handshake(stream).await?;
         let home = Arc::downgrade(home);
-        Ok(Box::new(Self { sender, connection: Some(connection), home, origin, since: Instant::now() }))
+        Ok(Box::new(Self { sender, connection: Some(connection), left, home, origin, since: Instant::now() }))
     }
 
     /// Sends a request and returns when the head of its answer has come. The body comes while [`Self::drive`] is called.
@@ -58,12 +68,15 @@ impl Link {
     /// # Errors
     /// With the request, where the connection had ended before anything of it was sent.
     pub(super) async fn ask(&mut self, request: Request<Payload>) -> Result<Response<Incoming>, TrySendError<Request<Payload>>> {
-        let mut answer = pin!(self.sender.try_send_request(request));
-        std::future::poll_fn(|context| {
+        self.left.store(MAX_BEFORE, Ordering::Relaxed);
+        let mut sending = pin!(self.sender.try_send_request(request));
+        let answer = poll_fn(|context| {
             self.drive(context);
-            answer.as_mut().poll(context)
-        })
-        .await
+            sending.as_mut().poll(context)
+        });
+        let answer = answer.await;
+        self.left.store(usize::MAX, Ordering::Relaxed);
+        answer
     }
 
     /// Moves bytes, as far as that goes at the moment. What becomes of the connection shows in the answer.
@@ -82,7 +95,12 @@ impl Link {
 
     /// Whether it can take a request now, after what has come since it was used last.
     fn is_free(&mut self) -> bool {
-        self.drive(&mut Context::from_waker(Waker::noop()));
+        // Of many links that are looked at in a row, a task's share of reads would let the last ones seem silent.
+        let look = pin!(unconstrained(poll_fn(|context| {
+            self.drive(context);
+            Poll::Ready(())
+        })));
+        let _ = look.poll(&mut Context::from_waker(Waker::noop()));
         self.connection.is_some() && self.sender.is_ready()
     }
 
@@ -96,24 +114,27 @@ impl Link {
     }
 }
 
-/// The connections of one owner that nobody uses at the moment.
+/// A connection that nobody uses at the moment, with its place among those of all owners.
+type Kept = (Box<Link>, OwnedSemaphorePermit);
+
+/// Those of one owner.
 pub(super) struct Idle {
-    #[expect(clippy::vec_box, reason = "they come from calls and go to calls in their boxes")]
-    links: Mutex<HashMap<Arc<str>, Vec<Box<Link>>>>,
+    links: Mutex<HashMap<Arc<str>, Vec<Kept>>>,
     most: usize,
+    all: Arc<Semaphore>,
     timeout: Duration,
 }
 
 impl Idle {
-    /// Keeps so many for each origin, for so long.
-    pub(super) fn new(most: usize, timeout: Duration) -> Self {
-        Self { links: Mutex::default(), most, timeout }
+    /// Keeps so many for each origin while there is a place among all, for so long.
+    pub(super) fn new(most: usize, all: Arc<Semaphore>, timeout: Duration) -> Self {
+        Self { links: Mutex::default(), most, all, timeout }
     }
 
     /// The connection to this origin that was used last, if one is still open.
     pub(super) fn take(&self, origin: &str) -> Option<Box<Link>> {
         loop {
-            let mut link = self.links.lock().unwrap_or_else(PoisonError::into_inner).get_mut(origin)?.pop()?;
+            let (mut link, _) = self.links.lock().unwrap_or_else(PoisonError::into_inner).get_mut(origin)?.pop()?;
             if link.since.elapsed() < self.timeout && link.is_free() {
                 return Some(link);
             }
@@ -121,6 +142,10 @@ impl Idle {
     }
 
     fn put(&self, mut link: Box<Link>) {
+        if self.most == 0 {
+            return;
+        }
+        let Ok(place) = self.all.clone().try_acquire_owned() else { return };
         link.since = Instant::now();
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         let same = match links.get_mut(&link.origin) {
@@ -128,7 +153,7 @@ impl Idle {
             None => links.entry(link.origin.clone()).or_default(),
         };
         if same.len() < self.most {
-            same.push(link);
+            same.push((link, place));
         }
     }
 
@@ -136,7 +161,7 @@ impl Idle {
     pub(super) fn sweep(&self) {
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         links.retain(|_, same| {
-            same.retain_mut(|link| link.since.elapsed() < self.timeout && link.is_free());
+            same.retain_mut(|(link, _)| link.since.elapsed() < self.timeout && link.is_free());
             !same.is_empty()
         });
     }

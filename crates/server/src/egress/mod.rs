@@ -29,7 +29,7 @@ use hyper::body::Body;
 use ipnet::IpNet;
 use moka::sync::Cache;
 use rustls::RootCertStore;
-use tower::Service as _;
+use tokio::sync::Semaphore;
 
 pub use body::{Arrived, Incoming, IncomingBody, IncomingStream, Payload};
 use connect::Connector;
@@ -48,6 +48,8 @@ pub struct EgressConfig {
     pub max_redirects: usize,
     /// Idle connections kept for each owner, scheme, host and port.
     pub max_idle_per_host: usize,
+    /// Idle connections kept of all owners together: each is an open file.
+    pub max_idle: usize,
     /// Owners whose idle connections are kept.
     pub max_owners: u64,
     /// How long an idle connection is kept.
@@ -67,6 +69,7 @@ impl Default for EgressConfig {
             connect_timeout: Duration::from_secs(10),
             max_redirects: 5,
             max_idle_per_host: 32,
+            max_idle: 4_096,
             max_owners: 10_000,
             idle_timeout: Duration::from_secs(60),
             user_agent: HeaderValue::from_static(concat!("amalgam/", env!("CARGO_PKG_VERSION"))),
@@ -117,7 +120,8 @@ pub struct Egress {
 /// The connections of one owner.
 struct Pool {
     idle: Arc<Idle>,
-    /// Where the last call went: an owner's calls often go to the same MCP server, whose URL is then not parsed again.
+    /// Where the last streaming call went: an owner's calls often go to the same MCP server, whose URL is then not parsed again. Addresses
+    /// of platforms are never kept, because they may hold a secret.
     last: Mutex<Option<Arc<Address>>>,
 }
 
@@ -138,6 +142,8 @@ struct Shared {
     connector: Connector,
     idle_timeout: Duration,
     max_idle_per_host: usize,
+    /// Places for connections that nobody uses, of all owners.
+    idle: Arc<Semaphore>,
     user_agent: HeaderValue,
     max_redirects: usize,
     allow: Arc<[IpNet]>,
@@ -145,7 +151,7 @@ struct Shared {
 
 impl Shared {
     fn pool(&self, max_idle_per_host: usize) -> Arc<Pool> {
-        Arc::new(Pool { idle: Arc::new(Idle::new(max_idle_per_host, self.idle_timeout)), last: Mutex::default() })
+        Arc::new(Pool { idle: Arc::new(Idle::new(max_idle_per_host, self.idle.clone(), self.idle_timeout)), last: Mutex::default() })
     }
 }
 
@@ -157,6 +163,7 @@ impl Egress {
             connector: Connector::new(&config)?,
             idle_timeout: config.idle_timeout,
             max_idle_per_host: config.max_idle_per_host,
+            idle: Arc::new(Semaphore::new(config.max_idle)),
             user_agent: config.user_agent,
             max_redirects: config.max_redirects,
             allow: config.allow.into(),
@@ -186,12 +193,12 @@ impl Egress {
 
     /// Sends a request and reads its whole answer.
     pub async fn send(&self, request: OutgoingRequest<'_>) -> Result<Incoming, EgressError> {
-        let to = self.pool.address(request.url)?;
+        let to = Arc::new(Address::parse(request.url)?);
         let (limit, host) = (request.timeout, to.name.clone());
         let call = async {
             let answer = self.exchange(request, None, to).await?;
             let body = answer.body.whole().await?;
-            Ok(Incoming { status: answer.status, headers: answer.headers, body, from: answer.from })
+            Ok(Incoming { status: answer.status, headers: answer.headers, body })
         };
         within(limit, &host, call).await
     }
@@ -205,7 +212,7 @@ impl Egress {
         is_file: impl Fn(StatusCode, &HeaderMap) -> bool,
         most: usize,
     ) -> Result<Arrived, EgressError> {
-        let to = self.pool.address(request.url)?;
+        let to = Arc::new(Address::parse(request.url)?);
         let (limit, host, readable) = (request.timeout, to.name.clone(), request.max_response_bytes);
         let request = OutgoingRequest { max_response_bytes: readable.max(most), ..request };
         let call = async {
@@ -214,7 +221,7 @@ impl Egress {
                 return Ok(Arrived::File(answer));
             }
             let body = answer.body.within(readable)?.whole().await?;
-            Ok(Arrived::Whole(Incoming { status: answer.status, headers: answer.headers, body, from: answer.from }))
+            Ok(Arrived::Whole(Incoming { status: answer.status, headers: answer.headers, body }))
         };
         within(limit, &host, call).await
     }
@@ -245,7 +252,7 @@ impl Egress {
             let (response, link) = self.roundtrip(&mut hop, stream.take(), &host, request.follow_redirects).await?;
             let location = redirect::target(response.status(), response.headers());
             let Some(location) = location.filter(|_| request.follow_redirects) else {
-                return answer(response, link, hop.to, request.max_response_bytes, host);
+                return answer(response, link, request.max_response_bytes, host);
             };
             hop = hop.follow(response.status(), location, request.credential_bound, &host)?;
             if response.body().is_end_stream() {
@@ -260,22 +267,26 @@ impl Egress {
         Err(EgressError::new(EgressErrorKind::Redirect(what), &host))
     }
 
-    /// One request, one answer. A safe request whose connection closed without an answer is repeated once (RFC 9110 section 9.2.2).
+    /// One request, one answer. A safe request is repeated once where a connection that was kept closed without an answer (RFC 9110 section
+    /// 9.2.2).
     async fn roundtrip(&self, hop: &mut Hop, stream: Option<Payload>, host: &str, keep: bool) -> Result<Answered, EgressError> {
         // What is streamed is there once.
         let safe = hop.method.is_safe() && stream.is_none();
         let headers = if keep || safe { hop.headers.clone() } else { mem::take(&mut hop.headers) };
-        let result = match self.once(&hop.to, build(hop, headers, stream), host).await? {
-            Err(error) if safe && error::is_unanswered(&error) => self.once(&hop.to, build(hop, hop.headers.clone(), None), host).await?,
+        let (result, was_kept) = self.once(&hop.to, build(hop, headers, stream), host).await?;
+        let result = match result {
+            Err(error) if safe && was_kept && error::is_unanswered(&error) => {
+                self.once(&hop.to, build(hop, hop.headers.clone(), None), host).await?.0
+            }
             result => result,
         };
         result.map_err(|error| error::from_connection(&error, host))
     }
 
-    /// The inner error is about a request that was sent.
-    async fn once(&self, to: &Address, mut request: Request<Payload>, host: &str) -> Result<hyper::Result<Answered>, EgressError> {
+    /// The inner error is about a request that was sent, over a connection that was kept where it says so.
+    async fn once(&self, to: &Address, mut request: Request<Payload>, host: &str) -> Result<(hyper::Result<Answered>, bool), EgressError> {
         let is_head = request.method() == Method::HEAD;
-        let (response, mut link) = loop {
+        let (response, mut link, was_kept) = loop {
             let known = self.pool.idle.take(&to.origin);
             let is_known = known.is_some();
             let mut link = match known {
@@ -283,15 +294,15 @@ impl Egress {
                 // Boxed: most calls find one, and do not carry the room for this about.
                 None => match Box::pin(self.connect(to, host)).await? {
                     Ok(link) => link,
-                    Err(error) => return Ok(Err(error)),
+                    Err(error) => return Ok((Err(error), false)),
                 },
             };
             match link.ask(request).await {
-                Ok(response) => break (response, link),
+                Ok(response) => break (response, link, is_known),
                 Err(mut error) => match error.take_message().filter(|_| is_known) {
                     // It was closed while nobody used it, and nothing was sent.
                     Some(unsent) => request = unsent,
-                    None => return Ok(Err(error.into_error())),
+                    None => return Ok((Err(error.into_error()), is_known)),
                 },
             }
         };
@@ -302,12 +313,11 @@ impl Egress {
         if is_head || (without_body && announced) {
             link.spoil();
         }
-        Ok(Ok((response, link)))
+        Ok((Ok((response, link)), was_kept))
     }
 
     async fn connect(&self, to: &Address, host: &str) -> Result<hyper::Result<Box<Link>>, EgressError> {
-        let connecting = self.shared.connector.clone().call(to.uri.clone());
-        let stream = connecting.await.map_err(|error| error::from_connector(&*error, host))?;
+        let stream = self.shared.connector.connect(to.uri.clone()).await.map_err(|error| error::from_connector(&*error, host))?;
         Ok(Link::open(stream, to.origin.clone(), &self.pool.idle).await)
     }
 }
@@ -329,13 +339,7 @@ fn build(hop: &Hop, mut headers: HeaderMap, stream: Option<Payload>) -> Request<
 }
 
 /// Checks and wraps the last answer. What HTTP allows but we never asked for is refused here.
-fn answer(
-    response: Response<hyper::body::Incoming>,
-    link: Box<Link>,
-    from: Arc<Address>,
-    limit: usize,
-    host: Arc<str>,
-) -> Result<IncomingStream, EgressError> {
+fn answer(response: Response<hyper::body::Incoming>, link: Box<Link>, limit: usize, host: Arc<str>) -> Result<IncomingStream, EgressError> {
     let refuse = |what| Err(EgressError::new(EgressErrorKind::Protocol(what), &host));
     let (head, body) = response.into_parts();
     if head.status.is_informational() {
@@ -346,7 +350,7 @@ fn answer(
         return refuse("compressed its answer although `accept-encoding: identity` was sent; this is not supported");
     }
     let body = IncomingBody::new(body, link, limit, host)?;
-    Ok(IncomingStream { status: head.status, headers: head.headers, body, from })
+    Ok(IncomingStream { status: head.status, headers: head.headers, body })
 }
 
 /// Refuses what would change how the request is framed or routed rather than what it says.

@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::error::{Error, Kind, Result};
 
 /// A body of at most this many bytes is not counted, and others are counted in steps of as many.
-const STEP: usize = 64 * 1024;
+pub const STEP: usize = 64 * 1024;
 /// Large bodies of all requests together: 256 MB.
 const ALL_STEPS: usize = 256 * 1024 * 1024 / STEP;
 /// Large bodies of one account together.

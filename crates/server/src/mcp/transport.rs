@@ -1,7 +1,7 @@
 //! HTTP around the messages: who may, how often, in which shape; then one message or a batch to `methods`.
 
 use amalgam_protocol::{
-    Body as Rpc, Era, Fault, HeaderView, Message, Params, accept, classify,
+    Body as Rpc, Era, Fault, HeaderView, Message, accept, classify,
     classify::{batch_allowed, modern_in_batch},
     respond,
 };
@@ -132,12 +132,12 @@ async fn post(context: &Context<'_>, headers: &HeaderMap, body: Body, limit: u32
     };
     let context = &Context { body: &bytes, ..*context };
     match Rpc::parse(&bytes)? {
-        Rpc::Single(message) => single(context, headers, &message).await,
+        Rpc::Single(mut message) => single(context, headers, &mut message).await,
         Rpc::Batch(messages) => Box::pin(batch(context, headers, messages, limit)).await,
     }
 }
 
-async fn single(context: &Context<'_>, headers: &HeaderMap, message: &Message<'_>) -> Result<Response, Refusal> {
+async fn single(context: &Context<'_>, headers: &HeaderMap, message: &mut Message<'_>) -> Result<Response, Refusal> {
     let reply = match handle(context, headers, message).await? {
         Ok(reply) => reply,
         Err(fault) => return Ok(json(status(fault.http), respond::error(message.request_id(), &fault))),
@@ -177,7 +177,7 @@ async fn batch(
     }
     let mut answers: Vec<Vec<u8>> = Vec::new();
     for (n, message) in messages.into_iter().enumerate() {
-        let message = match message {
+        let mut message = match message {
             Ok(message) => message,
             Err(fault) => {
                 answers.push(respond::error(None, &fault));
@@ -190,7 +190,7 @@ async fn batch(
         let outcome = match limited {
             Some(limited) => Err(fault(&limited.error())),
             None if message.method() == Some("initialize") => Err(Fault::invalid_request("`initialize` cannot stand in a batch.")),
-            None => handle(context, headers, &message).await?,
+            None => handle(context, headers, &mut message).await?,
         };
         match (outcome, message.request_id()) {
             (Ok(Reply::Json(bytes) | Reply::Cached(bytes) | Reply::Session(bytes, _)), _) => answers.push(bytes),
@@ -210,8 +210,8 @@ async fn batch(
 }
 
 /// Classifies a message, opens its session, and has it done. The outer error is about the transport, the inner one about the message.
-async fn handle(context: &Context<'_>, headers: &HeaderMap, message: &Message<'_>) -> Result<Result<Reply, Fault>, Refusal> {
-    let params = match message.params().map(Params::parse).transpose() {
+async fn handle(context: &Context<'_>, headers: &HeaderMap, message: &mut Message<'_>) -> Result<Result<Reply, Fault>, Refusal> {
+    let params = match message.read_params() {
         Ok(params) => params,
         Err(fault) => return Ok(Err(fault)),
     };

@@ -35,7 +35,7 @@ use crate::{
     error::{Error, Kind, Result, in_words},
     limits::{
         Limited,
-        bodies::{Arriving, Holder},
+        bodies::{Arriving, Holder, STEP},
     },
     store::Page,
 };
@@ -232,6 +232,10 @@ pub async fn read_body(app: &App, holder: &Holder, body: Body, limit: usize) -> 
         let chunk = chunk.map_err(|_| Error::new(Kind::InvalidRequest, "The body could not be read to its end."))?;
         if arriving.len() + chunk.len() > limit {
             return Err(too_large());
+        }
+        // What came in one piece is not copied together.
+        if declared == Some(chunk.len()) && chunk.len() <= STEP {
+            return Ok(chunk);
         }
         arriving.push(&app.bodies, holder, &chunk).await?;
     }

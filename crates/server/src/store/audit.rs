@@ -19,7 +19,8 @@ use crate::{
     error::{Error, Result},
 };
 
-/// One thing that somebody did, or was refused.
+/// One thing that somebody did, or was refused. In the table its names are short, and what is usual is left out: of a busy node's writes
+/// most are entries.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Entry {
     /// Sorts by the time when it was recorded.
@@ -30,36 +31,71 @@ pub struct Entry {
     /// Milliseconds.
     pub at: i64,
     /// Who: `key:<id>`, `token:<server id>`, `jwt:<issuer id>`, `grant:<id>`, `user:<user id>` who signs in.
+    #[serde(rename = "by")]
     pub caller: String,
     /// For whom: the effective user.
+    #[serde(rename = "u")]
     pub user_id: Arc<str>,
     /// `mcp`, `rest`, or `web` for a person in a browser.
+    #[serde(rename = "d")]
     pub door: Cow<'static, str>,
     /// Through which server.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
     pub server_id: Option<String>,
     /// On which connector.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
     pub connector_id: Option<String>,
     /// Which action.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
     pub action_id: Option<String>,
     /// What was written to: the id of a server, key, credential, …
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
     pub target_id: Option<String>,
     /// `execute`, or the noun and the verb of a write: `server.create`.
+    #[serde(rename = "o", default = "execute_word", skip_serializing_if = "is_execute")]
     pub operation: Cow<'static, str>,
     /// `allowed` or `denied`.
+    #[serde(rename = "w", default = "allowed", skip_serializing_if = "is_allowed")]
     pub decision: Cow<'static, str>,
     /// The platform's HTTP status for an execution that was sent, else ours.
+    #[serde(rename = "h", default = "ok", skip_serializing_if = "is_ok")]
     pub status: i64,
     /// Microseconds.
+    #[serde(rename = "us")]
     pub duration_us: i64,
     /// As in the answer's `x-request-id`.
+    #[serde(rename = "r")]
     pub request_id: String,
     /// 32 hex characters that tell equal arguments from different ones; see `Sealer::fingerprint`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "g", default, skip_serializing_if = "Option::is_none")]
     pub arguments_digest: Option<String>,
+}
+
+const EXECUTE: &str = "execute";
+const ALLOWED: &str = "allowed";
+
+fn execute_word() -> Cow<'static, str> {
+    Cow::Borrowed(EXECUTE)
+}
+
+fn is_execute(operation: &str) -> bool {
+    operation == EXECUTE
+}
+
+fn allowed() -> Cow<'static, str> {
+    Cow::Borrowed(ALLOWED)
+}
+
+fn is_allowed(decision: &str) -> bool {
+    decision == ALLOWED
+}
+
+fn ok() -> i64 {
+    200
+}
+
+fn is_ok(status: &i64) -> bool {
+    *status == 200
 }
 
 impl Entry {
@@ -77,8 +113,8 @@ impl Entry {
             action_id: None,
             target_id: None,
             operation: Cow::Borrowed(operation),
-            decision: Cow::Borrowed("allowed"),
-            status: 200,
+            decision: allowed(),
+            status: ok(),
             duration_us: 0,
             request_id: request_id.to_owned(),
             arguments_digest: None,
@@ -107,6 +143,8 @@ struct Batch {
 const READ: i64 = 32;
 /// A batch begins no further entry from this size on, in bytes.
 const FULL: usize = 64 * 1024;
+/// A batch may begin this long before an entry of it is recorded, in milliseconds: entries wait while the database does not answer.
+const SPAN: i64 = 24 * 60 * 60 * 1000;
 /// Sorts behind every id, whatever the order of the database: ids begin with a hexadecimal digit.
 const BEHIND_ALL: &str = "g";
 
@@ -149,14 +187,16 @@ pub struct Filter {
 
 impl Filter {
     fn is_empty(&self) -> bool {
-        self.since <= 0 && self.until == i64::MAX && self.texts(None).next().is_none()
+        let is_any = self.operation.is_none() && self.decision.is_none();
+        is_any && self.since <= 0 && self.until == i64::MAX && self.texts(None).next().is_none()
     }
 
     /// What an entry must hold as a whole text.
     fn texts<'a>(&'a self, user: Option<&'a str>) -> impl Iterator<Item = &'a str> {
-        let others =
-            [&self.server_id, &self.connector_id, &self.action_id, &self.target_id, &self.operation, &self.decision, &self.request_id];
-        user.into_iter().chain(others.into_iter().filter_map(Option::as_deref))
+        let others = [&self.server_id, &self.connector_id, &self.action_id, &self.target_id, &self.request_id];
+        let operation = self.operation.as_deref().filter(|operation| !is_execute(operation));
+        let decision = self.decision.as_deref().filter(|decision| !is_allowed(decision));
+        user.into_iter().chain(others.into_iter().filter_map(Option::as_deref)).chain(operation).chain(decision)
     }
 
     fn takes(&self, user: Option<&str>, entry: &Entry) -> bool {
@@ -241,10 +281,12 @@ impl Store {
             let batches: Vec<Batch> = fetch_all!(
                 &self.db,
                 Batch,
-                "select id, entries from audit where account_id = $1 and id < $2 and last_at >= $3 and first_at < $4
-                 order by id desc limit $5",
+                "select id, entries from audit where account_id = $1 and id < $2 and id >= $3 and last_at >= $4 and first_at < $5
+                 order by id desc limit $6",
                 &*scope.account,
                 before.as_str(),
+                // Nothing is recorded before it began.
+                id_from(filter.since.saturating_sub(SPAN)).as_str(),
                 filter.since,
                 filter.until,
                 READ

@@ -11,6 +11,7 @@ use amalgam_protocol::{
     strict,
 };
 use bytes::Bytes;
+use bytestring::ByteString;
 use serde_json::Value;
 use tokio::{
     sync::mpsc,
@@ -164,8 +165,8 @@ impl Shared {
         Err(failed(demand.upstream, "has no session any more"))
     }
 
-    async fn call(&self, demand: &Demand<'_>, headers: HeaderMap, message: String, until: Instant) -> Result<Answer> {
-        let (method, url, body) = (Method::POST, &*demand.upstream.url, Bytes::from(message));
+    async fn call(&self, demand: &Demand<'_>, headers: HeaderMap, message: impl Into<Bytes>, until: Instant) -> Result<Answer> {
+        let (method, url, body) = (Method::POST, &*demand.upstream.url, message.into());
         let ask = Ask {
             method,
             url,
@@ -214,7 +215,7 @@ fn is_foreign(answer: &Answer) -> bool {
     if !matches!(answer.status, 400 | 404 | 405 | 406) {
         return false;
     }
-    let error = std::str::from_utf8(body).ok().and_then(|text| read(text).ok()).and_then(|mut all| all.pop());
+    let error = ByteString::try_from(body.clone()).ok().and_then(|text| read(text).ok()).and_then(|mut all| all.pop());
     match error.map(|message| message.heard) {
         Some(Heard::Done(Err(error))) => is_version_refused(&error),
         _ => true,
@@ -240,7 +241,7 @@ fn members<'a>(demand: &Demand<'a>, envelope: Option<Envelope<'_>>, id: &str) ->
     params.and_then(|params| bridge::outgoing_members(params, &change)).map_err(|error| Error::new(Kind::InvalidRequest, error.to_string()))
 }
 
-fn modern_request(demand: &Demand<'_>, id: &str) -> Result<(HeaderMap, String)> {
+fn modern_request(demand: &Demand<'_>, id: &str) -> Result<(HeaderMap, Vec<u8>)> {
     let client = demand.client;
     let envelope =
         Envelope { version: LATEST.as_str(), capabilities: &client.capabilities, info: &client.info, log_level: demand.log_level };
@@ -302,10 +303,10 @@ impl Exchange {
         match answer.body {
             Body::Events(events) => this.events = Some(events),
             Body::Whole(body) if answer.status < 300 => {
-                let messages = read(String::from_utf8(body).unwrap_or_default());
-                this.ready.extend(messages.map_err(|what| failed(&this.call.upstream, what))?);
+                let text = ByteString::try_from(body).map_err(|_| failed(&this.call.upstream, "sent bytes that are not UTF-8"))?;
+                this.ready.extend(read(text).map_err(|what| failed(&this.call.upstream, what))?);
             }
-            body @ Body::Whole(_) => match read(std::str::from_utf8(text_of(&body)).unwrap_or_default()) {
+            body @ Body::Whole(_) => match read(String::from_utf8_lossy(text_of(&body)).into_owned()) {
                 Ok(messages) if messages.iter().any(|message| matches!(message.heard, Heard::Done(Err(_)))) => this.ready.extend(messages),
                 _ => return Err(refused(&this.call.upstream, answer.status, &body)),
             },

@@ -26,9 +26,6 @@ use crate::{
     },
 };
 
-/// An answer gets as much room at once as it announces, up to this many bytes; further room as it comes.
-const ROOM: usize = 1024 * 1024;
-
 /// What an upstream answered to one HTTP request.
 pub struct Answer {
     /// The HTTP status.
@@ -42,7 +39,7 @@ pub struct Answer {
 /// The body of an answer.
 pub enum Body {
     /// Read whole; not an event stream.
-    Whole(Vec<u8>),
+    Whole(Bytes),
     /// Events, as they come.
     Events(Box<Events>),
 }
@@ -175,15 +172,19 @@ impl Shared {
         };
         let kind = incoming.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let is_stream = kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("text/event-stream");
-        let (status, mut body) = (incoming.status.as_u16(), incoming.body);
+        let (status, body) = (incoming.status.as_u16(), incoming.body);
         let body = if is_stream && (200..300).contains(&status) {
             let limit = self.max_message;
             Body::Events(Box::new(Events { body, decoder: Decoder::new(limit), ready: VecDeque::new(), last_id: None }))
         } else {
             // An event stream may last; whatever else comes in its place has an end.
             let limit = self.max_message.min(ask.max_bytes);
-            let whole = tokio::time::timeout_at(ask.until, whole(&mut body, limit)).await.map_err(|_| late(upstream))?;
-            Body::Whole(whole.map_err(|what| failed(upstream, what))?)
+            let whole = async { body.within(limit)?.whole().await };
+            let whole = tokio::time::timeout_at(ask.until, whole).await.map_err(|_| late(upstream))?;
+            Body::Whole(whole.map_err(|error| match error.kind() {
+                EgressErrorKind::TooLarge(limit) => failed(upstream, format_args!("answered more than {limit} bytes")),
+                _ => failed(upstream, strip(&error.to_string())),
+            })?)
         };
         Ok(Answer { status, headers: incoming.headers, body })
     }
@@ -202,17 +203,6 @@ impl Shared {
         }
         Ok(())
     }
-}
-
-async fn whole(body: &mut IncomingBody, limit: usize) -> Result<Vec<u8>, String> {
-    let mut all = Vec::with_capacity(body.announced().min(ROOM));
-    while let Some(piece) = body.chunk().await.map_err(|error| strip(&error.to_string()))? {
-        if all.len() + piece.len() > limit {
-            return Err(format!("answered more than {limit} bytes"));
-        }
-        all.extend_from_slice(&piece);
-    }
-    Ok(all)
 }
 
 /// A header value from text that a message has, in the form that a header can carry (SEP-2243).

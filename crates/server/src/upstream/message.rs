@@ -5,8 +5,9 @@ use std::{
     sync::Arc,
 };
 
-use amalgam_protocol::{Body, Message, envelope::Response};
+use amalgam_protocol::{Body, Message, envelope::Response, splice::Object, strict::StrictError};
 use bytes::Bytes;
+use bytestring::ByteString;
 use serde_json::value::RawValue;
 
 use crate::{
@@ -28,9 +29,11 @@ pub enum Heard {
 /// The result of a call, within the message that brought it. Read as text it is the JSON of the result.
 #[derive(Debug)]
 pub struct Answered {
-    message: String,
+    message: ByteString,
     id: Range<usize>,
     result: Range<usize>,
+    /// Names and values of the members of the result, where nothing about it is unusual.
+    members: Option<Vec<(Range<usize>, Range<usize>)>>,
 }
 
 impl Deref for Answered {
@@ -42,25 +45,31 @@ impl Deref for Answered {
 }
 
 impl Answered {
+    /// The result, taken apart.
+    ///
+    /// # Errors
+    /// A result that is not an object, and a member that appears twice.
+    pub fn object(&self) -> Result<Object<'_>, StrictError> {
+        let text = |range: &Range<usize>| self.message.get(range.clone()).unwrap_or_default();
+        match &self.members {
+            Some(members) => Ok(Object::of(members.iter().map(|(name, value)| (text(name), text(value))))),
+            None => Object::parse(self),
+        }
+    }
+
     /// The result alone.
-    pub fn into_result(mut self) -> String {
-        self.message.truncate(self.result.end);
-        self.message.drain(..self.result.start);
-        self.message
+    pub fn into_result(self) -> String {
+        (*self).to_owned()
     }
 
     /// The message as it came, as the answer to the request of this id.
-    pub fn answering(mut self, id: &str) -> Bytes {
-        let Some(less) = self.id.len().checked_sub(id.len()) else {
-            self.message.replace_range(self.id, id);
-            return self.message.into();
-        };
-        // What stands before the id is moved towards it, instead of the whole result away from it.
-        let mut bytes = self.message.into_bytes();
-        bytes.copy_within(..self.id.start, less);
-        let place = bytes.get_mut(self.id.start + less..self.id.end).unwrap_or_default();
-        place.copy_from_slice(id.as_bytes());
-        Bytes::from(bytes).slice(less..)
+    pub fn answering(&self, id: &str) -> Bytes {
+        let (before, after) = (self.message.get(..self.id.start).unwrap_or_default(), self.message.get(self.id.end..).unwrap_or_default());
+        let mut message = Vec::with_capacity(before.len() + id.len() + after.len());
+        for part in [before, id, after] {
+            message.extend_from_slice(part.as_bytes());
+        }
+        message.into()
     }
 }
 
@@ -76,23 +85,25 @@ pub struct Addressed {
 ///
 /// # Errors
 /// What is wrong with it, without its subject.
-pub fn read(text: impl Into<String>) -> Result<Vec<Addressed>, String> {
+pub fn read(text: impl Into<ByteString>) -> Result<Vec<Addressed>, String> {
     let text = text.into();
     let explain = |fault: amalgam_protocol::Fault| format!("sent a message that is not JSON-RPC ({})", fault.message);
-    let (to, id, result) = match Body::parse_text(&text).map_err(explain)? {
-        Body::Single(Message::Response(Response { id, outcome: Ok(result) })) => {
+    let answered = match Body::parse_text(&text).map_err(explain)? {
+        Body::Single(Message::Response(Response { id, outcome: Ok(result), members })) => {
             let within = |part: &str| {
                 let start = (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
                 start..start + part.len()
             };
-            (id.get().to_owned(), within(id.get()), within(result.get()))
+            let members = members.map(|members| members.iter().map(|(name, value)| (within(name), within(value))).collect());
+            (id.get().to_owned(), within(id.get()), within(result.get()), members)
         }
         Body::Single(message) => return Ok(vec![addressed(&message)]),
         Body::Batch(messages) => {
             return messages.into_iter().map(|message| message.map(|message| addressed(&message)).map_err(explain)).collect();
         }
     };
-    Ok(vec![Addressed { to: Some(to), heard: Heard::Done(Ok(Answered { message: text, id, result })) }])
+    let (to, id, result, members) = answered;
+    Ok(vec![Addressed { to: Some(to), heard: Heard::Done(Ok(Answered { message: text, id, result, members })) }])
 }
 
 fn addressed(message: &Message<'_>) -> Addressed {
@@ -122,7 +133,7 @@ fn read_one(id: &str, result: &str) -> Addressed {
     let (start, end) = (head.len(), head.len() + result.len());
     let id_start = start - id.len() - ",\"result\":".len();
     let message = head + result + "}";
-    let answered = Answered { message, id: id_start..id_start + id.len(), result: start..end };
+    let answered = Answered { message: message.into(), id: id_start..id_start + id.len(), result: start..end, members: None };
     Addressed { to: Some(id.to_owned()), heard: Heard::Done(Ok(answered)) }
 }
 

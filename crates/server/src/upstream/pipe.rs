@@ -15,6 +15,7 @@ use amalgam_protocol::{
     revision::{LATEST, LATEST_LEGACY},
     splice::{Object, quoted},
 };
+use bytes::Bytes;
 use tokio::{
     sync::{broadcast, mpsc},
     time::{Instant, timeout_at},
@@ -44,7 +45,7 @@ const PROBE: Duration = Duration::from_secs(5);
 /// An open connection.
 pub struct Pipe {
     upstream: Arc<Upstream>,
-    out: mpsc::Sender<String>,
+    out: mpsc::Sender<Bytes>,
     calls: Mutex<Calls>,
     next: AtomicU64,
     told: broadcast::Sender<News>,
@@ -79,7 +80,7 @@ pub struct Ends {
     /// The connection.
     pub pipe: Arc<Pipe>,
     /// Messages that are to be sent.
-    pub out: mpsc::Receiver<String>,
+    pub out: mpsc::Receiver<Bytes>,
     /// Cancelled when nobody needs the connection any more.
     pub unused: CancellationToken,
 }
@@ -175,7 +176,7 @@ impl Pipe {
             )
         };
         // A full queue means that the other side does not read; then it does not wait for this either.
-        let _ = self.out.try_send(format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},{outcome}}}"));
+        self.send_if_possible(format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},{outcome}}}"));
     }
 
     /// Changes that the upstream tells.
@@ -194,20 +195,20 @@ impl Pipe {
     }
 
     /// Sends a message that is not answered.
-    pub async fn send(&self, message: String) -> Result<()> {
+    pub async fn send(&self, message: impl Into<Bytes>) -> Result<()> {
         tokio::select! {
-            sent = self.out.send(message) => sent.map_err(|_| self.gone()),
+            sent = self.out.send(message.into()) => sent.map_err(|_| self.gone()),
             () = self.closed.cancelled() => Err(self.gone()),
         }
     }
 
     /// The same without waiting, for what may be lost.
-    pub fn send_if_possible(&self, message: String) {
-        let _ = self.out.try_send(message);
+    pub fn send_if_possible(&self, message: impl Into<Bytes>) {
+        let _ = self.out.try_send(message.into());
     }
 
     /// Sends a request; what is said about it comes out of the receiver, which ends when the other side is gone.
-    pub async fn request(&self, id: &str, message: String) -> Result<mpsc::Receiver<Heard>> {
+    pub async fn request(&self, id: &str, message: impl Into<Bytes>) -> Result<mpsc::Receiver<Heard>> {
         let (sender, receiver) = mpsc::channel(QUEUE);
         {
             let mut calls = hold(&self.calls);

@@ -197,7 +197,7 @@ impl Shared {
     }
 
     /// Sends a message of a session that is not answered.
-    pub async fn send(&self, session: &Session, message: String, until: Instant) -> Result<()> {
+    pub async fn send(&self, session: &Session, message: impl Into<Bytes>, until: Instant) -> Result<()> {
         let answer = self.post(&session.upstream, &session.upstream.url, session.headers(), message, until).await?;
         if answer.status >= 300 { Err(exchange::refused(&session.upstream, answer.status, &answer.body)) } else { Ok(()) }
     }
@@ -208,7 +208,7 @@ impl Shared {
         upstream: &Arc<Upstream>,
         url: &str,
         headers: HeaderMap,
-        message: String,
+        message: impl Into<Bytes>,
         until: Instant,
     ) -> Result<super::http::Answer> {
         let ask = Ask {
@@ -217,7 +217,7 @@ impl Shared {
             whose: None,
             forwarded: None,
             headers,
-            body: Bytes::from(message),
+            body: message.into(),
             until,
             max_bytes: self.max_message,
         };

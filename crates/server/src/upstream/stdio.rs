@@ -8,6 +8,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use bytes::Bytes;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::unix::pipe,
@@ -105,11 +106,12 @@ async fn keep(mut stderr: impl AsyncRead + Unpin, kept: Arc<Stderr>) {
     }
 }
 
-async fn write(mut out: mpsc::Receiver<String>, mut stdin: impl tokio::io::AsyncWrite + Unpin) {
+async fn write(mut out: mpsc::Receiver<Bytes>, mut stdin: impl tokio::io::AsyncWrite + Unpin) {
     while let Some(message) = out.recv().await {
         // A message is one line; JSON has raw line breaks between tokens only.
-        let line = message.replace(['\n', '\r'], " ") + "\n";
-        if stdin.write_all(line.as_bytes()).await.is_err() || stdin.flush().await.is_err() {
+        let mut line: Vec<u8> = message.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }).collect();
+        line.push(b'\n');
+        if stdin.write_all(&line).await.is_err() || stdin.flush().await.is_err() {
             return;
         }
     }

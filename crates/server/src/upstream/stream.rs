@@ -201,7 +201,7 @@ impl Reader {
             session.stream.needed().state.send_replace(State::Open);
         }
         while let Ok(Some(event)) = events.next().await {
-            let Ok(messages) = read(&event.data) else { continue };
+            let Ok(messages) = read(event.data) else { continue };
             let Some(session) = self.session.upgrade() else { return Ok(State::Lost) };
             for message in messages {
                 match message.heard {

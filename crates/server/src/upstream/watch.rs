@@ -252,7 +252,7 @@ impl Watcher {
             let Ok(Some(event)) = event else { return Ok(End::Broken) };
             // It begins with an acknowledgement.
             self.begun();
-            let Ok(messages) = read(&event.data) else { continue };
+            let Ok(messages) = read(event.data) else { continue };
             for message in messages {
                 match message.heard {
                     Heard::Notification { method, params } => {

@@ -40,8 +40,7 @@ async fn methods_change_as_the_standards_say() {
         let url = server.url("/a/b");
         let mut request = post(&url);
         request.method = method.clone();
-        let answer = egress().send(request).await.unwrap();
-        assert_eq!(answer.from.url.as_str(), server.url("/a/next?x=1"));
+        egress().send(request).await.unwrap();
         let second = server.request(1);
         assert!(second.starts_with(&format!("{expected} /a/next?x=1 HTTP/1.1")), "{status} {method}: {second}");
         // The same origin keeps its credentials; the body goes with the method.

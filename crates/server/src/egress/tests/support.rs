@@ -46,6 +46,7 @@ pub fn moved(status: u16, location: &str) -> Reply {
 pub struct Server {
     address: SocketAddr,
     connections: Arc<AtomicUsize>,
+    closed: Arc<AtomicUsize>,
     requests: Arc<Mutex<Vec<String>>>,
 }
 
@@ -53,15 +54,19 @@ impl Server {
     /// `script` gets the number of the request and its text.
     pub async fn start(script: impl Fn(usize, &str) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let server = Self { address: listener.local_addr().unwrap(), connections: Arc::default(), requests: Arc::default() };
-        let (connections, requests) = (Arc::clone(&server.connections), Arc::clone(&server.requests));
+        let server =
+            Self { address: listener.local_addr().unwrap(), connections: Arc::default(), closed: Arc::default(), requests: Arc::default() };
+        let (connections, closed, requests) = (Arc::clone(&server.connections), Arc::clone(&server.closed), Arc::clone(&server.requests));
         let script = Arc::new(script);
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 connections.fetch_add(1, Ordering::Relaxed);
-                let (script, requests) = (Arc::clone(&script), Arc::clone(&requests));
-                tokio::spawn(async move { converse(stream, &*script, &requests).await });
+                let (script, closed, requests) = (Arc::clone(&script), Arc::clone(&closed), Arc::clone(&requests));
+                tokio::spawn(async move {
+                    converse(stream, &*script, &requests).await;
+                    closed.fetch_add(1, Ordering::Relaxed);
+                });
             }
         });
         server
@@ -81,6 +86,11 @@ impl Server {
 
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
+    }
+
+    /// How many of them this side has closed.
+    pub fn closed(&self) -> usize {
+        self.closed.load(Ordering::Relaxed)
     }
 
     pub fn request(&self, n: usize) -> String {

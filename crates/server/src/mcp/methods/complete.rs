@@ -1,6 +1,6 @@
 //! `completion/complete`: connector ids and workflow names, as the caller may see them.
 
-use amalgam_protocol::{Fault, Params, ResultWriter};
+use amalgam_protocol::{Fault, Params, ResultWriter, splice::Object};
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 
@@ -39,6 +39,10 @@ pub async fn complete(context: &Context<'_>, id: &RawValue, params: Option<&Para
     let raw = params.map_or("{}", |params| params.raw.get());
     let wanted: Wanted = serde_json::from_str(raw)
         .map_err(|e| Fault::invalid_params(format!("`params` must have `ref` and `argument` {{name, value}}: {e}.")))?;
+    let reference = params.and_then(|params| Object::parse(params.members.get("ref")?).ok());
+    if let Some(sentence) = reference.and_then(|reference| reference.lookalike(&["type", "name", "uri"])) {
+        return Err(Fault::invalid_params(format!("In \"ref\": {sentence}")));
+    }
     if let Some((params, route)) = params.zip(theirs(context, &wanted.r#ref).await?) {
         return upstream::pass(context, "completion/complete", id, params, route).await;
     }

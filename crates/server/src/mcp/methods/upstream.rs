@@ -78,7 +78,7 @@ async fn begin(context: &Context<'_>, method: &str, id: &RawValue, params: &Para
         context.session.and_then(|session| context.app.upstreams.waiting().log_level(session.hash()))
     };
     let token = meta.and_then(|meta| meta.progress_token).map(|token| token.get().to_owned());
-    let asked = Asked { id, method, params: params.raw.get(), members: Some(&params.members), client, log_level, token };
+    let asked = Asked { id, method, params: params.raw.get(), members: &params.members, client, log_level, token };
     // Boxed, as below wherever a future of many steps begins: the sum of them would be held on the stack.
     Box::pin(Relay::begin(context, asked, route.clone())).await.map(Reply::Relay)
 }

@@ -98,8 +98,8 @@ pub struct Asked<'a> {
     pub method: &'a str,
     /// Its parameters: JSON.
     pub params: &'a str,
-    /// The same taken apart, where somebody has done that already.
-    pub members: Option<&'a Object<'a>>,
+    /// The same, taken apart.
+    pub members: &'a Object<'a>,
     /// The client that it comes from.
     pub client: Client,
     /// The lowest level of log messages that the client wants.
@@ -151,7 +151,7 @@ impl Relay {
             action_id: &route.action_id,
             method: asked.method,
             params: asked.params,
-            members: asked.members,
+            members: Some(asked.members),
             renamed: route.renamed.as_ref().map(|(member, name)| (*member, name.as_str())),
             request_state: state,
             log_level: asked.log_level.as_deref(),
@@ -343,7 +343,7 @@ impl Relay {
         // Clients' own tasks are not for upstreams, which were not told of them; and a task is named as the client knows it.
         let known = self.known_task(params);
         let params = bridge::without("task", known.as_deref().unwrap_or(params));
-        self.out.push_back(bridge::request(&quoted(&question.id), method, &params).into_bytes());
+        self.out.push_back(bridge::request(&quoted(&question.id), method, &params));
         question
     }
 
@@ -358,11 +358,12 @@ impl Relay {
             }
         }
         let params = bridge::with_inputs(self.params(), &answers, state.as_deref()).map_err(Error::internal)?;
+        let members = Object::parse(&params).map_err(Error::internal)?;
         let asked = Asked {
             id: &self.id.clone(),
             method: &self.method.clone(),
             params: &params,
-            members: None,
+            members: &members,
             client: self.client.clone(),
             log_level: self.log_level.clone(),
             token: None,
@@ -378,31 +379,32 @@ impl Relay {
         let (is_modern, name) = (exchange.is_modern, exchange.upstream().name.clone());
         let wrong = |what: String| Error::new(Kind::PlatformFailed, format!("{name} answered in a way that cannot be read: {what}."));
         let unreadable = |error: amalgam_protocol::strict::StrictError| wrong(error.to_string());
-        let asked = if is_modern { bridge::input_required(&result).map_err(wrong)? } else { None };
+        let object = result.object().map_err(unreadable)?;
+        let asked = if is_modern { bridge::input_required(&object).map_err(wrong)? } else { None };
         let rewritten = |text: String| write::result(&self.id, text.as_bytes());
         // What has to change is written anew; anything else is passed on as it came.
         let changed: Option<Vec<u8>> = match (self.era.is_modern(), asked) {
             (true, None) if is_modern => {
                 let of_task = self.method.starts_with("tasks/").then(|| Object::parse(self.params()).ok()).flatten();
                 let known = of_task.and_then(|params| params.text("taskId").map(Cow::into_owned));
-                task::renamed(&self.app, &self.caller, &self.route.connector_id, known.as_deref(), &result)?.map(rewritten)
+                task::renamed(&self.app, &self.caller, &self.route.connector_id, known.as_deref(), object)?.map(rewritten)
             }
             (true, None) => {
-                let result = bridge::modern_result(&self.method, &result, &self.server_info).map_err(unreadable)?;
+                let result = bridge::modern_result(&self.method, object, &self.server_info).map_err(unreadable)?;
                 Some(write::result_of(&self.id, &result))
             }
             (true, Some(asked)) => match asked.state {
                 Some(state) => {
                     let binding = Binding::new(&self.caller, &self.route.connector_id, &self.method, self.params())?;
                     let sealed = binding.seal(&self.app, &State::Upstream { state })?;
-                    let mut object = Object::parse(&result).map_err(unreadable)?;
+                    let mut object = object;
                     object.set_text("requestState", &sealed);
                     Some(write::result_of(&self.id, &object))
                 }
                 None => None,
             },
             (false, None) if is_modern => {
-                let result = bridge::legacy_result(&result).map_err(unreadable)?;
+                let result = bridge::legacy_result(object).map_err(unreadable)?;
                 result.map(|result| write::result_of(&self.id, &result))
             }
             (false, None) => self.of_task(&result)?.map(rewritten),

@@ -54,7 +54,7 @@ pub struct Binding(Vec<String>);
 
 /// What the state stands for that a modern request brings back, if it brings one.
 pub fn of(context: &Context<'_>, connector: &str, asked: &Asked<'_>) -> Result<Option<State>> {
-    let Some(sealed) = asked.members.and_then(|members| members.text("requestState")) else { return Ok(None) };
+    let Some(sealed) = asked.members.text("requestState") else { return Ok(None) };
     Binding::new(context.caller, connector, asked.method, asked.params)?.open(context.app, &sealed).map(Some)
 }
 

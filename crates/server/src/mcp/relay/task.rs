@@ -87,12 +87,11 @@ pub fn replaced(message: &str, own: &str, handle: &str) -> Option<String> {
 }
 
 /// A result with the client's id of its task, where it has one. `known` is the id that the client has asked about.
-pub fn renamed(app: &App, caller: &Caller, connector: &str, known: Option<&str>, result: &str) -> Result<Option<String>> {
+pub fn renamed(app: &App, caller: &Caller, connector: &str, known: Option<&str>, mut object: Object<'_>) -> Result<Option<String>> {
     // A look that spares the rest: most results are of no task.
-    if known.is_none() && bridge::is_complete(result) {
+    if known.is_none() && bridge::is_complete(&object) {
         return Ok(None);
     }
-    let mut object = Object::parse(result).map_err(Error::internal)?;
     let Some(own) = object.text("taskId").map(|own| own.into_owned()) else { return Ok(None) };
     if object.text("resultType").is_none() && known.is_none() {
         return Ok(None);

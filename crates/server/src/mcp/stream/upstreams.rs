@@ -107,7 +107,7 @@ async fn pass(app: App, upstream: Arc<Upstream>, owner: String, mut words: mpsc:
                         let _ = asked.answer.send(answer);
                     }
                 });
-                Told::Question(request.into_bytes())
+                Told::Question(request)
             }
             Some(Word::News(News::Log(params))) => Told::Log(params),
             Some(Word::News(News::Resource(uri))) => Told::News(Change::Resource(uri)),

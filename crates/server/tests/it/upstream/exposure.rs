@@ -94,6 +94,35 @@ async fn progress_and_logs_reach_the_client() {
     }
 }
 
+/// An upstream that ignores the case of letters must not be told something else than what was judged.
+#[tokio::test]
+async fn members_in_other_letters_reach_no_upstream() {
+    let node = TestNode::start().await;
+    for eras in [Eras::Legacy, Eras::Modern] {
+        let upstream = Upstream::start(eras).await;
+        let made = register(&node, &format!("{eras:?}"), &upstream).await;
+        let server = direct(&node, &[made["connectorId"].as_str().unwrap()]).await;
+        let session = server.session().await;
+        for session in [Some(session.as_str()), None] {
+            for (method, params) in [
+                ("tools/call", json!({ "name": "echo", "Name": "refuse", "arguments": {} })),
+                ("tools/call", json!({ "name": "echo", "arguments": {}, "_META": {} })),
+                ("resources/read", json!({ "uri": "test://one", "URI": "test://two" })),
+                (
+                    "completion/complete",
+                    json!({ "ref": { "type": "ref/prompt", "name": "hello", "Name": "x" }, "argument": { "name": "whom", "value": "w" } }),
+                ),
+            ] {
+                let before = upstream.of(method).len();
+                let refused = ask(&server, session, method, params.clone()).await;
+                assert_eq!(refused["error"]["code"], -32602, "{params}: {refused}");
+                assert!(refused["error"]["message"].as_str().unwrap().contains("other letters"), "{refused}");
+                assert_eq!(upstream.of(method).len(), before);
+            }
+        }
+    }
+}
+
 /// What a client can do is what the upstream sees; what it asks reaches the client in the words of its era.
 #[tokio::test]
 async fn questions_reach_the_client_in_all_pairs() {
