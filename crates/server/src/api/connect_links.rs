@@ -85,6 +85,7 @@ pub struct LinkView {
 
 /// The key that signs your links.
 #[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = ConnectLinkKey)]
 pub struct KeyView {
     /// What the vendor's clients take as `credentials_encryption_key`. It signs connect links of your MCP servers and nothing else.
     key: String,

@@ -39,6 +39,7 @@ const MAX_PAGE: usize = 1024 * 1024;
 
 /// One step and what came of it.
 #[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = DoctorStep)]
 pub struct Step {
     /// `connector`, `auth config`, `consent page`, `token endpoint`, `credential`, `renewal`, `first call`; of another MCP server
     /// `MCP server`, `discovery`, `registration`, `consent page`, `token endpoint`, `sign-in`, `renewal`, `first call`.
