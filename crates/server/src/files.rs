@@ -211,14 +211,16 @@ impl Arriving {
         Self { store, file: Some(file) }
     }
 
-    /// What came of it: the complete file is kept, one that failed is removed first.
+    /// What came of it: the complete file is kept, one that failed is removed first. Why it failed is said also where it cannot be removed;
+    /// that is tried once more then.
     pub async fn end<T>(mut self, received: Result<T>) -> Result<T> {
-        if received.is_err()
-            && let Some(file) = &self.file
-        {
-            self.store.delete_file(file).await?;
+        let is_settled = match (&received, &self.file) {
+            (Err(_), Some(file)) => self.store.delete_file(file).await.is_ok(),
+            _ => true,
+        };
+        if is_settled {
+            self.file = None;
         }
-        self.file = None;
         received
     }
 }
