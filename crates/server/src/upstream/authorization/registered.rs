@@ -44,7 +44,7 @@ impl Shared {
         let gone = match self.kept_client(upstream, server, &here).await? {
             Some((client, known_at)) if known_at > now_ms() - SURE_MS => return Ok(client),
             Some((client, _)) if self.is_known(&client, server, &here).await => {
-                self.store.upstream_client_known(upstream, now_ms()).await?;
+                self.store.upstream_client_known(upstream).await?;
                 return Ok(client);
             }
             gone => gone.and_then(|(client, _)| client.client_id),
