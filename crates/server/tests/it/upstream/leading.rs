@@ -96,7 +96,11 @@ async fn by_rest_the_error_has_the_link() {
     let links = scene.node.number("select count(*) from connect_links").await;
     for _ in 0..120 {
         let page = Ask::new("GET", link).send().await.expect(200);
-        assert!(page.text.contains("<strong>dora</strong>") && page.text.contains("A connect link of the owner"), "{}", page.text);
+        assert!(
+            page.text.contains("<strong>dora</strong>") && page.text.contains("the owner of the MCP server, with a connect link"),
+            "{}",
+            page.text
+        );
     }
     assert_eq!(scene.node.number("select count(*) from connect_links").await, links);
     near.send(Ask::new("GET", back)).await.expect(200);
