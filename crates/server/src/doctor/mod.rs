@@ -8,7 +8,7 @@ use std::sync::Arc;
 use amalgam_connector::definition::Effect;
 use http::{HeaderMap, Method, StatusCode};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use url::Url;
 
 use crate::{
@@ -113,9 +113,7 @@ pub async fn connect(app: &App, look: &Look<'_>) -> Result<Vec<Step>> {
         match config {
             Some(config) => {
                 let redirect = connect::callback(app, &look.scope.account, loaded.id());
-                // As in the API.
-                let (id, client, proof) = (&config.id, &config.client_id, json!(config.client_auth));
-                let proof = proof.as_str().unwrap_or_default();
+                let (id, client, proof) = (&config.id, &config.client_id, config.client_auth.as_str());
                 let found = format!("{id} (client id {client}, client authentication `{proof}`); the platform must know {redirect}.");
                 steps.push(Step::good("auth config", found));
                 steps.push(consent_page(app, &loaded, &config, &redirect).await);
