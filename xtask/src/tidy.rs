@@ -5,6 +5,7 @@ mod layers;
 mod links;
 mod project;
 mod rust;
+mod schemas;
 mod source;
 mod tree;
 
@@ -46,7 +47,7 @@ impl fmt::Display for Finding {
 }
 
 /// Every check; each sees the whole tree.
-const CHECKS: [fn(&Tree) -> Vec<Finding>; 4] = [rust::check, layers::check, project::check, links::check];
+const CHECKS: [fn(&Tree) -> Vec<Finding>; 5] = [rust::check, schemas::check, layers::check, project::check, links::check];
 
 /// `tidy`, without arguments.
 pub fn main(arguments: &[String]) -> Outcome {

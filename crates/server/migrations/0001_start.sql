@@ -173,7 +173,7 @@ create table ended_sessions (
   until_at bigint not null
 );
 
--- A row is a batch: the entries of an account that were written together, a JSON array of arrays (store/audit.rs).
+-- A row is a batch: the entries of an account that were written together, a JSON array of objects (store/audit.rs).
 create table audit (
   account_id text not null,
   -- Of the first entry. Begins with the time, so that the primary key is the order in which entries are listed.

@@ -10,7 +10,7 @@ use md5::{Digest as _, Md5};
 use crate::{
     clock::{now_ms, random_slug},
     error::{Error, Kind, Result},
-    page::is_seen,
+    page::is_visible_char,
     store::{
         Scope, Store,
         files::{File, LIFETIME_MS, MAX_FILE, PENDING_MS},
@@ -132,7 +132,7 @@ pub async fn whole(store: &Store, file: &File, most: usize) -> Result<Vec<u8>> {
 /// A name that is safe in a header and as a name of a file anywhere: without a path, control characters, or what shells and systems read.
 pub fn safe_name(name: &str) -> String {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let safe = last.chars().filter(|c| is_seen(*c)).map(|c| if "\"<>:|?*%;".contains(c) { '_' } else { c });
+    let safe = last.chars().filter(|c| is_visible_char(*c)).map(|c| if "\"<>:|?*%;".contains(c) { '_' } else { c });
     let safe: String = safe.take(MAX_NAME).collect();
     let safe = safe.trim().trim_start_matches('.').trim_end_matches(['.', ' ']);
     if safe.is_empty() { "file".to_owned() } else { safe.to_owned() }
@@ -211,14 +211,16 @@ impl Arriving {
         Self { store, file: Some(file) }
     }
 
-    /// What came of it: the complete file is kept, one that failed is removed first.
+    /// What came of it: the complete file is kept, one that failed is removed first. Why it failed is said also where it cannot be removed;
+    /// that is tried once more then.
     pub async fn end<T>(mut self, received: Result<T>) -> Result<T> {
-        if received.is_err()
-            && let Some(file) = &self.file
-        {
-            self.store.delete_file(file).await?;
+        let is_settled = match (&received, &self.file) {
+            (Err(_), Some(file)) => self.store.delete_file(file).await.is_ok(),
+            _ => true,
+        };
+        if is_settled {
+            self.file = None;
         }
-        self.file = None;
         received
     }
 }

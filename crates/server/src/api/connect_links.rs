@@ -85,6 +85,7 @@ pub struct LinkView {
 
 /// The key that signs your links.
 #[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = ConnectLinkKey)]
 pub struct KeyView {
     /// What the vendor's clients take as `credentials_encryption_key`. It signs connect links of your MCP servers and nothing else.
     key: String,
@@ -240,7 +241,8 @@ async fn sign_in_page(app: &App, opened: &Opened) -> Result<Response> {
     let registered = &opened.registered.upstream;
     connect::check_sign_in(app, registered)?;
     let upstream = app.store.upstream_for(registered, &opened.user).await?;
-    Ok(authorization_client::page_of(app, &upstream, &opened.user, opened.asked().by(None), None))
+    let asker = opened.asked().asker(app, &registered.owner.account).await?;
+    Ok(authorization_client::page_of(app, &upstream, &opened.user, (asker, None), None))
 }
 
 async fn submit(

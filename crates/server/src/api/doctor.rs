@@ -33,6 +33,7 @@ pub struct Body {
 /// What was found.
 #[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = DoctorReport)]
 pub struct Report {
     connector_id: String,
     user_id: String,

@@ -48,24 +48,29 @@ struct SignInPage<'a> {
     host: String,
     url: &'a str,
     user: &'a str,
+    server: Option<&'a str>,
     asker: String,
 }
 
 async fn show(State(app): State<App>, id: RequestId, LinkText(link): LinkText) -> Response {
     match connect::open_sign_in(&app, &link).await {
-        Ok(sign_in) => render(&app, &sign_in, None),
+        Ok(sign_in) => render(&app, &sign_in, None, &id).await,
         Err(error) => page::error(&error, &id),
     }
 }
 
-fn render(app: &App, sign_in: &SignIn, error: Option<&Error>) -> Response {
-    page_of(app, &sign_in.upstream, &sign_in.user().user, sign_in.asker(), error)
+async fn render(app: &App, sign_in: &SignIn, error: Option<&Error>, id: &RequestId) -> Response {
+    match sign_in.asker(app).await {
+        Ok(asker) => page_of(app, &sign_in.upstream, &sign_in.scope().user, (asker, sign_in.server_name()), error),
+        Err(error) => page::error(&error, id),
+    }
 }
 
-/// The page that leads this user to the upstream's authorization server when its form is sent.
-pub fn page_of(app: &App, upstream: &Upstream, user: &str, asker: String, error: Option<&Error>) -> Response {
+/// The page that leads this user to the upstream's authorization server when its form is sent. It says who asked, and through which server.
+pub fn page_of(app: &App, upstream: &Upstream, user: &str, (asker, server): (String, Option<&str>), error: Option<&Error>) -> Response {
     let host = Url::parse(&upstream.url).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
-    let page = SignInPage { error: error.map(|error| &*error.message), name: &upstream.name, host, url: &upstream.url, user, asker };
+    let page =
+        SignInPage { error: error.map(|error| &*error.message), name: &upstream.name, host, url: &upstream.url, user, server, asker };
     // The authorization server is found when the form is sent, and sends the browser on to wherever it likes.
     let leads_to = if app.base_url.starts_with("https:") { "https:" } else { "https: http:" };
     page::show(error.map_or(StatusCode::OK, |error| error.kind.status()), &page, Some(leads_to))
@@ -73,7 +78,7 @@ pub fn page_of(app: &App, upstream: &Upstream, user: &str, asker: String, error:
 
 async fn leave(State(app): State<App>, id: RequestId, LinkText(link): LinkText, headers: HeaderMap) -> Response {
     let opened = connect::open_sign_in(&app, &link).await;
-    match opened.and_then(|sign_in| connect::count_form(&app, sign_in.user()).map(|()| sign_in)) {
+    match opened.and_then(|sign_in| connect::count_form(&app, sign_in.scope()).map(|()| sign_in)) {
         Ok(sign_in) => leave_by(&app, &sign_in, &headers, &id).await,
         Err(error) => page::error(&error, &id),
     }
@@ -86,7 +91,7 @@ pub async fn leave_by(app: &App, sign_in: &SignIn, headers: &HeaderMap, id: &Req
         Err(error) if matches!(error.kind, Kind::NotFound | Kind::RateLimited) => page::error(&error, id),
         Err(error) => {
             error.log(id);
-            render(app, sign_in, Some(&error))
+            render(app, sign_in, Some(&error), id).await
         }
     }
 }

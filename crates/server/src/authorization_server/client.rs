@@ -84,7 +84,7 @@ impl Metadata {
             return Err(wrong("`response_types` must include `code`.".to_owned()));
         }
         let name = self.client_name.unwrap_or_default();
-        let name: String = name.chars().filter(|c| page::is_seen(*c)).take(100).collect();
+        let name: String = name.chars().filter(|c| page::is_visible_char(*c)).take(100).collect();
         let name = name.trim();
         Ok((if name.is_empty() { "A client without a name".to_owned() } else { name.to_owned() }, self.redirect_uris))
     }

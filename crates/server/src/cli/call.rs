@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json, value::RawValue};
 use super::{
     client::{Client, Connection, Session},
     failure::{Failure, Result},
-    input::{loose, object, pair},
+    input::{arguments, object, typed},
     screen::pretty,
 };
 
@@ -21,7 +21,7 @@ Examples:
   amalgam call slack users_list --limit 20
   amalgam call notion post-database-query --params - --user ann < query.json
 
-A --param is text where the action takes text, else JSON: numbers, true, false, '[1, 2]', '{\"a\": 1}'.
+A --param is text where the action takes text (quotes of a JSON string go), else JSON: numbers, true, false, '[1, 2]', '{\"a\": 1}'.
 `amalgam connectors action CONNECTOR ACTION` shows what an action takes.")]
 pub struct Call {
     /// The connector
@@ -83,7 +83,7 @@ impl Call {
         }
         let (connector, action, texts) = (self.connector, self.action, self.param);
         self.connection.run(|Session { client, screen }| async move {
-            body["parameters"] = typed(&client, &connector, &action, arguments, &texts).await?.into();
+            body["parameters"] = read_as_taken(&client, &connector, &action, arguments, &texts).await?.into();
             let answer = client.post(&["connectors", &connector, "actions", &action, "execute"], &body).await?;
             if screen.json {
                 return screen.line(answer.text());
@@ -105,79 +105,17 @@ impl Call {
     }
 }
 
-fn arguments(params: &[String]) -> Result<Map<String, Value>> {
-    let mut arguments = Map::new();
-    for text in params {
-        let (name, value) = pair("--param", text)?;
-        if arguments.insert(name.to_owned(), loose(value)).is_some() {
-            return Err(Failure::usage(format!("the argument `{name}` is given twice")).with_next("give a list as JSON: name='[1, 2]'"));
-        }
-    }
-    Ok(arguments)
-}
-
 /// Reads the arguments that were given as text as the action's schema says. It is asked for only where a text could be something else.
-async fn typed(
+async fn read_as_taken(
     client: &Client,
     connector: &str,
     action: &str,
-    mut arguments: Map<String, Value>,
+    arguments: Map<String, Value>,
     texts: &[String],
 ) -> Result<Map<String, Value>> {
     if texts.is_empty() || arguments.values().all(Value::is_string) {
         return Ok(arguments);
     }
     let shown = client.get(&["connectors", connector, "actions", action], &[]).await?.value()?;
-    for text in texts {
-        let (name, text) = pair("--param", text)?;
-        let schema = &shown["action"]["inputSchema"]["properties"][name];
-        if let Some(value) = arguments.get_mut(name).filter(|value| is_text(schema, value)) {
-            *value = text.into();
-        }
-    }
-    Ok(arguments)
-}
-
-/// Whether what reads as this value is text to a schema: it takes text, and nothing of the value's own kind.
-fn is_text(schema: &Value, value: &Value) -> bool {
-    let own: &[&str] = match value {
-        Value::Null => &["null"],
-        Value::Bool(_) => &["boolean"],
-        Value::Number(_) => &["integer", "number"],
-        Value::String(_) => return false,
-        Value::Array(_) => &["array"],
-        Value::Object(_) => &["object"],
-    };
-    let kinds = kinds(schema);
-    kinds.contains(&"string") && !kinds.iter().any(|kind| own.contains(kind))
-}
-
-/// The types that a schema names, itself or by its alternatives.
-fn kinds(schema: &Value) -> Vec<&str> {
-    let all = |member: &str| schema[member].as_array().into_iter().flatten();
-    let named = schema["type"].as_str().into_iter().chain(all("type").filter_map(Value::as_str));
-    named.chain(all("anyOf").chain(all("oneOf")).filter_map(|one| one["type"].as_str())).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_stays_text_where_the_schema_takes_no_other() {
-        for (schema, text, expected) in [
-            (json!({ "type": "string" }), "1", true),
-            (json!({ "type": "string" }), "null", true),
-            (json!({ "type": "string" }), "[1]", true),
-            (json!({ "type": ["string", "null"] }), "1", true),
-            (json!({ "type": ["string", "null"] }), "null", false),
-            (json!({ "type": ["string", "integer"] }), "1", false),
-            (json!({ "anyOf": [{ "type": "string" }, { "type": "null" }] }), "true", true),
-            (json!({ "oneOf": [{ "type": "string" }, { "type": "number" }] }), "1", false),
-            (json!({ "type": "integer" }), "1", false),
-            (json!({}), "1", false),
-        ] {
-            assert_eq!(is_text(&schema, &loose(text)), expected, "{schema} {text}");
-        }
-    }
+    typed(arguments, texts, &shown["action"]["inputSchema"])
 }

@@ -28,8 +28,8 @@ A client's name is what it says of itself; with --json also the address that it 
         page: Page,
     },
     /// End what a client was allowed: its tokens stop working at once
-    #[command(after_help = "Example:\n  amalgam grants end 0199a1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b --user usr_a1b2c3d4e5f6")]
-    End {
+    #[command(after_help = "Example:\n  amalgam grants revoke 0199a1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b --user usr_a1b2c3d4e5f6")]
+    Revoke {
         /// Its id
         grant_id: String,
     },
@@ -40,7 +40,7 @@ impl Grants {
     pub async fn run(self, Session { client, screen }: Session) -> Result {
         match self {
             Self::List { page } => screen.list(&client.get(&["api", "grants"], &[page.limit(), page.offset()]).await?, "grants", LIST),
-            Self::End { grant_id } => {
+            Self::Revoke { grant_id } => {
                 let answer = client.delete(&["api", "grants", &grant_id]).await?;
                 screen.said(&answer, &format!("Ended the grant {grant_id}."))
             }

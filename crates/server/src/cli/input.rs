@@ -64,6 +64,50 @@ pub fn loose(text: &str) -> Value {
     }
 }
 
+/// The arguments that `--param` gives, each read by itself. What an action takes is not known here: `typed` is.
+pub fn arguments(params: &[String]) -> Result<Map<String, Value>> {
+    let mut arguments = Map::new();
+    for text in params {
+        let (name, value) = pair("--param", text)?;
+        if arguments.insert(name.to_owned(), loose(value)).is_some() {
+            return Err(Failure::usage(format!("the argument `{name}` is given twice")).with_next("give a list as JSON: name='[1, 2]'"));
+        }
+    }
+    Ok(arguments)
+}
+
+/// The same arguments with text where the action's schema takes text: `12` is one, and what quotes make one is without them.
+pub fn typed(mut arguments: Map<String, Value>, params: &[String], schema: &Value) -> Result<Map<String, Value>> {
+    for text in params {
+        let (name, text) = pair("--param", text)?;
+        if let Some(value) = arguments.get_mut(name).filter(|value| is_text(&schema["properties"][name], value)) {
+            *value = text.into();
+        }
+    }
+    Ok(arguments)
+}
+
+/// Whether what reads as this value is text to a schema: it takes text, and nothing of the value's own kind.
+fn is_text(schema: &Value, value: &Value) -> bool {
+    let own: &[&str] = match value {
+        Value::Null => &["null"],
+        Value::Bool(_) => &["boolean"],
+        Value::Number(_) => &["integer", "number"],
+        Value::String(_) => return false,
+        Value::Array(_) => &["array"],
+        Value::Object(_) => &["object"],
+    };
+    let kinds = kinds(schema);
+    kinds.contains(&"string") && !kinds.iter().any(|kind| own.contains(kind))
+}
+
+/// The types that a schema names, itself or by its alternatives.
+fn kinds(schema: &Value) -> Vec<&str> {
+    let all = |member: &str| schema[member].as_array().into_iter().flatten();
+    let named = schema["type"].as_str().into_iter().chain(all("type").filter_map(Value::as_str));
+    named.chain(all("anyOf").chain(all("oneOf")).filter_map(|one| one["type"].as_str())).collect()
+}
+
 /// The entries of a list flag, without empty ones: `''` is the empty list.
 pub fn entries(list: &[String]) -> Vec<&str> {
     list.iter().map(|entry| entry.trim()).filter(|entry| !entry.is_empty()).collect()
@@ -85,6 +129,24 @@ mod tests {
         assert_eq!(loose("123456789012345678901234"), json!("123456789012345678901234"));
         assert_eq!(loose("hello"), json!("hello"));
         assert_eq!(loose(""), json!(""));
+    }
+
+    #[test]
+    fn text_stays_text_where_the_schema_takes_no_other() {
+        for (schema, text, expected) in [
+            (json!({ "type": "string" }), "1", true),
+            (json!({ "type": "string" }), "null", true),
+            (json!({ "type": "string" }), "[1]", true),
+            (json!({ "type": ["string", "null"] }), "1", true),
+            (json!({ "type": ["string", "null"] }), "null", false),
+            (json!({ "type": ["string", "integer"] }), "1", false),
+            (json!({ "anyOf": [{ "type": "string" }, { "type": "null" }] }), "true", true),
+            (json!({ "oneOf": [{ "type": "string" }, { "type": "number" }] }), "1", false),
+            (json!({ "type": "integer" }), "1", false),
+            (json!({}), "1", false),
+        ] {
+            assert_eq!(is_text(&schema, &loose(text)), expected, "{schema} {text}");
+        }
     }
 
     #[test]

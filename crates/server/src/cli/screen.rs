@@ -10,6 +10,7 @@ use super::{
     failure::{Failure, Result},
     terminal,
 };
+use crate::connectors::brief::first_sentence;
 
 /// A column of a table or a line of details: its title, and the member of the answer that it shows.
 pub type Column = (&'static str, &'static str);
@@ -81,7 +82,8 @@ impl Screen {
         self.line(if self.json { answer.text() } else { sentence })
     }
 
-    /// The objects of the answer's list as a table, or the answer.
+    /// The objects of the answer's list as a table, or the answer. Of a description the table has the first sentence: other MCP servers
+    /// describe themselves by instructions of many lines.
     pub fn list(&self, answer: &Answer, member: &str, columns: &[Column]) -> Result {
         if self.json {
             return self.line(answer.text());
@@ -92,7 +94,11 @@ impl Screen {
             self.note("There is nothing to list.");
             return Ok(());
         }
-        let rows = items.iter().map(|item| columns.iter().map(|(_, field)| cell(item, field)).collect()).collect();
+        let shown = |item: &Value, field: &str| match field {
+            "description" => first_sentence(&cell(item, field)),
+            _ => cell(item, field),
+        };
+        let rows = items.iter().map(|item| columns.iter().map(|(_, field)| shown(item, field)).collect()).collect();
         self.table(&columns.iter().map(|(title, _)| *title).collect::<Vec<_>>(), rows)?;
         if value.get("hasMore") == Some(&Value::Bool(true)) {
             let number = |name: &str| value.get(name).and_then(Value::as_i64).unwrap_or_default();

@@ -106,6 +106,19 @@ impl Asked {
         Self { caller: caller.principal.label(), server: caller.server.as_ref().map(|server| server.id.clone()), ..Self::default() }
     }
 
+    /// Who asked, in words, for the person who opens the link.
+    pub async fn asker(&self, app: &App, account: &str) -> Result<String> {
+        let (kind, id) = self.caller.split_once(':').unwrap_or_default();
+        let named = |name: Option<String>| name.map_or_else(String::new, |name| format!(" “{name}”"));
+        Ok(match kind {
+            "key" => format!("the holder of the API key{}", named(app.store.api_key_name(account, id).await?)),
+            "token" => "somebody with the server's token URL".to_owned(),
+            "grant" => format!("the MCP client{} that the user has allowed", named(app.store.grant_client(account, id).await?)),
+            "link" => "the owner of the MCP server, with a connect link".to_owned(),
+            _ => "the user, with a user token".to_owned(),
+        })
+    }
+
     /// The beginning of the audit entry of what comes of it.
     pub(super) fn entry(&self, link: &ConnectLink, request_id: &str) -> Entry {
         Entry {
@@ -250,15 +263,7 @@ impl Opening {
 
     /// Who asked for it, for the person who opens it.
     pub async fn asker(&self, app: &App) -> Result<String> {
-        let account = &self.link.scope.account;
-        let (kind, id) = self.asked.caller.split_once(':').unwrap_or_default();
-        let named = |name: Option<String>| name.map_or_else(String::new, |name| format!(" “{name}”"));
-        Ok(match kind {
-            "key" => format!("the holder of the API key{}", named(app.store.api_key_name(account, id).await?)),
-            "token" => "somebody with the server's token URL".to_owned(),
-            "grant" => format!("the MCP client{} that the user has allowed", named(app.store.grant_client(account, id).await?)),
-            _ => "the user, with a user token".to_owned(),
-        })
+        self.asked.asker(app, &self.link.scope.account).await
     }
 
     /// The server that it goes through.

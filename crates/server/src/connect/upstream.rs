@@ -75,21 +75,6 @@ pub struct SignIn {
     pub upstream: Arc<Upstream>,
 }
 
-impl Asked {
-    /// Who asked to sign in to an upstream, in words.
-    pub fn by(&self, server: Option<&Server>) -> String {
-        if let Some(server) = server {
-            return format!("The server \u{201c}{}\u{201d}", server.name);
-        }
-        match self.caller.split_once(':') {
-            Some(("key", id)) => format!("The API key {id}"),
-            Some(("jwt", _)) => "A program that knows you by a user token".to_owned(),
-            Some(("link", _)) => "A connect link of the owner".to_owned(),
-            _ => "A program of your account".to_owned(),
-        }
-    }
-}
-
 /// Opens a link: what it was made for is judged again, because much may have changed since.
 pub async fn open_sign_in(app: &App, text: &str) -> Result<SignIn> {
     let link = app.store.connect_link(text).await?.ok_or_else(no_link)?;
@@ -115,14 +100,19 @@ async fn opened(app: &App, link: ConnectLink) -> Result<SignIn> {
 }
 
 impl SignIn {
-    /// Who will be signed in.
-    pub fn user(&self) -> &Scope {
+    /// Who will be signed in, with the account.
+    pub fn scope(&self) -> &Scope {
         &self.link.scope
     }
 
-    /// Who asked, in words.
-    pub fn asker(&self) -> String {
-        self.asked.by(self.server.as_deref())
+    /// Who asked for it, for the person who opens it.
+    pub async fn asker(&self, app: &App) -> Result<String> {
+        self.asked.asker(app, &self.link.scope.account).await
+    }
+
+    /// The server that it goes through.
+    pub fn server_name(&self) -> Option<&str> {
+        self.server.as_ref().map(|server| server.name.as_str())
     }
 
     /// Where the browser goes in the end, where somebody named an address.

@@ -84,7 +84,8 @@ fn kinds(definition: &Definition) -> Vec<AuthKind> {
     definition.auth.iter().map(|scheme| scheme.kind).collect()
 }
 
-fn first_sentence(text: &str) -> String {
+/// The first sentence of a description, or as much of it as is shown.
+pub fn first_sentence(text: &str) -> String {
     let end = text.find(". ").map_or(text.len(), |at| at + 1);
     text[..end].chars().take(LONGEST_SENTENCE).collect()
 }

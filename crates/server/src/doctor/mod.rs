@@ -8,7 +8,7 @@ use std::sync::Arc;
 use amalgam_connector::definition::Effect;
 use http::{HeaderMap, Method, StatusCode};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use url::Url;
 
 use crate::{
@@ -39,6 +39,7 @@ const MAX_PAGE: usize = 1024 * 1024;
 
 /// One step and what came of it.
 #[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = DoctorStep)]
 pub struct Step {
     /// `connector`, `auth config`, `consent page`, `token endpoint`, `credential`, `renewal`, `first call`; of another MCP server
     /// `MCP server`, `discovery`, `registration`, `consent page`, `token endpoint`, `sign-in`, `renewal`, `first call`.
@@ -112,9 +113,7 @@ pub async fn connect(app: &App, look: &Look<'_>) -> Result<Vec<Step>> {
         match config {
             Some(config) => {
                 let redirect = connect::callback(app, &look.scope.account, loaded.id());
-                // As in the API.
-                let (id, client, proof) = (&config.id, &config.client_id, json!(config.client_auth));
-                let proof = proof.as_str().unwrap_or_default();
+                let (id, client, proof) = (&config.id, &config.client_id, config.client_auth.as_str());
                 let found = format!("{id} (client id {client}, client authentication `{proof}`); the platform must know {redirect}.");
                 steps.push(Step::good("auth config", found));
                 steps.push(consent_page(app, &loaded, &config, &redirect).await);

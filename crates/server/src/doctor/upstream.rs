@@ -11,7 +11,7 @@ use crate::{
     store::upstreams::{Auth, Registered, Upstream},
     upstream::{
         Client, Demand,
-        authorization::{Trace, Way, redirect_uri},
+        authorization::{Origin, Trace, Way, redirect_uri},
     },
 };
 
@@ -55,9 +55,10 @@ async fn of_trace(app: &App, trace: Trace, upstream: &Upstream, steps: &mut Vec<
         ),
     };
     steps.push(Step { tried: trace.tried, ..discovery });
+    let origin = trace.registration.as_ref().and_then(|registration| registration.as_ref().ok()).map(|known| known.origin);
     steps.extend(trace.registration.map(|registration| match registration {
         Ok(known) => {
-            let how = if known.is_entered { "as `auth_config` says" } else { "without anybody having entered it" };
+            let how = if known.origin == Origin::Entered { "as `auth_config` says" } else { "without anybody having entered it" };
             Step::good("registration", format!("We are known there as {}, {how}.", known.client_id))
         }
         Err(error) => bad(
@@ -74,10 +75,10 @@ async fn of_trace(app: &App, trace: Trace, upstream: &Upstream, steps: &mut Vec<
         Some(Err(error)) => steps.push(bad("consent page", error, "The authorization server has to be corrected by whoever runs it.")),
         None => {}
     }
-    steps.extend(trace.token.map(of_token));
+    steps.extend(trace.token.map(|token| of_token(token, origin)));
 }
 
-fn of_token(token: Result<(), Failure>) -> Step {
+fn of_token(token: Result<(), Failure>, origin: Option<Origin>) -> Step {
     const STEP: &str = "token endpoint";
     match token {
         Err(Failure::Refused { code, .. }) => {
@@ -86,7 +87,14 @@ fn of_token(token: Result<(), Failure>) -> Step {
         Err(failure @ Failure::Client { .. }) => Step::bad(
             STEP,
             format!("It does not accept the client ({failure})."),
-            "Correct `client_id`, `client_secret` and `token_endpoint_auth_method` of `auth_config`.",
+            match origin {
+                Some(Origin::Registered) => "The next sign-in registers again.",
+                Some(Origin::Document) => {
+                    "The authorization server says that it reads the metadata of clients at their address: it must reach ours, or a client that \
+                     is registered there has to be entered as `client_id` of `auth_config`."
+                }
+                _ => "Correct `client_id`, `client_secret` and `token_endpoint_auth_method` of `auth_config`.",
+            },
         ),
         Err(failure) => Step::bad(STEP, failure.to_string(), "Whoever runs the authorization server can say why; try again later."),
         Ok(()) => Step::bad(STEP, "It granted tokens for a code that nobody granted.", "Do not use this server before that is understood."),

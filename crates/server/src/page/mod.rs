@@ -49,7 +49,7 @@ pub fn show(status: StatusCode, template: &impl Template, leads_to: Option<&str>
 
 /// Whether a character of a name is there to be read. One that is not, or that turns the direction of reading, makes a name look like another.
 /// Source: Unicode's properties `Default_Ignorable_Code_Point` and `Bidi_Control`.
-pub fn is_seen(c: char) -> bool {
+pub fn is_visible_char(c: char) -> bool {
     let unseen = c.is_control()
         || matches!(c, '\u{2028}' | '\u{2029}')
         || CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)

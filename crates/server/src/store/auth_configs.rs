@@ -29,6 +29,18 @@ pub enum ClientAuth {
     PrivateKeyJwt,
 }
 
+impl ClientAuth {
+    /// As in the API and in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Post => "post",
+            Self::Basic => "basic",
+            Self::PrivateKeyJwt => "private_key_jwt",
+        }
+    }
+}
+
 /// An auth config as the database knows it: its secret is sealed.
 #[derive(Debug, Clone)]
 pub struct AuthConfig {
@@ -119,11 +131,6 @@ fn owner<'a>(account: &'a str, connector: &'a str, id: &'a str) -> [&'a str; 4] 
     ["auth-config", account, connector, id]
 }
 
-fn literal(auth: ClientAuth) -> Result<String> {
-    let value = serde_json::to_value(auth).map_err(Error::internal)?;
-    Ok(value.as_str().unwrap_or_default().to_owned())
-}
-
 // These take the account alone, or a scope for its account: auth configs belong to it, only its admins change them, and all its users
 // connect with them.
 impl Store {
@@ -146,7 +153,7 @@ impl Store {
             connector,
             new.name,
             new.client_id,
-            literal(new.client_auth)?,
+            new.client_auth.as_str(),
             new.key_id,
             scopes,
             variables,
@@ -214,7 +221,7 @@ impl Store {
              updated_at = $9 where account_id = $10 and id = $11",
             new.name,
             new.client_id,
-            literal(new.client_auth)?,
+            new.client_auth.as_str(),
             new.key_id,
             scopes,
             variables,

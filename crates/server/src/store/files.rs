@@ -117,7 +117,7 @@ impl Store {
 
     /// This user's complete file; through a server none that an action has answered with which the server denies.
     pub async fn file(&self, scope: &Scope, server: Option<&Server>, id: &str) -> Result<Option<File>> {
-        let is_theirs = |file: &File| file.scope == *scope && file.is_complete && is_seen(file, server);
+        let is_theirs = |file: &File| file.scope == *scope && file.is_complete && permits(server, file);
         Ok(self.file_by_id(id).await?.filter(is_theirs))
     }
 
@@ -145,7 +145,7 @@ impl Store {
             &*scope.user,
             now_ms()
         )?;
-        Ok(rows.into_iter().map(File::from).filter(|file| is_seen(file, server)).collect())
+        Ok(rows.into_iter().map(File::from).filter(|file| permits(server, file)).collect())
     }
 
     /// Adds a piece to a file that is not complete.
@@ -189,7 +189,7 @@ impl Store {
 }
 
 /// Whether the server, if there is one, permits what answered with a file.
-fn is_seen(file: &File, server: Option<&Server>) -> bool {
+fn permits(server: Option<&Server>, file: &File) -> bool {
     let (Some(server), Some((connector, action))) = (server, &file.origin) else { return true };
     server.restrictions.connector(connector).is_allowed() && server.restrictions.action(connector, action).is_allowed()
 }

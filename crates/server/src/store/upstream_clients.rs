@@ -32,8 +32,17 @@ impl Store {
         found.map(open).transpose()
     }
 
-    /// Notes that it is known there at this time; 0 = there is a doubt.
-    pub async fn upstream_client_known(&self, upstream: &Upstream, at: i64) -> Result<()> {
+    /// Notes that it is known there now.
+    pub async fn upstream_client_known(&self, upstream: &Upstream) -> Result<()> {
+        self.set_upstream_client_known(upstream, now_ms()).await
+    }
+
+    /// Notes that it may no longer be known there.
+    pub async fn doubt_upstream_client(&self, upstream: &Upstream) -> Result<()> {
+        self.set_upstream_client_known(upstream, 0).await
+    }
+
+    async fn set_upstream_client_known(&self, upstream: &Upstream, at: i64) -> Result<()> {
         execute!(&self.db, "update upstream_clients set known_at = $1 where upstream_id = $2", at, &upstream.id)?;
         Ok(())
     }

@@ -73,7 +73,7 @@ struct Waiter {
 
 /// What there is to say about an upstream.
 pub struct Report {
-    /// `ok`, `failing` (the last call failed), `paused` (no calls are sent), `unknown`.
+    /// `ok`, `failing` (the last call failed), `paused` (no calls are sent), `unknown` (this node has not asked it yet).
     pub state: &'static str,
     /// What went wrong last, and when in milliseconds; gone with the next success.
     pub problem: Option<(i64, String)>,

@@ -130,6 +130,19 @@ async fn a_file_is_uploaded_and_sent_by_actions() {
     assert_eq!(platform.count(), before);
 }
 
+/// Why a file was refused is said also where the database does not remove it.
+#[tokio::test]
+async fn a_refused_file_that_cannot_be_removed_is_refused_for_its_own_reason() {
+    let node = TestNode::start().await;
+    let body = json!({ "filename": "b.txt", "md5": "5d41402abc4b2a76b9719d911017c592" });
+    let asked = node.post("/connectors/files/upload/request", body).await.expect(200);
+    node.sql("create table holds (id text references files (id))").await;
+    node.sql("insert into holds select id from files").await;
+    let link = asked.body["presignedUrl"]["presignedUrl"].as_str().unwrap();
+    Ask::new("PUT", link).body("", "other").send().await.refuses(400, "not what was announced");
+    assert_eq!(node.number("select count(*) from files").await, 1);
+}
+
 #[tokio::test]
 async fn upload_links_are_good_once_and_for_what_was_announced() {
     let node = TestNode::start().await;

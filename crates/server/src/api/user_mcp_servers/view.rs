@@ -39,7 +39,7 @@ pub struct UpstreamView {
     /// The id under which it is a connector.
     #[serde(rename = "connectorId")]
     connector_id: String,
-    /// `ok`, `failing`, `paused` or `unknown`.
+    /// `ok`, `failing` (the last call failed), `paused` (no calls are sent for a while), or `unknown`: the node that answers has not asked it yet.
     status: &'static str,
     /// What went wrong last, and when.
     #[schema(value_type = Option<Object>)]

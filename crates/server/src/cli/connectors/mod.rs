@@ -150,7 +150,7 @@ Exit codes: 0 all as recorded, 1 a difference or no cases, 2 wrong usage.")]
     #[command(after_help = "\
 Examples:
   amalgam connectors record notes list_items --field token=- -p limit=2
-  amalgam connectors record notes get_item --field token=@token.txt -p 'item_id=\"99\"' --name not-found
+  amalgam connectors record notes get_item --field token=@token.txt -p item_id=99 --name not-found
   amalgam connectors record notes list_items --field token=@token.txt --egress-allow 127.0.0.1/32")]
     Record(Record),
     /// Show what changes between two definitions or OpenAPI documents, and what of it breaks

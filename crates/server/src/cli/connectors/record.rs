@@ -18,7 +18,7 @@ use crate::{
     call::{exchange::exchange, scrub},
     cli::{
         failure::{Failure, Result},
-        input::{loose, object, pair, secret},
+        input::{arguments, object, pair, secret, typed},
         screen::{Screen, shell_word},
     },
     connectors::folder,
@@ -39,7 +39,7 @@ pub struct Record {
     path: PathBuf,
     /// The action to call
     action: String,
-    /// An argument: name=VALUE; JSON where it is JSON
+    /// An argument: text where the action takes text (quotes of a JSON string go), else JSON
     #[arg(long = "param", short = 'p', value_name = "NAME=VALUE")]
     param: Vec<String>,
     /// All arguments: a JSON object, a file with one, or `-`
@@ -86,7 +86,7 @@ impl Record {
             action: self.action.clone(),
             authentication_type: scheme.filter(|_| self.auth.is_some()).map(|scheme| scheme.kind.as_str().to_owned()),
             variables: variables.iter().cloned().collect(),
-            arguments: self.arguments()?,
+            arguments: self.arguments(&connector.input_schema(action))?,
             request: None,
             answer: None,
             result: None,
@@ -172,18 +172,11 @@ impl Record {
         Ok(path)
     }
 
-    fn arguments(&self) -> Result<Map<String, Value>> {
+    fn arguments(&self, schema: &Value) -> Result<Map<String, Value>> {
         if let Some(params) = &self.params {
             return object("--params", params);
         }
-        let mut arguments = Map::new();
-        for text in &self.param {
-            let (name, value) = pair("--param", text)?;
-            if arguments.insert(name.to_owned(), loose(value)).is_some() {
-                return Err(Failure::usage(format!("the argument `{name}` is given twice")));
-            }
-        }
-        Ok(arguments)
+        typed(arguments(&self.param)?, &self.param, schema)
     }
 
     /// Given ones, and defaults.

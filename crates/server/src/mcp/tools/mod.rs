@@ -59,12 +59,12 @@ pub async fn call(context: &Context<'_>, name: &str, arguments: Map<String, Valu
     }
     match name {
         "execute_action_alloy" => Some(execute::dynamic(context, arguments, text).await),
-        _ => Box::pin(look(context, name, arguments)).await,
+        _ => Box::pin(others(context, name, arguments)).await,
     }
 }
 
-/// The tools that call nothing, in a future of their own: the one that calls does not have room for them.
-async fn look(context: &Context<'_>, name: &str, arguments: Map<String, Value>) -> Option<Result<Outcome>> {
+/// All but the one that runs actions, in a future of their own: that one does not have room for them.
+async fn others(context: &Context<'_>, name: &str, arguments: Map<String, Value>) -> Option<Result<Outcome>> {
     Some(match name {
         "list_connectors_alloy" => connectors::list(context, &arguments).await,
         "get_connector_resources_alloy" => connectors::resources(context, &arguments).await,

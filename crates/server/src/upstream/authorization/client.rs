@@ -193,7 +193,7 @@ pub fn metadata(base_url: &str) -> serde_json::Value {
     })
 }
 
-fn document(base_url: &str) -> String {
+pub(super) fn document(base_url: &str) -> String {
     format!("{base_url}/client-metadata.json")
 }
 

@@ -23,7 +23,7 @@ use self::discover::{Challenge, Look, Server, discover};
 pub(super) use self::registered::Registering;
 pub use self::{
     client::{HIDDEN, Registration, STILL_HIDDEN, metadata, redirect_uri},
-    trace::{Trace, Way},
+    trace::{Origin, Trace, Way},
 };
 use super::Shared;
 use crate::{
@@ -266,6 +266,7 @@ async fn renew(
             ask(egress, &kept, &server, &[("grant_type", "refresh_token"), ("refresh_token", &refresh)]).await
         }
     };
+    doubted(store, upstream, &tokens).await?;
     match tokens {
         Ok(tokens) => {
             let taken = Taken::of(kept, tokens)?;
@@ -280,9 +281,6 @@ async fn renew(
         Err(failure)
             if matches!(failure, Failure::Refused { .. }) || (matches!(failure, Failure::Client { .. }) && entered.client_id.is_none()) =>
         {
-            if matches!(failure, Failure::Client { .. }) {
-                store.upstream_client_known(upstream, 0).await?;
-            }
             store.delete_upstream_grant(upstream, user(upstream), grant).await?;
             Ok(None)
         }
@@ -321,6 +319,15 @@ async fn ask(egress: &Egress, kept: &Kept, server: &Server, params: &[(&str, &st
     }
     let ask = TokenRequest { url: &kept.token_endpoint, client: &client, params: &params, json: false, audience: &kept.issuer };
     request(egress, &ask, &Pointers::default()).await
+}
+
+/// Notes where an authorization server does not accept the client to which a code or a refresh token belongs: it may have forgotten the one
+/// that we have registered, so that it is asked before the next sign-in.
+async fn doubted(store: &Store, upstream: &Upstream, tokens: &Result<Tokens, Failure>) -> Result<()> {
+    match tokens {
+        Err(Failure::Client { .. }) => store.doubt_upstream_client(upstream).await,
+        _ => Ok(()),
+    }
 }
 
 /// New tokens, as they are kept.

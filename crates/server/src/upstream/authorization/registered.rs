@@ -19,12 +19,12 @@ use crate::{
 };
 
 /// Registrations for one upstream in an hour. One is enough, unless its authorization server forgets us, or becomes another.
-const AN_HOUR: u32 = 20;
+const REGISTRATIONS_AN_HOUR: u32 = 20;
 const HOUR_MS: u32 = 60 * 60 * 1_000;
 /// For so long nobody asks again whether an authorization server knows us, unless it says that it does not.
 const SURE_MS: i64 = 10 * 60 * 1_000;
 /// A code that nobody has granted.
-pub(super) const NO_CODE: &str = "amalgam-doctor";
+pub(super) const NO_CODE: &str = "amalgam-probe";
 
 impl Shared {
     /// Who we are at this server: known there before, by the address of our metadata, or registered. In this order.
@@ -44,7 +44,7 @@ impl Shared {
         let gone = match self.kept_client(upstream, server, &here).await? {
             Some((client, known_at)) if known_at > now_ms() - SURE_MS => return Ok(client),
             Some((client, _)) if self.is_known(&client, server, &here).await => {
-                self.store.upstream_client_known(upstream, now_ms()).await?;
+                self.store.upstream_client_known(upstream).await?;
                 return Ok(client);
             }
             gone => gone.and_then(|(client, _)| client.client_id),
@@ -58,11 +58,11 @@ impl Shared {
         {
             return Ok(client);
         }
-        let outcome = window.check(u64::try_from(now_ms()).unwrap_or(0), AN_HOUR, HOUR_MS);
+        let outcome = window.check(u64::try_from(now_ms()).unwrap_or(0), REGISTRATIONS_AN_HOUR, HOUR_MS);
         if !outcome.allowed {
             let what = format!(
-                "has an authorization server at which we have registered {AN_HOUR} times within the last hour: it does not keep what it registers. \
-                 Register a client there, and enter it as `auth_config.client_id`"
+                "has an authorization server at which we have registered {REGISTRATIONS_AN_HOUR} times within the last hour: it does not \
+                 keep what it registers. Register a client there, and enter it as `auth_config.client_id`"
             );
             let mut error = Error::new(Kind::RateLimited, wrong(upstream, what).message);
             error.headers = vec![("retry-after", outcome.retry_after_seconds)];

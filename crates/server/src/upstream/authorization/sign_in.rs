@@ -15,7 +15,7 @@ use super::{
     Kept, ask,
     client::{Registration, redirect_uri},
     discover::{Challenge, Found, Look, Server, discover},
-    keep, refused, user, wrong,
+    doubted, keep, refused, user, wrong,
 };
 use crate::{
     egress::OutgoingRequest,
@@ -99,10 +99,7 @@ impl Upstreams {
         }
         let code = returned.code.as_deref().filter(|code| !code.is_empty());
         let code = code.ok_or_else(|| wrong(upstream, "sent the browser back without a code"))?;
-        let (kept, tokens) = this.exchanged(attempt, code, base_url).await;
-        if matches!(tokens, Err(Failure::Client { .. })) {
-            this.store.upstream_client_known(upstream, 0).await?;
-        }
+        let (kept, tokens) = this.exchanged(upstream, attempt, code, base_url).await?;
         let tokens = tokens.map_err(|failure| refused(upstream, &failure))?;
         this.signed_in(upstream, kept, tokens, Some(link)).await
     }
@@ -216,7 +213,13 @@ impl Shared {
     }
 
     /// Shows a code at the token endpoint.
-    pub(super) async fn exchanged(&self, attempt: Attempt, code: &str, base_url: &str) -> (Kept, Result<Tokens, Failure>) {
+    pub(super) async fn exchanged(
+        &self,
+        upstream: &Upstream,
+        attempt: Attempt,
+        code: &str,
+        base_url: &str,
+    ) -> Result<(Kept, Result<Tokens, Failure>)> {
         let mut server = Server::of(&attempt.issuer, &attempt.token_endpoint);
         server.revocation_endpoint = attempt.revocation_endpoint;
         let kept = Kept::new(attempt.registration, &server, attempt.resource, &attempt.scope);
@@ -224,7 +227,8 @@ impl Shared {
         let params =
             [("grant_type", "authorization_code"), ("code", code), ("redirect_uri", &redirect_uri), ("code_verifier", &attempt.verifier)];
         let tokens = ask(&self.egress, &kept, &server, &params).await;
-        (kept, tokens)
+        doubted(&self.store, upstream, &tokens).await?;
+        Ok((kept, tokens))
     }
 
     /// What an upstream says to somebody whom it does not know.

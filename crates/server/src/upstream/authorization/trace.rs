@@ -5,7 +5,12 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use url::Url;
 
-use super::{client::Registration, discover::Look, registered::NO_CODE, user};
+use super::{
+    client::{Registration, document},
+    discover::Look,
+    registered::NO_CODE,
+    user,
+};
 use crate::{
     error::Result,
     oauth::{Failure, state},
@@ -54,8 +59,19 @@ pub struct Found {
 pub struct Known {
     /// `client_id`.
     pub client_id: String,
-    /// Entered by the owner; else our metadata document, or registered.
-    pub is_entered: bool,
+    /// Whose doing it is.
+    pub origin: Origin,
+}
+
+/// How we came to be known at an authorization server.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The owner entered it.
+    Entered,
+    /// It is the address of our metadata.
+    Document,
+    /// We have registered.
+    Registered,
 }
 
 impl Upstreams {
@@ -85,14 +101,14 @@ impl Upstreams {
             Ok(registration) => registration,
             Err(error) => return Ok(Trace { registration: Some(Err(error)), ..trace }),
         };
-        trace.registration = Some(Ok(known(&registration, &entered)));
+        trace.registration = Some(Ok(known(&registration, &entered, base_url)));
         if way != Way::Browser {
             return Ok(trace);
         }
         match this.prepared(upstream, found, registration, &state(), base_url, allowed) {
             Ok((url, attempt)) => {
                 trace.page = Some(Ok(url));
-                trace.token = Some(this.exchanged(attempt, NO_CODE, base_url).await.1.map(drop));
+                trace.token = Some(this.exchanged(upstream, attempt, NO_CODE, base_url).await?.1.map(drop));
             }
             Err(error) => trace.page = Some(Err(error)),
         }
@@ -112,6 +128,12 @@ impl Upstreams {
     }
 }
 
-fn known(registration: &Registration, entered: &Registration) -> Known {
-    Known { client_id: registration.client_id.clone().unwrap_or_default(), is_entered: entered.client_id.is_some() }
+fn known(registration: &Registration, entered: &Registration, base_url: &str) -> Known {
+    let client_id = registration.client_id.clone().unwrap_or_default();
+    let origin = match entered.client_id {
+        Some(_) => Origin::Entered,
+        None if client_id == document(base_url) => Origin::Document,
+        None => Origin::Registered,
+    };
+    Known { client_id, origin }
 }

@@ -96,10 +96,10 @@ async fn grants_are_listed_and_ended() {
     let id = listed["grants"][0]["id"].as_str().unwrap();
     client.call(&tokens.access, "ping", json!({})).await.expect(200);
     // Another user's is not found.
-    run(&["grants", "end", id]).await.failed(1);
-    assert!(run(&["grants", "end", id, "--user", &ann]).await.ok().contains("Ended the grant"));
+    run(&["grants", "revoke", id]).await.failed(1);
+    assert!(run(&["grants", "revoke", id, "--user", &ann]).await.ok().contains("Ended the grant"));
     client.call(&tokens.access, "ping", json!({})).await.expect(401);
-    run(&["grants", "end", id, "--user", &ann]).await.failed(1);
+    run(&["grants", "revoke", id, "--user", &ann]).await.failed(1);
 }
 
 #[test]

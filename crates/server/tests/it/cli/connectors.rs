@@ -6,7 +6,7 @@ use super::support::{Node, Platform};
 
 const DOCUMENT: &str = r##"
 openapi: 3.0.3
-info: { title: Tiny shop, version: "1" }
+info: { title: Tiny shop, version: "1", description: "Sells tiny things. Their buyers are tiny too." }
 servers: [{ url: "https://shop.invalid" }]
 components:
   securitySchemes: { key: { type: http, scheme: bearer } }
@@ -52,8 +52,11 @@ fn shop() -> (Node, Platform) {
 fn a_document_becomes_a_connector() {
     let (node, platform) = shop();
     assert!(node.run(&["connectors", "list", "--own"]).ok().contains(&platform.url));
-    assert!(node.run(&["connectors", "list"]).ok().contains("Shop"));
-    assert!(node.run(&["connectors", "get", "shop"]).ok().contains("bearer"));
+    let list = node.run(&["connectors", "list"]).ok();
+    assert!(list.contains("Shop") && list.contains("Sells tiny things.") && !list.contains("buyers"), "{list}");
+    assert!(node.json(&["connectors", "list"]).to_string().contains("buyers"), "JSON is as it came");
+    let shown = node.run(&["connectors", "get", "shop"]).ok();
+    assert!(shown.contains("bearer") && shown.contains("buyers"), "{shown}");
     let actions = node.run(&["connectors", "actions", "shop"]).ok();
     assert!(actions.contains("get_order") && actions.contains("create_order"), "{actions}");
     let action = node.run(&["connectors", "action", "shop", "create_order"]).ok();

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::support::{Node, Platform, Ran, run};
@@ -136,6 +136,14 @@ fn a_recorded_case_holds_no_secret() {
     let case = fs::read_to_string(folder.join("cases/real.json")).unwrap();
     assert!(!case.contains("real-and-secret") && case.contains("secret-token") && case.contains("Bread"), "{case}");
     record(&["--name", "real", "--egress-allow", "127.0.0.1/32"]).failed(1);
+    // As with `amalgam call`, text is what the action calls text, whatever it looks like.
+    for given in ["title=12", "title=\"12\""] {
+        let args = ["connectors", "record", text(&folder), "create_item", "-p", given, "-p", "done=true", "--name", "text", "--force"];
+        let field = format!("token={TOKEN}");
+        amalgam(&[&args[..], &["--field", &field, "--egress-allow", "127.0.0.1/32"]].concat()).ok();
+        let case: Value = serde_json::from_slice(&fs::read(folder.join("cases/text.json")).unwrap()).unwrap();
+        assert_eq!(case["arguments"], json!({ "title": "12", "done": true }), "{given}");
+    }
     amalgam(&["connectors", "test", text(&folder), "--only", "real"]).ok();
     let short = amalgam(&["connectors", "record", text(&folder), "list_items", "--name", "short", "--field", "token=abc"]).failed(1);
     assert!(short.contains("shorter than 8"), "{short}");

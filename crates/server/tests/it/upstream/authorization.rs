@@ -145,17 +145,17 @@ async fn the_page_of_a_link_names_everybody_and_the_link_is_good_once() {
     let scene = scene().await;
     let link = scene.link("bob").await;
     let page = Ask::new("GET", &link).send().await.expect(200);
-    for words in ["Sign in to Far", "127.0.0.1", "<strong>bob</strong>", "The API key", &scene.far_server.url] {
+    for words in ["Sign in to Far", "127.0.0.1", "<strong>bob</strong>", "the holder of the API key", &scene.far_server.url] {
         assert!(page.text.contains(words), "{words} is not in {}", page.text);
     }
     assert_eq!((page.header("location"), page.header("set-cookie")), ("", ""));
     assert!(page.header("content-security-policy").contains("frame-ancestors 'none'"), "{}", page.header("content-security-policy"));
-    // Through a server, the server asks.
+    // Through a server, it is named as well.
     scene.sign_in("admin", "ann").await;
     let refused = scene.call("bob").await.to_string();
     let (_, through) = refused.split_once("passes through here: ").unwrap();
     let page = Ask::new("GET", through.split_once(' ').unwrap().0).send().await.expect(200);
-    assert!(page.text.contains("The server \u{201c}Near\u{201d}"), "{}", page.text);
+    assert!(page.text.contains("<dd>Near</dd>") && page.text.contains("token URL"), "{}", page.text);
     // It is no link of a connector, and one of a connector is none of these.
     let text = link.rsplit('/').next().unwrap();
     Ask::new("GET", format!("{}/connect/{text}", scene.node.url)).send().await.expect(404);

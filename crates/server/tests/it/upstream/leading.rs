@@ -6,7 +6,7 @@ use super::authorization::{Scene, scene};
 use crate::support::{
     Ask, TestNode,
     mcp::{envelope, initialize, request},
-    sign_in::Browser,
+    sign_in::{Browser, parameter},
 };
 
 const TOOL: &str = "list_connectors_alloy";
@@ -96,7 +96,11 @@ async fn by_rest_the_error_has_the_link() {
     let links = scene.node.number("select count(*) from connect_links").await;
     for _ in 0..120 {
         let page = Ask::new("GET", link).send().await.expect(200);
-        assert!(page.text.contains("<strong>dora</strong>") && page.text.contains("A connect link of the owner"), "{}", page.text);
+        assert!(
+            page.text.contains("<strong>dora</strong>") && page.text.contains("the owner of the MCP server, with a connect link"),
+            "{}",
+            page.text
+        );
     }
     assert_eq!(scene.node.number("select count(*) from connect_links").await, links);
     near.send(Ask::new("GET", back)).await.expect(200);
@@ -171,4 +175,21 @@ async fn the_doctor_tries_every_step() {
     let report = look(&scene.node, &gone.body["connectorId"], "admin").await;
     let found = step(&report, "discovery");
     assert!(found["ok"] == false && found["advice"].is_string() && !report.to_string().contains("s3cret"), "{report}");
+}
+
+/// Nobody entered the client that the other side has forgotten: nothing is to be corrected, and the next sign-in registers another.
+#[tokio::test]
+async fn the_doctor_knows_a_forgotten_registration() {
+    let mut scene = scene().await;
+    let client = async |scene: &Scene| {
+        let left = scene.leave(&Browser::default(), &scene.link("cleo").await).await;
+        parameter(&left, "client_id").unwrap()
+    };
+    let before = client(&scene).await;
+    scene.far.sql("delete from data_keys").await;
+    scene.far.restart().await;
+    let report = look(&scene.node, &scene.upstream["connectorId"], "cleo").await;
+    let found = step(&report, "token endpoint");
+    assert_eq!((&found["ok"], &found["advice"]), (&json!(false), &json!("The next sign-in registers again.")), "{report}");
+    assert_ne!(client(&scene).await, before);
 }

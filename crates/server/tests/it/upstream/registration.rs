@@ -139,7 +139,6 @@ async fn no_body_makes_a_process() {
     assert_eq!(imported.body["servers"][0]["name"], "io.example/thing");
 }
 
-/// The id of an upstream is nobody else's: not even a connector that is made later takes it.
 /// What stands in the way is said where the MCP server is registered, with the way out.
 #[tokio::test]
 async fn an_address_that_is_not_called_is_a_problem() {
@@ -157,6 +156,7 @@ async fn an_address_that_is_not_called_is_a_problem() {
     }
 }
 
+/// The id of an upstream is nobody else's: not even a connector that is made later takes it.
 #[tokio::test]
 async fn a_connector_does_not_take_the_id_of_an_upstream() {
     let node = TestNode::start().await;
