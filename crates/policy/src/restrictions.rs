@@ -1,8 +1,8 @@
 //! Restrictions: allow and block lists over connectors, actions and users, compiled for speed, and the reason of each refusal.
 
-use std::collections::{HashMap, HashSet};
 use std::fmt;
 
+use foldhash::{HashMap, HashSet};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
@@ -144,7 +144,7 @@ fn decide<'a>(part: Part, rule: Option<&'a Rule>, connector: Option<&'a str>, na
 
 impl Rule {
     pub(crate) fn new(mode: Mode) -> Self {
-        Self { mode, bare: Names::default(), qualified: HashMap::new() }
+        Self { mode, bare: Names::default(), qualified: HashMap::default() }
     }
 
     /// Adds an id that matches exactly, whatever characters it has.

@@ -3,12 +3,10 @@
 mod describe;
 pub mod names;
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    sync::Arc,
-};
+use std::{collections::hash_map::Entry, sync::Arc};
 
 use amalgam_connector::{closest, definition::Effect};
+use foldhash::{HashMap, HashMapExt as _, fast::RandomState};
 use moka::sync::Cache;
 
 use self::names::Names;
@@ -71,7 +69,7 @@ type MadeOf = (i64, Vec<u64>);
 
 /// The tools of servers with direct exposure, by server id.
 pub struct DirectCache {
-    tools: Cache<String, (MadeOf, Arc<DirectTools>)>,
+    tools: Cache<String, (MadeOf, Arc<DirectTools>), RandomState>,
 }
 
 impl DirectCache {
@@ -79,7 +77,7 @@ impl DirectCache {
     pub fn new() -> Self {
         // Names and descriptions stand in the text and in the map.
         let weigh = |_: &String, (_, tools): &(MadeOf, Arc<DirectTools>)| u32::try_from(1_024 + 2 * tools.list.len()).unwrap_or(u32::MAX);
-        Self { tools: Cache::builder().max_capacity(MAX_TOTAL).weigher(weigh).build() }
+        Self { tools: Cache::builder().max_capacity(MAX_TOTAL).weigher(weigh).build_with_hasher(RandomState::default()) }
     }
 
     /// The tools of a server; built again when its settings or one of its connectors have changed.

@@ -86,7 +86,7 @@ impl Front {
             (None, None) => {
                 request.extensions_mut().insert(id.clone());
                 request.extensions_mut().insert(self.peer);
-                request.headers_mut().insert(REQUEST_ID, id.header().clone());
+                request.headers_mut().insert(REQUEST_ID.clone(), id.header().clone());
                 self.route(request).await
             }
         };
@@ -95,7 +95,7 @@ impl Front {
             error.log(&id);
         }
         let headers = response.headers_mut();
-        headers.insert(REQUEST_ID, id.header().clone());
+        headers.insert(REQUEST_ID.clone(), id.header().clone());
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
         response
@@ -149,7 +149,7 @@ fn cors(app: App) -> CorsLayer {
         }))
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
         .allow_headers(AllowHeaders::mirror_request())
-        .expose_headers(exposed.into_iter().chain([RETRY_AFTER, WWW_AUTHENTICATE, HeaderName::from_static(REQUEST_ID)]).collect::<Vec<_>>())
+        .expose_headers(exposed.into_iter().chain([RETRY_AFTER, WWW_AUTHENTICATE, REQUEST_ID.clone()]).collect::<Vec<_>>())
         .max_age(Duration::from_secs(600))
 }
 

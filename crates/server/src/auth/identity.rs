@@ -4,16 +4,20 @@ use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
 
 use crate::{
     error::{Error, Result},
+    request::REQUEST_ID,
     store::is_user_id,
 };
 
-// Made once: a name that is looked up as text is parsed each time.
-static USER_ID: HeaderName = HeaderName::from_static("x-alloy-userid");
-static USER_TOKEN: HeaderName = HeaderName::from_static("x-alloy-user-token");
-static SERVER_ID: HeaderName = HeaderName::from_static("x-mcp-server-id");
-static CREDENTIAL_ID: HeaderName = HeaderName::from_static("x-credential-id");
-static REDIRECT_URI: HeaderName = HeaderName::from_static("x-redirect-uri");
-static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Looked for in one pass over a request's headers.
+static KNOWN: [HeaderName; 7] = [
+    AUTHORIZATION,
+    HeaderName::from_static("x-alloy-userid"),
+    HeaderName::from_static("x-alloy-user-token"),
+    HeaderName::from_static("x-mcp-server-id"),
+    HeaderName::from_static("x-credential-id"),
+    HeaderName::from_static("x-redirect-uri"),
+    HeaderName::from_static("x-request-id"),
+];
 
 /// The identity headers of a request. Several copies of one are refused: proxies and servers disagree on which one counts.
 pub struct Identity<'a> {
@@ -40,20 +44,21 @@ impl<'a> Identity<'a> {
     /// # Errors
     /// 400 that names the header.
     pub fn read(headers: &'a HeaderMap) -> Result<Self> {
-        let mut identity = Self {
-            bearer: None,
-            user_id: single(headers, &USER_ID)?,
-            user_token: single(headers, &USER_TOKEN)?,
-            server_id: single(headers, &SERVER_ID)?,
-            credential_id: single(headers, &CREDENTIAL_ID)?,
-            redirect_uri: single(headers, &REDIRECT_URI)?,
-            request_id: headers.get(&REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default(),
-            headers,
-        };
-        if let Some(value) = single(headers, &AUTHORIZATION)? {
-            identity.bearer =
-                value.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
+        let mut found = [None; 7];
+        for (name, value) in headers {
+            let Some((known, place)) = KNOWN.iter().zip(&mut found).find(|(known, _)| **known == *name) else { continue };
+            if place.is_some() && *name != REQUEST_ID {
+                return Err(Error::invalid(known.as_str(), format!("The header `{known}` is there more than once; send it once.")));
+            }
+            let text = std::str::from_utf8(value.as_bytes())
+                .map_err(|_| Error::invalid(known.as_str(), format!("The header `{known}` is not valid UTF-8.")))?;
+            *place = Some(text);
         }
+        let [authorization, user_id, user_token, server_id, credential_id, redirect_uri, request_id] = found;
+        let bearer = authorization.and_then(|value| value.split_once(' '));
+        let bearer = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
+        let request_id = request_id.unwrap_or_default();
+        let identity = Self { bearer, user_id, user_token, server_id, credential_id, redirect_uri, request_id, headers };
         if let Some(user) = identity.user_id {
             check_user_id("x-alloy-userid", user)?;
         }
@@ -77,15 +82,4 @@ pub fn check_user_id(field: &str, user: &str) -> Result<()> {
         return Err(Error::invalid(field, format!("`{field}` must have 1 to 10,000 characters, none of them U+0000.")));
     }
     Ok(())
-}
-
-fn single<'a>(headers: &'a HeaderMap, name: &'static HeaderName) -> Result<Option<&'a str>> {
-    let mut values = headers.get_all(name).iter();
-    let Some(value) = values.next() else { return Ok(None) };
-    if values.next().is_some() {
-        return Err(Error::invalid(name.as_str(), format!("The header `{name}` is there more than once; send it once.")));
-    }
-    std::str::from_utf8(value.as_bytes())
-        .map(Some)
-        .map_err(|_| Error::invalid(name.as_str(), format!("The header `{name}` is not valid UTF-8.")))
 }

@@ -4,7 +4,6 @@
 //! A connection that nobody uses is not watched either. Whoever takes it looks first whether it has ended or said anything since.
 
 use std::{
-    collections::HashMap,
     fmt,
     future::{Future as _, poll_fn},
     pin::{Pin, pin},
@@ -16,6 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use foldhash::HashMap;
 use http::{Request, Response};
 use hyper::{
     body::Incoming,

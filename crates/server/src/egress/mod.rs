@@ -23,6 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use foldhash::fast::RandomState;
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Body;
@@ -113,7 +114,7 @@ impl<'a> OutgoingRequest<'a> {
 #[derive(Clone)]
 pub struct Egress {
     pool: Arc<Pool>,
-    pools: Cache<(Arc<str>, Arc<str>), Arc<Pool>>,
+    pools: Cache<(Arc<str>, Arc<str>), Arc<Pool>, RandomState>,
     shared: Arc<Shared>,
 }
 
@@ -158,7 +159,7 @@ impl Shared {
 impl Egress {
     /// Builds the client; needs no runtime yet. Fails only when the TLS library refuses its own defaults.
     pub fn new(config: EgressConfig) -> Result<Self, rustls::Error> {
-        let pools = Cache::builder().max_capacity(config.max_owners).time_to_idle(config.idle_timeout).build();
+        let pools = Cache::builder().max_capacity(config.max_owners).time_to_idle(config.idle_timeout);
         let shared = Shared {
             connector: Connector::new(&config)?,
             idle_timeout: config.idle_timeout,
@@ -168,7 +169,7 @@ impl Egress {
             max_redirects: config.max_redirects,
             allow: config.allow.into(),
         };
-        Ok(Self { pool: shared.pool(0), pools, shared: Arc::new(shared) })
+        Ok(Self { pool: shared.pool(0), pools: pools.build_with_hasher(RandomState::default()), shared: Arc::new(shared) })
     }
 
     /// The client with the connections of one owner, a user of an account.

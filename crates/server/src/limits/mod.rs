@@ -9,6 +9,7 @@ use std::{
 };
 
 use amalgam_policy::{Outcome, Window};
+use foldhash::fast::RandomState as QuickHash;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use moka::sync::Cache;
 
@@ -60,14 +61,14 @@ impl Limited {
 
 /// The windows of all principals that were active in the last minutes, bounded in number.
 pub struct Limits {
-    windows: Cache<u64, Arc<Mutex<Window>>>,
+    windows: Cache<u64, Arc<Mutex<Window>>, QuickHash>,
 }
 
 impl Limits {
     /// No requests yet.
     pub fn new() -> Self {
-        let windows = Cache::builder().max_capacity(200_000).time_to_idle(std::time::Duration::from_secs(180)).build();
-        Self { windows }
+        let windows = Cache::builder().max_capacity(200_000).time_to_idle(std::time::Duration::from_secs(180));
+        Self { windows: windows.build_with_hasher(QuickHash::default()) }
     }
 
     /// Counts a request of the principal whose key this is.

@@ -271,12 +271,15 @@ async fn delete(context: &Context<'_>, headers: &HeaderMap) -> Result<Response, 
 
 /// The headers that the classification compares.
 fn view(headers: &HeaderMap) -> HeaderView<'_> {
-    HeaderView {
-        protocol_version: text(headers, &VERSION),
-        method: text(headers, &METHOD),
-        name: text(headers, &NAME),
-        duplicates: [&VERSION, &METHOD, &NAME].into_iter().any(|name| headers.get_all(name).iter().nth(1).is_some()),
-    }
+    let mut duplicates = false;
+    let mut text = |name: &HeaderName| {
+        let mut values = headers.get_all(name).iter();
+        let value = values.next()?;
+        duplicates |= values.next().is_some();
+        std::str::from_utf8(value.as_bytes()).ok()
+    };
+    let (protocol_version, method, name) = (text(&VERSION), text(&METHOD), text(&NAME));
+    HeaderView { protocol_version, method, name, duplicates }
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
@@ -290,6 +293,8 @@ fn status(code: u16) -> StatusCode {
 fn json(status: StatusCode, bytes: Vec<u8>) -> Response {
     let mut response = Response::new(Body::from(bytes));
     *response.status_mut() = status;
+    // With those that every answer has, so that the map grows once.
+    response.headers_mut().reserve(9);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

@@ -11,12 +11,12 @@ use std::{
 
 use amalgam_vault::hex;
 use axum::extract::FromRequestParts;
-use http::{Extensions, HeaderMap, HeaderValue, request::Parts};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, request::Parts};
 
 use crate::clock::random;
 
 /// The header that carries it, both ways.
-pub const REQUEST_ID: &str = "x-request-id";
+pub static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest id that we take from a client, in characters.
 const MAX_REQUEST_ID: usize = 64;
 
@@ -32,7 +32,7 @@ impl RequestId {
 
     /// The client's own, when it is harmless, else a new one.
     pub fn new(headers: &HeaderMap) -> Self {
-        match headers.get(REQUEST_ID) {
+        match headers.get(&REQUEST_ID) {
             Some(own) if (1..=MAX_REQUEST_ID).contains(&own.len()) && own.as_bytes().iter().all(is_harmless) => Self(own.clone()),
             _ => Self(HeaderValue::try_from(unique()).unwrap_or_else(|_| HeaderValue::from_static(""))),
         }

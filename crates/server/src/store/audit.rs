@@ -6,7 +6,6 @@
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use amalgam_protocol::splice::quoted;
-use amalgam_vault::hex;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
@@ -161,11 +160,11 @@ pub fn id_from(ms: i64) -> String {
     digits(ms.clamp(0, (1 << 48) - 1).unsigned_abs(), 12)
 }
 
-/// A number in so many hexadecimal digits, or more where it needs them: what `{:012x}` writes, at a tenth of its cost.
-pub fn digits(number: u64, least: usize) -> String {
-    let all = hex(&number.to_be_bytes());
-    let zeros = all.len() - all.trim_start_matches('0').len();
-    all.get(zeros.min(all.len().saturating_sub(least))..).unwrap_or_default().to_owned()
+/// A number in so many hexadecimal digits, 16 at most, or more where it needs them: what `{:012x}` writes, at a tenth of its cost.
+pub fn digits(number: u64, least: u8) -> String {
+    let needed = u64::BITS.saturating_sub(number.leading_zeros()).div_ceil(4);
+    let digit = |place: u32| char::from_digit(u32::try_from(number >> (4 * place) & 15).unwrap_or_default(), 16).unwrap_or('0');
+    (0..needed.max(u32::from(least)).min(16)).rev().map(digit).collect()
 }
 
 /// Which entries are asked for; the fields are those of `Entry`.

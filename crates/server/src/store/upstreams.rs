@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use amalgam_vault::Secret;
+use foldhash::fast::RandomState;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
@@ -133,7 +134,7 @@ pub struct Registered {
 }
 
 /// The upstreams of one account by slug, in the order in which they were registered.
-pub type AccountUpstreams = IndexMap<String, Arc<Registered>>;
+pub type AccountUpstreams = IndexMap<String, Arc<Registered>, RandomState>;
 
 #[derive(sqlx::FromRow)]
 struct Row {
@@ -357,7 +358,7 @@ impl Store {
 }
 
 fn compile(rows: Vec<Row>) -> Arc<AccountUpstreams> {
-    let mut all = AccountUpstreams::with_capacity(rows.len());
+    let mut all = AccountUpstreams::with_capacity_and_hasher(rows.len(), RandomState::default());
     for row in rows {
         let id = row.id.clone();
         match row.read() {

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use ::http::{HeaderMap, HeaderValue};
+use ::http::{HeaderMap, HeaderName, HeaderValue};
 use amalgam_protocol::{
     bridge::{self, Envelope, Outgoing},
     fault::UNSUPPORTED_VERSION,
@@ -227,11 +227,15 @@ fn names_legacy(result: &str) -> bool {
 
 /// The headers of a modern request.
 pub fn modern_headers(method: &str, name: Option<&str>) -> Result<HeaderMap> {
-    let mut headers = HeaderMap::with_capacity(6);
-    headers.insert("mcp-protocol-version", HeaderValue::from_static(LATEST.as_str()));
-    headers.insert("mcp-method", http::header(method)?);
+    static VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+    static METHOD: HeaderName = HeaderName::from_static("mcp-method");
+    static NAME: HeaderName = HeaderName::from_static("mcp-name");
+    // With those that every request has, so that the map grows once.
+    let mut headers = HeaderMap::with_capacity(12);
+    headers.insert(VERSION.clone(), HeaderValue::from_static(LATEST.as_str()));
+    headers.insert(METHOD.clone(), http::header(method)?);
     if let Some(name) = name {
-        headers.insert("mcp-name", http::header(name)?);
+        headers.insert(NAME.clone(), http::header(name)?);
     }
     Ok(headers)
 }

@@ -4,11 +4,12 @@
 //! refused, opens the circuit of that user alone; and a user never takes all places.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use foldhash::HashMap;
 use tokio::{sync::oneshot, time::Instant};
 
 use crate::{

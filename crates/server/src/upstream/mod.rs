@@ -32,6 +32,7 @@ use std::{
 use ::http::HeaderMap;
 use amalgam_protocol::param_header::ParamHeader;
 use amalgam_protocol::splice::Object;
+use foldhash::fast::RandomState;
 use moka::sync::Cache;
 use tokio::{
     sync::{OnceCell, Semaphore},
@@ -148,8 +149,8 @@ pub struct Shared {
     egress: Egress,
     max_message: usize,
     timeout: Duration,
-    eras: Cache<(String, i64), Eras>,
-    health: Cache<String, Arc<Health>>,
+    eras: Cache<(String, i64), Eras, RandomState>,
+    health: Cache<String, Arc<Health>, RandomState>,
     sessions: Cache<Key, Arc<OnceCell<Arc<Session>>>>,
     pipes: Cache<Key, Arc<OnceCell<Arc<Pipe>>>>,
     processes: BTreeMap<String, Process>,
@@ -194,8 +195,8 @@ impl Upstreams {
             egress,
             max_message: config.max_response_bytes,
             timeout: config.action_timeout,
-            eras: Cache::builder().max_capacity(10_000).time_to_live(hour).build(),
-            health: Cache::builder().max_capacity(10_000).time_to_idle(hour).build(),
+            eras: Cache::builder().max_capacity(10_000).time_to_live(hour).build_with_hasher(RandomState::default()),
+            health: Cache::builder().max_capacity(10_000).time_to_idle(hour).build_with_hasher(RandomState::default()),
             sessions: Cache::builder().max_capacity(MAX_LINKS).time_to_idle(LINK_IDLE).build(),
             pipes: Cache::builder().max_capacity(MAX_LINKS).time_to_idle(LINK_IDLE).build(),
             processes: config.stdio.clone(),
