@@ -6,6 +6,7 @@ pub mod names;
 use std::{collections::hash_map::Entry, sync::Arc};
 
 use amalgam_connector::{closest, definition::Effect};
+use amalgam_protocol::param_header::ParamHeader;
 use foldhash::{HashMap, HashMapExt as _, fast::RandomState};
 use moka::sync::Cache;
 
@@ -37,6 +38,8 @@ pub struct Tool {
     pub pages: bool,
     /// It is a tool of an upstream, which answers in its own words.
     pub is_upstream: bool,
+    /// The arguments that headers repeat (SEP-2243), where it is one.
+    pub headers: Vec<ParamHeader>,
 }
 
 /// The tools of one server.
@@ -143,6 +146,7 @@ fn build(named: &[Arc<Loaded>], server: &Server) -> DirectTools {
             takes,
             pages: action.action.effect() == Effect::Read,
             is_upstream: offered.is_some(),
+            headers: offered.map(|tool| tool.headers.clone()).unwrap_or_default(),
         });
     }
     DirectTools { list: format!("[{}]", list.join(",")), by_name, names }

@@ -80,17 +80,21 @@ impl Context<'_> {
 
     /// How the server presents itself.
     pub fn identity(&self) -> Identity<'_> {
-        Identity {
-            name: &self.server.name,
-            title: None,
-            version: env!("CARGO_PKG_VERSION"),
-            instructions: Some(self.server.instructions.as_str()).filter(|text| !text.is_empty()),
-        }
+        identity(self.server)
     }
 
     /// `serverInfo` as JSON; modern answers carry it.
     pub fn server_info(&self) -> String {
         if self.era.is_modern() { self.identity().info() } else { String::new() }
+    }
+}
+
+fn identity(server: &Server) -> Identity<'_> {
+    Identity {
+        name: &server.name,
+        title: None,
+        version: env!("CARGO_PKG_VERSION"),
+        instructions: Some(server.instructions.as_str()).filter(|text| !text.is_empty()),
     }
 }
 

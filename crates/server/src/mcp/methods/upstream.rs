@@ -89,7 +89,7 @@ pub async fn tool(context: &Context<'_>, id: &RawValue, params: &Params<'_>, too
         return Err(Fault::invalid_params("`params.arguments` must be an object."));
     }
     if context.era.is_modern() {
-        check_headers(context, tool, arguments).await?;
+        check_headers(context, tool, arguments)?;
     }
     let renamed = (params.name.as_deref() != Some(&*tool.action_id)).then(|| ("name", tool.action_id.clone()));
     let route = Route { connector_id: tool.connector_id.clone(), action_id: tool.action_id.clone(), renamed };
@@ -97,15 +97,12 @@ pub async fn tool(context: &Context<'_>, id: &RawValue, params: &Params<'_>, too
 }
 
 /// The headers that a tool's schema asks for repeat its arguments (SEP-2243).
-async fn check_headers(context: &Context<'_>, tool: &Tool, arguments: &str) -> Result<(), Fault> {
-    let all = upstreams(context).await?;
-    let offered = all.iter().find(|loaded| loaded.id() == tool.connector_id).and_then(|loaded| loaded.upstream.as_ref());
-    let Some(offered) = offered.and_then(|offering| offering.tools.get(&tool.action_id)) else { return Ok(()) };
-    if offered.headers.is_empty() {
+fn check_headers(context: &Context<'_>, tool: &Tool, arguments: &str) -> Result<(), Fault> {
+    if tool.headers.is_empty() {
         return Ok(());
     }
     let arguments = Value::Object(super::tools::read(arguments)?);
-    for declared in &offered.headers {
+    for declared in &tool.headers {
         let mut values = context.headers.get_all(declared.header.as_str()).iter();
         let value = values.next();
         if values.next().is_some() {

@@ -19,7 +19,7 @@ use serde_json::value::RawValue;
 
 pub use self::respond::{failure, respond};
 use self::state::{Binding, State};
-use super::Context;
+use super::{Context, identity};
 use crate::{
     app::App,
     auth::Caller,
@@ -70,7 +70,6 @@ pub struct Relay {
     era: Era,
     id: Box<RawValue>,
     request_id: String,
-    server_info: String,
     method: String,
     /// A part of the request's body: JSON.
     params: Bytes,
@@ -169,7 +168,6 @@ impl Relay {
             era: context.era,
             id: asked.id.to_owned(),
             request_id: context.request_id.to_owned(),
-            server_info: context.server_info(),
             method: asked.method.to_owned(),
             params: context.part(asked.params),
             route,
@@ -190,6 +188,12 @@ impl Relay {
     /// The parameters as the client sent them.
     fn params(&self) -> &str {
         std::str::from_utf8(&self.params).unwrap_or_default()
+    }
+
+    /// As [`Context::server_info`].
+    fn server_info(&self) -> String {
+        let server = self.caller.server.as_ref().filter(|_| self.era.is_modern());
+        server.map(|server| identity(server).info()).unwrap_or_default()
     }
 
     /// The call, while there is one: not after it was parked.
@@ -390,7 +394,7 @@ impl Relay {
                 task::renamed(&self.app, &self.caller, &self.route.connector_id, known.as_deref(), object)?.map(rewritten)
             }
             (true, None) => {
-                let result = bridge::modern_result(&self.method, object, &self.server_info).map_err(unreadable)?;
+                let result = bridge::modern_result(&self.method, object, &self.server_info()).map_err(unreadable)?;
                 Some(write::result_of(&self.id, &result))
             }
             (true, Some(asked)) => match asked.state {
@@ -434,7 +438,7 @@ impl Relay {
     /// What the client is told of a failure of ours or the upstream's.
     fn failed(&self, error: &Error) -> Said {
         error.log(&self.request_id);
-        let (http, bytes) = failure(self.era, &self.id, &self.method, &self.server_info, error);
+        let (http, bytes) = failure(self.era, &self.id, &self.method, &self.server_info(), error);
         Said::Last(http, bytes.into())
     }
 }

@@ -74,7 +74,7 @@ impl Relay {
         let questions = requests.iter().map(|request| request.key.clone()).zip(ids).collect();
         let name = self.app.upstreams.waiting().park(&self.caller.principal.label(), call, questions)?;
         let state = Some(binding.seal(&self.app, &State::Parked { name })?);
-        let result = bridge::ask_for_inputs(&InputRequired { requests, state }, &self.server_info);
+        let result = bridge::ask_for_inputs(&InputRequired { requests, state }, &self.server_info());
         Ok(Said::Last(200, write::result(&self.id, result.as_bytes()).into()))
     }
 }
