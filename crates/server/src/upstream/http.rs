@@ -6,10 +6,11 @@ use amalgam_protocol::{
     splice::{Object, string},
     sse::{Decoder, Event},
 };
+use amalgam_vault::Secret;
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
-    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE},
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT},
 };
 use tokio::time::Instant;
 
@@ -20,8 +21,9 @@ use super::{
 use crate::{
     egress::{EgressErrorKind, IncomingBody, OutgoingRequest},
     error::{Error, Kind, Result},
+    scrub::{MIN_SECRET, without_any},
     store::{
-        Scope,
+        Scope, Store,
         upstreams::{Auth, Upstream},
     },
 };
@@ -54,6 +56,35 @@ pub struct Events {
     ready: VecDeque<Event>,
     /// The id to resume after.
     pub last_id: Option<String>,
+    hidden: Option<Hidden>,
+}
+
+/// The secrets that went along with a request whose answer is a stream. Sealed, because a stream may last: they are opened for each event.
+struct Hidden {
+    store: Arc<Store>,
+    /// With the secrets, one a line, in the place of its headers.
+    upstream: Upstream,
+}
+
+impl Hidden {
+    fn of(store: &Arc<Store>, upstream: &Upstream, secrets: &[Secret]) -> Result<Option<Self>> {
+        if secrets.is_empty() {
+            return Ok(None);
+        }
+        let lines = Secret::new(secrets.iter().map(Secret::expose).collect::<Vec<_>>().join("\n"));
+        let sealed = store.seal_headers(&upstream.owner, &upstream.id, &lines)?;
+        let upstream = Upstream { sealed: Some(sealed), end_user: None, ..upstream.clone() };
+        Ok(Some(Self { store: store.clone(), upstream }))
+    }
+
+    fn scrub(&self, event: &mut Event) -> Result<(), String> {
+        let lines = self.store.open_headers(&self.upstream).map_err(|_| "sent what cannot be searched for its credential")?;
+        let lines = lines.as_ref().map(Secret::expose).unwrap_or_default();
+        if let Some(clean) = without_any(event.data.as_bytes(), lines.lines()) {
+            event.data = String::from_utf8_lossy(&clean).into_owned();
+        }
+        Ok(())
+    }
 }
 
 impl Events {
@@ -63,7 +94,10 @@ impl Events {
     /// What is wrong, without its subject.
     pub async fn next(&mut self) -> Result<Option<Event>, String> {
         loop {
-            if let Some(event) = self.ready.pop_front() {
+            if let Some(mut event) = self.ready.pop_front() {
+                if let Some(hidden) = &self.hidden {
+                    hidden.scrub(&mut event)?;
+                }
                 self.last_id.clone_from(&event.id);
                 return Ok(Some(event));
             }
@@ -110,6 +144,7 @@ impl Shared {
     pub async fn http(&self, upstream: &Arc<Upstream>, ask: Ask<'_>) -> Result<Answer> {
         let mut headers = ask.headers;
         let is_oauth = upstream.auth == Auth::Oauth;
+        let mut secrets = Vec::new();
         let forwarded = ask.forwarded.filter(|forwarded| !forwarded.is_empty());
         if forwarded.is_some() || upstream.sealed.is_some() || is_oauth {
             let mut configured = forwarded.cloned().unwrap_or_default();
@@ -117,10 +152,11 @@ impl Shared {
                 // A client's own token is for us, or for nobody that this user has signed in to.
                 configured.remove(AUTHORIZATION);
                 if let Some(value) = Box::pin(self.authorization(upstream)).await? {
+                    secrets.extend(secret(&value));
                     configured.insert(AUTHORIZATION, value);
                 }
             } else {
-                self.add_manual_headers(upstream, &mut configured)?;
+                self.add_manual_headers(upstream, &mut configured, &mut secrets)?;
             }
             // Computed after configured: what the protocol says cannot be overridden.
             configured.extend(headers);
@@ -166,7 +202,10 @@ impl Shared {
                     let other = Box::pin(self.challenged(upstream, incoming.status, &incoming.headers, sent, once)).await?;
                     match other {
                         // It was refused before anything was done.
-                        Some(value) => drop(headers.insert(AUTHORIZATION, value)),
+                        Some(value) => {
+                            secrets.extend(secret(&value));
+                            headers.insert(AUTHORIZATION, value);
+                        }
                         None => break incoming,
                     }
                 }
@@ -178,30 +217,46 @@ impl Shared {
         let (status, mut body) = (incoming.status.as_u16(), incoming.body);
         let body = if is_stream && (200..300).contains(&status) {
             let limit = self.max_message;
-            Body::Events(Box::new(Events { body, decoder: Decoder::new(limit), ready: VecDeque::new(), last_id: None }))
+            let hidden = Hidden::of(&self.store, upstream, &secrets)?;
+            Body::Events(Box::new(Events { body, decoder: Decoder::new(limit), ready: VecDeque::new(), last_id: None, hidden }))
         } else {
             // An event stream may last; whatever else comes in its place has an end.
             let limit = self.max_message.min(ask.max_bytes);
             let whole = tokio::time::timeout_at(ask.until, whole(&mut body, limit)).await.map_err(|_| late(upstream))?;
-            Body::Whole(whole.map_err(|what| failed(upstream, what))?)
+            let whole = whole.map_err(|what| failed(upstream, what))?;
+            // Passed on as it came, but for what nobody may read.
+            let clean = if secrets.is_empty() { None } else { without_any(&whole, secrets.iter().map(Secret::expose)) };
+            Body::Whole(clean.unwrap_or(whole))
         };
         Ok(Answer { status, headers: incoming.headers, body })
     }
 
     /// The headers that the owner entered. They are opened for each request and kept nowhere: a cache would hold secrets in the clear,
     /// and opening them costs a few microseconds.
-    fn add_manual_headers(&self, upstream: &Upstream, headers: &mut HeaderMap) -> Result<()> {
-        let Some(secret) = self.store.open_headers(upstream)? else { return Ok(()) };
-        let entered = Object::parse(secret.expose()).map_err(|_| Error::internal("the headers of an upstream are not JSON"))?;
+    fn add_manual_headers(&self, upstream: &Upstream, headers: &mut HeaderMap, secrets: &mut Vec<Secret>) -> Result<()> {
+        let Some(entered) = self.store.open_headers(upstream)? else { return Ok(()) };
+        let entered = Object::parse(entered.expose()).map_err(|_| Error::internal("the headers of an upstream are not JSON"))?;
         for (name, value) in entered.iter() {
             let name = HeaderName::try_from(name).map_err(Error::internal)?;
             let text = string(value).ok_or_else(|| Error::internal("a header of an upstream is no text"))?;
             let mut value = HeaderValue::try_from(&*text).map_err(Error::internal)?;
             value.set_sensitive(true);
+            // Who is called by which version of what is no secret, and results may say the same.
+            if name != USER_AGENT && !name.as_str().ends_with("version") {
+                secrets.extend(secret(&value));
+            }
             headers.insert(name, value);
         }
         Ok(())
     }
+}
+
+/// What is secret in the value of a header; nothing where it is too short to be told from other text.
+fn secret(value: &HeaderValue) -> Option<Secret> {
+    let text = std::str::from_utf8(value.as_bytes()).ok()?.trim();
+    let of_scheme = text.split_once(' ').filter(|(scheme, _)| ["bearer", "basic"].iter().any(|known| scheme.eq_ignore_ascii_case(known)));
+    let secret = of_scheme.map_or(text, |(_, secret)| secret.trim());
+    (secret.len() >= MIN_SECRET).then(|| Secret::new(secret.to_owned()))
 }
 
 async fn whole(body: &mut IncomingBody, limit: usize) -> Result<Vec<u8>, String> {

@@ -328,3 +328,36 @@ async fn ten_thousand_hostile_calls_leave_nothing() {
     assert_eq!(sessions(), open, "no session was lost or left");
     assert!(after.kib < before.kib + 24 * 1024, "before {before:?}, after {after:?}");
 }
+
+/// What goes along with a call is for the upstream alone, also where the upstream repeats it.
+#[tokio::test]
+async fn credentials_that_an_upstream_repeats_are_removed() {
+    let node = TestNode::start().await;
+    for eras in [Eras::Legacy, Eras::Modern] {
+        let upstream = Upstream::start(eras).await;
+        upstream.add_tool("leak");
+        let headers = json!({ "Authorization": "Bearer k3y-AbcdEfghQxyz+12==", "X-Version": "2026-07-28" });
+        let body =
+            json!({ "name": format!("{eras:?}"), "url": upstream.url(), "auth_type": "manual", "auth_config": { "headers": headers } });
+        let made = node.post("/api/v1/user-mcp-servers", body).await.expect(201).body;
+        let server = direct(&node, &[made["connectorId"].as_str().unwrap()]).await;
+        for way in ["result", "error", "escaped", "stream", "status"] {
+            let params = json!({ "name": "leak", "arguments": { "as": way } });
+            let by_rest = json!({ "mcp_server_id": made["id"], "tool_slug": "leak", "args": { "as": way } });
+            let answers = [
+                server.ask().json(&request("tools/call", params.clone())).send().await,
+                server.modern("tools/call", params).send().await,
+                node.post("/api/v1/mcp-tools/execute", by_rest).await,
+            ];
+            for answer in answers {
+                assert!(answer.text.contains("[credential removed]") || way == "status", "{eras:?} {way}: {}", answer.text);
+                assert!(!answer.text.contains("AbcdEfghQxyz"), "{eras:?} {way}: {}", answer.text);
+            }
+        }
+        assert!(upstream.of("tools/call").iter().all(|got| got.header("authorization") == "Bearer k3y-AbcdEfghQxyz+12=="));
+        // What goes along and is no secret is left alone.
+        let params = json!({ "name": "echo", "arguments": { "a": "2026-07-28", "b": 1.50 } });
+        let echo = server.modern("tools/call", params).send().await.expect(200);
+        assert_eq!(echo.body["result"]["structuredContent"]["a"], "2026-07-28", "{}", echo.text);
+    }
+}
