@@ -361,3 +361,18 @@ async fn credentials_that_an_upstream_repeats_are_removed() {
         assert_eq!(echo.body["result"]["structuredContent"]["a"], "2026-07-28", "{}", echo.text);
     }
 }
+
+/// The names that the modern era has for inputs mean nothing in the legacy one.
+#[tokio::test]
+async fn a_legacy_client_sends_no_inputs_of_the_modern_era() {
+    let node = TestNode::start().await;
+    let upstream = Upstream::start(Eras::Modern).await;
+    register(&node, "modern", &upstream).await;
+    let server = direct(&node, &["modern"]).await;
+    let params = json!({ "name": "echo", "arguments": { "requestState": "an argument" }, "requestState": "raw",
+        "inputResponses": { "who": {} } });
+    server.ask().json(&request("tools/call", params)).send().await.expect(200);
+    let got = upstream.of("tools/call").pop().unwrap().body["params"].clone();
+    assert!(got.get("requestState").is_none() && got.get("inputResponses").is_none(), "{got}");
+    assert_eq!(got["arguments"]["requestState"], "an argument");
+}
