@@ -106,6 +106,8 @@ pub fn modern_result<'a>(method: &str, result: &'a str, server_info: &str) -> Re
     let mut result = Object::parse(result)?;
     let meta = result.get("_meta").filter(|meta| *meta != "null").unwrap_or("{}").to_owned();
     let mut meta = Object::parse(&meta)?;
+    // A member of this name means nothing in the legacy era.
+    result.remove("resultType");
     result.lead("resultType", "\"complete\"");
     if is_cacheable(method) {
         // A legacy upstream promises nothing: neither for how long nor for whom.

@@ -376,3 +376,15 @@ async fn a_legacy_client_sends_no_inputs_of_the_modern_era() {
     assert!(got.get("requestState").is_none() && got.get("inputResponses").is_none(), "{got}");
     assert_eq!(got["arguments"]["requestState"], "an argument");
 }
+
+/// Nor does what a legacy upstream says by such a name.
+#[tokio::test]
+async fn a_legacy_upstream_asks_for_no_inputs_of_the_modern_era() {
+    let node = TestNode::start().await;
+    let upstream = Upstream::start(Eras::Legacy).await;
+    upstream.add_tool("pretend");
+    register(&node, "legacy", &upstream).await;
+    let server = direct(&node, &["legacy"]).await;
+    let told = server.modern("tools/call", json!({ "name": "pretend", "arguments": {} })).send().await.expect(200);
+    assert_eq!(told.body["result"]["resultType"], "complete", "{}", told.text);
+}
