@@ -265,6 +265,13 @@ async fn no_name_breaks_the_trail() {
     }
     let seen = node.get("/api/audit?operation=execute").await.expect(200);
     assert_eq!(seen.body["total"], names.len(), "{}", seen.text);
+    // Of what is long, entries hold the beginning; it is found by the whole.
+    let long = "y".repeat(1_000);
+    assert!(server.execute(&long, &long, json!({})).await.is_error);
+    for name in ["connectorId", "actionId"] {
+        let found = node.get(&format!("/api/audit?{name}={long}")).await.expect(200);
+        assert_eq!(found.body["total"], 1, "{}", found.text);
+    }
 }
 
 /// One entry that the database refuses costs itself alone, and holds nobody up.
