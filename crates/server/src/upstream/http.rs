@@ -19,7 +19,7 @@ use super::{
     message::{failed, late},
 };
 use crate::{
-    egress::{EgressErrorKind, IncomingBody, OutgoingRequest},
+    egress::{EgressErrorKind, IncomingBody, IncomingStream, OutgoingRequest},
     error::{Error, Kind, Result},
     scrub::{MIN_SECRET, without_any},
     store::{
@@ -212,23 +212,30 @@ impl Shared {
                 Ok(incoming) => break incoming,
             }
         };
-        let kind = incoming.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        self.answered(upstream, incoming, self.max_message.min(ask.max_bytes), ask.until, &secrets).await
+    }
+
+    /// What came back: a stream, or what is read whole, up to so many bytes.
+    async fn answered(
+        &self,
+        upstream: &Arc<Upstream>,
+        incoming: IncomingStream,
+        limit: usize,
+        until: Instant,
+        secrets: &[Secret],
+    ) -> Result<Answer> {
+        let (status, headers) = (incoming.status.as_u16(), incoming.headers);
+        let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let is_stream = kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("text/event-stream");
-        let (status, mut body) = (incoming.status.as_u16(), incoming.body);
         let body = if is_stream && (200..300).contains(&status) {
-            let limit = self.max_message;
-            let hidden = Hidden::of(&self.store, upstream, &secrets)?;
-            Body::Events(Box::new(Events { body, decoder: Decoder::new(limit), ready: VecDeque::new(), last_id: None, hidden }))
+            let hidden = Hidden::of(&self.store, upstream, secrets)?;
+            let decoder = Decoder::new(self.max_message);
+            Body::Events(Box::new(Events { body: incoming.body, decoder, ready: VecDeque::new(), last_id: None, hidden }))
         } else {
             // An event stream may last; whatever else comes in its place has an end.
-            let limit = self.max_message.min(ask.max_bytes);
-            let whole = tokio::time::timeout_at(ask.until, whole(&mut body, limit)).await.map_err(|_| late(upstream))?;
-            let whole = whole.map_err(|what| failed(upstream, what))?;
-            // Passed on as it came, but for what nobody may read.
-            let clean = if secrets.is_empty() { None } else { without_any(&whole, secrets.iter().map(Secret::expose)) };
-            Body::Whole(clean.unwrap_or(whole))
+            Body::Whole(read(upstream, incoming.body, limit, until, secrets).await?)
         };
-        Ok(Answer { status, headers: incoming.headers, body })
+        Ok(Answer { status, headers, body })
     }
 
     /// The headers that the owner entered. They are opened for each request and kept nowhere: a cache would hold secrets in the clear,
@@ -257,6 +264,14 @@ fn secret(value: &HeaderValue) -> Option<Secret> {
     let of_scheme = text.split_once(' ').filter(|(scheme, _)| ["bearer", "basic"].iter().any(|known| scheme.eq_ignore_ascii_case(known)));
     let secret = of_scheme.map_or(text, |(_, secret)| secret.trim());
     (secret.len() >= MIN_SECRET).then(|| Secret::new(secret.to_owned()))
+}
+
+/// A body that is no stream, without the secrets that went along; else as it came.
+async fn read(upstream: &Arc<Upstream>, mut body: IncomingBody, limit: usize, until: Instant, secrets: &[Secret]) -> Result<Vec<u8>> {
+    let whole = tokio::time::timeout_at(until, whole(&mut body, limit)).await.map_err(|_| late(upstream))?;
+    let whole = whole.map_err(|what| failed(upstream, what))?;
+    let clean = if secrets.is_empty() { None } else { without_any(&whole, secrets.iter().map(Secret::expose)) };
+    Ok(clean.unwrap_or(whole))
 }
 
 async fn whole(body: &mut IncomingBody, limit: usize) -> Result<Vec<u8>, String> {

@@ -377,12 +377,6 @@ async fn call(shared: &Arc<Shared>, got: &Got, is_modern: bool) -> Response {
             return plain(200, "application/json", body);
         }
         "region" => return json_rpc_whole(&done(text(got.header("mcp-param-place").to_owned()))),
-        "pretend" => {
-            let mut result = text("as if".to_owned());
-            result["resultType"] = "input_required".into();
-            result["requestState"] = "raw".into();
-            return json_rpc_whole(&json!({ "jsonrpc": "2.0", "id": id, "result": result }));
-        }
         "fail" => {
             let mut result = text("it went wrong".to_owned());
             result["isError"] = true.into();
@@ -423,31 +417,12 @@ async fn call(shared: &Arc<Shared>, got: &Got, is_modern: bool) -> Response {
                 let _ = sender.send(event(&json!({ "jsonrpc": "2.0", "id": id, "result": result }))).await;
             });
         }
-        "leak" => {
-            let said = format!("you sent {}", got.header("authorization"));
-            return match params["arguments"]["as"].as_str().unwrap() {
-                "error" => rpc_error(200, id, -32000, &said),
-                "escaped" => {
-                    let body = done(text(said)).to_string().replace('+', "\\u002b").replace("k3y", "\\u006b3y");
-                    plain(200, "application/json", body)
-                }
-                "stream" => {
-                    let progress = json!({ "level": "error", "data": said });
-                    say(&json!({ "jsonrpc": "2.0", "method": "notifications/message", "params": progress }));
-                    say(&done(text(said)));
-                    drop(sender);
-                    return events(receiver);
-                }
-                "status" => plain(500, "text/plain", said),
-                _ => json_rpc_whole(&done(text(said))),
-            };
-        }
         "grow" => {
             shared.tools.lock().unwrap().push(tool("grown"));
             let _ = shared.told.send(json!({ "jsonrpc": "2.0", "method": "notifications/tools/list_changed" }));
             return json_rpc_whole(&done(text("grown".to_owned())));
         }
-        other => return misbehave::answer(other, id),
+        other => return misbehave::answer(other, got, is_modern),
     }
     events(receiver)
 }
