@@ -105,6 +105,8 @@ fn is_cacheable(method: &str) -> bool {
 pub fn modern_result<'a>(method: &str, mut result: Object<'a>, server_info: &str) -> Result<Object<'a>, StrictError> {
     let meta = result.get("_meta").filter(|meta| *meta != "null").unwrap_or("{}").to_owned();
     let mut meta = Object::parse(&meta)?;
+    // A member of this name means nothing in the legacy era.
+    result.remove("resultType");
     result.lead("resultType", "\"complete\"");
     if is_cacheable(method) {
         // A legacy upstream promises nothing: neither for how long nor for whom.

@@ -7,7 +7,6 @@ mod credential;
 pub mod exchange;
 mod files;
 pub mod outcome;
-pub mod scrub;
 pub mod upstream;
 pub mod view;
 
@@ -44,6 +43,7 @@ use crate::{
     egress::{Arrived, EgressError, Incoming, OutgoingRequest},
     error::{Error, Result},
     read_cache::Kept,
+    scrub,
     store::{
         audit::{Entry, shown},
         files::{File, MAX_FILE},
@@ -293,7 +293,7 @@ async fn request(
     let is_file = |status, headers: &HeaderMap| has_content && files::is_file(status, headers);
     match egress.send_or_stream(request, stream, is_file, MAX_FILE).await {
         Ok(Arrived::Whole(mut incoming)) => {
-            scrub::scrub(&mut incoming, &plan.secrets)?;
+            scrub::scrub(&mut incoming.body, &plan.secrets);
             Ok(Ok((incoming, None)))
         }
         Ok(Arrived::File(stream)) => {

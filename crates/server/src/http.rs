@@ -13,8 +13,9 @@ use axum::{
 };
 use futures_util::{FutureExt as _, future::BoxFuture};
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri,
     header::{CACHE_CONTROL, EXPECT, HOST, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS},
+    uri::Authority,
 };
 use hyper::{
     body::{Body as _, Incoming},
@@ -80,7 +81,7 @@ impl Front {
     async fn answer(mut self, mut request: Request) -> Response {
         let id = RequestId::new(request.headers());
         let family = Family::of(request.uri().path());
-        let mut response = match (too_long(&request), foreign(&self.app, request.headers())) {
+        let mut response = match (too_long(&request), foreign(&self.app, request.uri(), request.headers())) {
             (Some(refusal), _) => refusal,
             (None, Some(error)) => error.into_response(),
             (None, None) => {
@@ -189,16 +190,18 @@ async fn method_not_allowed(method: Method) -> Response {
 }
 
 /// Refuses requests that a web page of somebody else makes (Origin), or that reach us under somebody else's name (Host): DNS rebinding.
-fn foreign(app: &App, headers: &HeaderMap) -> Option<Error> {
+fn foreign(app: &App, target: &Uri, headers: &HeaderMap) -> Option<Error> {
     let refuse = |what: &str, way: &str| Some(Error::new(Kind::Forbidden, format!("{what} is not ours. {way}")));
     let mut hosts = headers.get_all(HOST).iter();
     let host = hosts.next().and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if hosts.next().is_some() || !is_our_host(app, host_name(host)) {
+    // A target that names its host says more than the header (RFC 9112, section 3.2.2).
+    let named = target.authority().map(Authority::as_str);
+    if hosts.next().is_some() || [Some(host), named].into_iter().flatten().any(|host| !is_our_host(app, host_name(host))) {
         return refuse("The host name of this request", "The operator can name it with --public-url or --allowed-hosts.");
     }
     let mut origins = headers.get_all(ORIGIN).iter();
     let origin = origins.next()?;
-    let ours = origins.next().is_none() && origin.to_str().is_ok_and(|origin| is_our_origin(app, origin, host));
+    let ours = origins.next().is_none() && origin.to_str().is_ok_and(|origin| is_our_origin(app, origin, named.unwrap_or(host)));
     if ours { None } else { refuse("The web origin of this request", "The operator can name it with --allowed-origins.") }
 }
 

@@ -30,6 +30,7 @@ mod page;
 mod password;
 mod read_cache;
 mod request;
+mod scrub;
 mod store;
 mod telemetry;
 mod upstream;

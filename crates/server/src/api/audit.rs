@@ -12,7 +12,7 @@ use crate::{
     request::{Management, PageQuery, Query},
     store::{
         api_keys::Role,
-        audit::{Entry, Filter},
+        audit::{Entry, Filter, shown},
     },
 };
 
@@ -119,14 +119,16 @@ async fn list(State(app): State<App>, Management(caller): Management, Query(quer
     if query.decision.as_ref().is_some_and(|decision| !["allowed", "denied"].contains(&decision.as_str())) {
         return Err(Error::invalid("decision", "`decision` must be \"allowed\" or \"denied\"."));
     }
+    // As entries hold them, which keep only the beginning of what is long.
+    let id = |id: Option<String>| id.map(|id| shown(&id));
     let filter = Filter {
         since: time("since", query.since.as_deref(), 0)?,
         until: time("until", query.until.as_deref(), i64::MAX)?,
         user_id: query.user_id,
-        server_id: query.server_id,
-        connector_id: query.connector_id,
-        action_id: query.action_id,
-        target_id: query.target_id,
+        server_id: id(query.server_id),
+        connector_id: id(query.connector_id),
+        action_id: id(query.action_id),
+        target_id: id(query.target_id),
         operation: query.operation,
         decision: query.decision,
         request_id: query.request_id,

@@ -4,7 +4,6 @@ use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
 
 use crate::{
     error::{Error, Result},
-    request::REQUEST_ID,
     store::is_user_id,
 };
 
@@ -16,8 +15,10 @@ static KNOWN: [HeaderName; 7] = [
     HeaderName::from_static("x-mcp-server-id"),
     HeaderName::from_static("x-credential-id"),
     HeaderName::from_static("x-redirect-uri"),
-    HeaderName::from_static("x-request-id"),
+    REQUEST_ID,
 ];
+// The outermost layer has put it, once.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The identity headers of a request. Several copies of one are refused: proxies and servers disagree on which one counts.
 pub struct Identity<'a> {

@@ -5,10 +5,11 @@ use std::time::Duration;
 use amalgam_connector::plan::Plan;
 use bytes::Bytes;
 
-use super::{outcome, scrub};
+use super::outcome;
 use crate::{
     egress::{Egress, Incoming, OutgoingRequest},
     error::Result,
+    scrub,
 };
 
 /// How long an answer may take, and how long it may be.
@@ -43,10 +44,10 @@ pub fn outgoing(plan: &mut Plan, authenticates: bool, bounds: Bounds) -> Result<
 /// Sends a plan and reads the answer whole.
 ///
 /// # Errors
-/// The platform was not reached, or its answer cannot be searched for the secrets.
+/// The platform was not reached.
 pub async fn exchange(egress: &Egress, mut plan: Plan, authenticates: bool, bounds: Bounds) -> Result<Incoming> {
     let request = outgoing(&mut plan, authenticates, bounds)?;
     let mut incoming = egress.send(request).await.map_err(outcome::not_reached)?;
-    scrub::scrub(&mut incoming, &plan.secrets)?;
+    scrub::scrub(&mut incoming.body, &plan.secrets);
     Ok(incoming)
 }

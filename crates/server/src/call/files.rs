@@ -19,13 +19,12 @@ use crate::{
     egress::{Incoming, IncomingStream, Payload},
     error::{Error, Kind, Result},
     files::{self, Arriving, Writer},
+    scrub::{MIN_SECRET, without_any},
     store::files::File,
 };
 
 /// Files that one call may send.
 const MOST: usize = 10;
-/// Shorter secrets are not searched for, as in other answers.
-const MIN_SECRET: usize = 8;
 
 /// A file that an argument names. In its place stands a mark that nobody can guess, as if it were the content, so that the request is planned around it.
 pub struct Attached {
@@ -181,8 +180,10 @@ impl<'s> Watch<'s> {
     }
 
     fn finds(&mut self, piece: &[u8]) -> bool {
-        let longest = self.secrets.iter().map(|secret| secret.len()).max().unwrap_or(1);
-        let holds = |text: &[u8]| self.secrets.iter().any(|secret| memchr::memmem::find(text, secret.as_bytes()).is_some());
+        /// A character as an escape of JSON that is quoted in JSON takes seven bytes.
+        const WIDEST: usize = 8;
+        let longest = self.secrets.iter().map(|secret| WIDEST * secret.len()).max().unwrap_or(1);
+        let holds = |text: &[u8]| without_any(text, self.secrets.iter().copied()).is_some();
         let seam = [&self.tail[..], piece.get(..piece.len().min(longest)).unwrap_or_default()].concat();
         let found = holds(piece) || holds(&seam);
         let mut tail = std::mem::take(&mut self.tail);

@@ -10,7 +10,7 @@ use super::{
     failure::{Failure, Result},
     terminal,
 };
-use crate::connectors::brief::first_sentence;
+use crate::{connectors::brief::first_sentence, page::is_visible_char};
 
 /// A column of a table or a line of details: its title, and the member of the answer that it shows.
 pub type Column = (&'static str, &'static str);
@@ -175,9 +175,10 @@ pub fn plain(value: &Value) -> String {
     if text.is_empty() { "-".to_owned() } else { clean(&text) }
 }
 
-/// Without the characters that command a terminal: what others have written must not move its cursor or change its title.
+/// Without the characters that command a terminal, or that nobody sees: what others have written must not move its cursor, change its title
+/// or look like something else.
 pub fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if !is_visible_char(c) && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
 /// Colours only on a terminal, and never with NO_COLOR (no-color.org).
@@ -200,9 +201,9 @@ pub fn pretty(json: &str) -> String {
         if quoted {
             quoted = escaped || c != '"';
             escaped = c == '\\' && !escaped;
-            // JSON leaves these as they are; a terminal takes some for commands.
-            if c.is_control() {
-                text.push_str(&format!("\\u{:04x}", u32::from(c)))
+            // JSON leaves these as they are; a terminal takes some for commands, and others turn the direction of reading.
+            if !is_visible_char(c) {
+                text.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")))
             } else {
                 text.push(c)
             }
@@ -260,12 +261,14 @@ mod tests {
         assert!(shown.contains("\"empty\": {},\n  \"none\": []"), "{shown}");
         assert_eq!(pretty("3"), "3");
         assert_eq!(pretty("\"\u{9b}31m\""), "\"\\u009b31m\"");
+        assert_eq!(pretty("\"\u{202e}\u{e0001}\""), "\"\\u202e\\udb40\\udc01\"");
     }
 
     #[test]
     fn cells_are_one_harmless_line() {
         let value = json!({"a": "x\n\ty\u{1b}[2J", "b": true, "c": ["p", 1], "expiresAt": null, "d": null, "e": {"f": 1}});
         assert_eq!(cell(&value, "a"), "x y\u{fffd}[2J");
+        assert_eq!(cell(&json!({ "userId": "a\u{202e}b\u{200b}" }), "userId"), "a\u{fffd}b\u{fffd}");
         assert_eq!(cell(&value, "b"), "yes");
         assert_eq!(cell(&value, "c"), "p, 1");
         assert_eq!(cell(&value, "expiresAt"), "never");

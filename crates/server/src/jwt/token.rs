@@ -2,7 +2,10 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::Algorithm;
-use serde::{Deserialize, Deserializer, de::IgnoredAny};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, IgnoredAny},
+};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -27,6 +30,7 @@ pub struct Token<'t> {
 
 #[derive(Deserialize)]
 struct Header {
+    #[serde(deserialize_with = "algorithm")]
     alg: Algorithm,
     /// Only compared with ids of keys that we have: it never names a place.
     kid: Option<String>,
@@ -47,6 +51,11 @@ struct Claims {
     user_id: Option<Value>,
     #[serde(default)]
     sub: Value,
+}
+
+/// The name of an algorithm. Read as an enum, an object that holds the name would do as well.
+fn algorithm<'de, D: Deserializer<'de>>(value: D) -> Result<Algorithm, D::Error> {
+    String::deserialize(value)?.parse().map_err(D::Error::custom)
 }
 
 /// A member that is there says something, also where it is null.

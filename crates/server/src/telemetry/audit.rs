@@ -1,13 +1,6 @@
 //! Takes audit entries from calls and writes them in batches. The queue is bounded: when it is full, the call waits.
 
-use std::{
-    borrow::Cow,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use amalgam_vault::hex;
 use tokio::{
@@ -36,8 +29,6 @@ enum Message {
 #[derive(Clone)]
 pub struct AuditLog {
     queue: mpsc::Sender<Message>,
-    sequence: Arc<AtomicU64>,
-    node: Arc<str>,
 }
 
 impl AuditLog {
@@ -45,15 +36,11 @@ impl AuditLog {
     pub fn start(store: Arc<Store>) -> Self {
         let (queue, receiver) = mpsc::channel(QUEUE);
         tokio::spawn(write_batches(store, receiver));
-        Self { queue, sequence: Arc::new(AtomicU64::new(0)), node: hex(&random::<4>()).into() }
+        Self { queue }
     }
 
-    /// Leaves an entry; waits when the queue is full. The entry's `id` is given here.
-    pub async fn record(&self, mut entry: Entry) {
-        let n = self.sequence.fetch_add(1, Ordering::Relaxed);
-        // The time of now, without asking the clock again: entries are read in the order in which they were recorded.
-        let recorded_at = entry.at.saturating_add(entry.duration_us / 1_000);
-        entry.id = [&id_from(recorded_at), "-", &*self.node, "-", &digits(n, 8)].concat();
+    /// Leaves an entry; waits when the queue is full. Its `id` is given by the writer.
+    pub async fn record(&self, entry: Entry) {
         if self.queue.send(Message::Entry(Box::new(entry))).await.is_err() {
             tracing::error!("the audit writer has stopped; an entry was lost");
         }
@@ -119,14 +106,42 @@ impl Drop for Trail {
     }
 }
 
+/// Gives entries their ids, in the order of the queue: in that order they are read again.
+struct Numbers {
+    node: String,
+    next: u64,
+    /// The time in the last id, in milliseconds.
+    last: i64,
+}
+
+impl Numbers {
+    /// A clock that was set back by more than this begins anew, in milliseconds.
+    const SET_BACK: i64 = 60_000;
+
+    fn id_of(&mut self, entry: &Entry) -> String {
+        // The time when it was recorded, without asking the clock again. Of two that come at once the earlier may be queued behind the other.
+        let recorded_at = entry.at.saturating_add(entry.duration_us / 1_000);
+        if !(recorded_at..recorded_at.saturating_add(Self::SET_BACK)).contains(&self.last) {
+            self.last = recorded_at;
+        }
+        let id = [&id_from(self.last), "-", &self.node, "-", &digits(self.next, 8)].concat();
+        self.next += 1;
+        id
+    }
+}
+
 async fn write_batches(store: Arc<Store>, mut queue: mpsc::Receiver<Message>) {
     let mut messages = Vec::with_capacity(BATCH);
+    let mut numbers = Numbers { node: hex(&random::<4>()), next: 0, last: 0 };
     while queue.recv_many(&mut messages, BATCH).await > 0 {
         let mut entries = Vec::with_capacity(messages.len());
         let mut waiting = Vec::new();
         for message in messages.drain(..) {
             match message {
-                Message::Entry(entry) => entries.push(*entry),
+                Message::Entry(mut entry) => {
+                    entry.id = numbers.id_of(&entry);
+                    entries.push(*entry);
+                }
                 Message::Flush(done) => waiting.push(done),
             }
         }

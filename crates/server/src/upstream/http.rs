@@ -6,6 +6,7 @@ use amalgam_protocol::{
     splice::{Object, string},
     sse::{Decoder, Event},
 };
+use amalgam_vault::Secret;
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
@@ -18,10 +19,11 @@ use super::{
     message::{failed, late},
 };
 use crate::{
-    egress::{EgressErrorKind, IncomingBody, OutgoingRequest},
+    egress::{EgressErrorKind, IncomingBody, IncomingStream, OutgoingRequest},
     error::{Error, Kind, Result},
+    scrub::{MIN_SECRET, without_any},
     store::{
-        Scope,
+        Scope, Store,
         upstreams::{Auth, Upstream},
     },
 };
@@ -51,6 +53,44 @@ pub struct Events {
     ready: VecDeque<Event>,
     /// The id to resume after.
     pub last_id: Option<String>,
+    hidden: Option<Hidden>,
+}
+
+/// Whether a message is an error, or several may hold one. Errors show no secret; results are passed on untouched, whatever they repeat.
+fn is_error(message: &str) -> bool {
+    let has_member = || Object::parse(message).map_or(true, |members| members.get("error").is_some());
+    memchr::memmem::find(message.as_bytes(), b"\"error\"").is_some() && has_member()
+}
+
+/// The secrets that went along with a request whose answer is a stream. Sealed, because a stream may last: they are opened for each event.
+struct Hidden {
+    store: Arc<Store>,
+    /// With the secrets, one a line, in the place of its headers.
+    upstream: Upstream,
+}
+
+impl Hidden {
+    fn of(store: &Arc<Store>, upstream: &Upstream, secrets: &[Secret]) -> Result<Option<Self>> {
+        if secrets.is_empty() {
+            return Ok(None);
+        }
+        let lines = Secret::new(secrets.iter().map(Secret::expose).collect::<Vec<_>>().join("\n"));
+        let sealed = store.seal_headers(&upstream.owner, &upstream.id, &lines)?;
+        let upstream = Upstream { sealed: Some(sealed), end_user: None, ..upstream.clone() };
+        Ok(Some(Self { store: store.clone(), upstream }))
+    }
+
+    fn scrub(&self, event: &mut Event) -> Result<(), String> {
+        if !is_error(&event.data) {
+            return Ok(());
+        }
+        let lines = self.store.open_headers(&self.upstream).map_err(|_| "sent what cannot be searched for its credential")?;
+        let lines = lines.as_ref().map(Secret::expose).unwrap_or_default();
+        if let Some(clean) = without_any(event.data.as_bytes(), lines.lines()) {
+            event.data = String::from_utf8_lossy(&clean).into_owned();
+        }
+        Ok(())
+    }
 }
 
 impl Events {
@@ -60,7 +100,10 @@ impl Events {
     /// What is wrong, without its subject.
     pub async fn next(&mut self) -> Result<Option<Event>, String> {
         loop {
-            if let Some(event) = self.ready.pop_front() {
+            if let Some(mut event) = self.ready.pop_front() {
+                if let Some(hidden) = &self.hidden {
+                    hidden.scrub(&mut event)?;
+                }
                 self.last_id.clone_from(&event.id);
                 return Ok(Some(event));
             }
@@ -107,6 +150,7 @@ impl Shared {
     pub async fn http(&self, upstream: &Arc<Upstream>, ask: Ask<'_>) -> Result<Answer> {
         let mut headers = ask.headers;
         let is_oauth = upstream.auth == Auth::Oauth;
+        let mut secrets = Vec::new();
         let forwarded = ask.forwarded.filter(|forwarded| !forwarded.is_empty());
         if forwarded.is_some() || upstream.sealed.is_some() || is_oauth {
             let mut configured = forwarded.cloned().unwrap_or_default();
@@ -114,10 +158,11 @@ impl Shared {
                 // A client's own token is for us, or for nobody that this user has signed in to.
                 configured.remove(AUTHORIZATION);
                 if let Some(value) = Box::pin(self.authorization(upstream)).await? {
+                    secrets.extend(secret(&value));
                     configured.insert(AUTHORIZATION, value);
                 }
             } else {
-                self.add_manual_headers(upstream, &mut configured)?;
+                self.add_manual_headers(upstream, &mut configured, &mut secrets)?;
             }
             // Computed after configured: what the protocol says cannot be overridden.
             configured.extend(headers);
@@ -163,46 +208,78 @@ impl Shared {
                     let other = Box::pin(self.challenged(upstream, incoming.status, &incoming.headers, sent, once)).await?;
                     match other {
                         // It was refused before anything was done.
-                        Some(value) => drop(headers.insert(AUTHORIZATION, value)),
+                        Some(value) => {
+                            secrets.extend(secret(&value));
+                            headers.insert(AUTHORIZATION, value);
+                        }
                         None => break incoming,
                     }
                 }
                 Ok(incoming) => break incoming,
             }
         };
-        let kind = incoming.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        self.answered(upstream, incoming, self.max_message.min(ask.max_bytes), ask.until, &secrets).await
+    }
+
+    /// What came back: a stream, or what is read whole, up to so many bytes.
+    async fn answered(
+        &self,
+        upstream: &Arc<Upstream>,
+        incoming: IncomingStream,
+        limit: usize,
+        until: Instant,
+        secrets: &[Secret],
+    ) -> Result<Answer> {
+        let (status, headers) = (incoming.status.as_u16(), incoming.headers);
+        let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let is_stream = kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("text/event-stream");
-        let (status, body) = (incoming.status.as_u16(), incoming.body);
         let body = if is_stream && (200..300).contains(&status) {
-            let limit = self.max_message;
-            Body::Events(Box::new(Events { body, decoder: Decoder::new(limit), ready: VecDeque::new(), last_id: None }))
+            let hidden = Hidden::of(&self.store, upstream, secrets)?;
+            let decoder = Decoder::new(self.max_message);
+            Body::Events(Box::new(Events { body: incoming.body, decoder, ready: VecDeque::new(), last_id: None, hidden }))
         } else {
             // An event stream may last; whatever else comes in its place has an end.
-            let limit = self.max_message.min(ask.max_bytes);
-            let whole = async { body.within(limit)?.whole().await };
-            let whole = tokio::time::timeout_at(ask.until, whole).await.map_err(|_| late(upstream))?;
-            Body::Whole(whole.map_err(|error| match error.kind() {
-                EgressErrorKind::TooLarge(limit) => failed(upstream, format_args!("answered more than {limit} bytes")),
-                _ => failed(upstream, strip(&error.to_string())),
-            })?)
+            let whole = read(upstream, incoming.body, limit, until).await?;
+            let may_show = !secrets.is_empty() && (status >= 300 || std::str::from_utf8(&whole).map_or(true, is_error));
+            let clean = if may_show { without_any(&whole, secrets.iter().map(Secret::expose)) } else { None };
+            Body::Whole(clean.map_or(whole, Bytes::from))
         };
-        Ok(Answer { status, headers: incoming.headers, body })
+        Ok(Answer { status, headers, body })
     }
 
     /// The headers that the owner entered. They are opened for each request and kept nowhere: a cache would hold secrets in the clear,
     /// and opening them costs a few microseconds.
-    fn add_manual_headers(&self, upstream: &Upstream, headers: &mut HeaderMap) -> Result<()> {
-        let Some(secret) = self.store.open_headers(upstream)? else { return Ok(()) };
-        let entered = Object::parse(secret.expose()).map_err(|_| Error::internal("the headers of an upstream are not JSON"))?;
+    fn add_manual_headers(&self, upstream: &Upstream, headers: &mut HeaderMap, secrets: &mut Vec<Secret>) -> Result<()> {
+        let Some(entered) = self.store.open_headers(upstream)? else { return Ok(()) };
+        let entered = Object::parse(entered.expose()).map_err(|_| Error::internal("the headers of an upstream are not JSON"))?;
         for (name, value) in entered.iter() {
             let name = HeaderName::try_from(name).map_err(Error::internal)?;
             let text = string(value).ok_or_else(|| Error::internal("a header of an upstream is no text"))?;
             let mut value = HeaderValue::try_from(&*text).map_err(Error::internal)?;
             value.set_sensitive(true);
+            secrets.extend(secret(&value));
             headers.insert(name, value);
         }
         Ok(())
     }
+}
+
+/// What is secret in the value of a header; nothing where it is too short to be told from other text.
+fn secret(value: &HeaderValue) -> Option<Secret> {
+    let text = std::str::from_utf8(value.as_bytes()).ok()?.trim();
+    let of_scheme = text.split_once(' ').filter(|(scheme, _)| ["bearer", "basic"].iter().any(|known| scheme.eq_ignore_ascii_case(known)));
+    let secret = of_scheme.map_or(text, |(_, secret)| secret.trim());
+    (secret.len() >= MIN_SECRET).then(|| Secret::new(secret.to_owned()))
+}
+
+/// A body that is no stream.
+async fn read(upstream: &Arc<Upstream>, body: IncomingBody, limit: usize, until: Instant) -> Result<Bytes> {
+    let whole = async { body.within(limit)?.whole().await };
+    let whole = tokio::time::timeout_at(until, whole).await.map_err(|_| late(upstream))?;
+    whole.map_err(|error| match error.kind() {
+        EgressErrorKind::TooLarge(limit) => failed(upstream, format_args!("answered more than {limit} bytes")),
+        _ => failed(upstream, strip(&error.to_string())),
+    })
 }
 
 /// A header value from text that a message has, in the form that a header can carry (SEP-2243).

@@ -265,6 +265,13 @@ async fn no_name_breaks_the_trail() {
     }
     let seen = node.get("/api/audit?operation=execute").await.expect(200);
     assert_eq!(seen.body["total"], names.len(), "{}", seen.text);
+    // Of what is long, entries hold the beginning; it is found by the whole.
+    let long = "y".repeat(1_000);
+    assert!(server.execute(&long, &long, json!({})).await.is_error);
+    for name in ["connectorId", "actionId"] {
+        let found = node.get(&format!("/api/audit?{name}={long}")).await.expect(200);
+        assert_eq!(found.body["total"], 1, "{}", found.text);
+    }
 }
 
 /// One entry that the database refuses costs itself alone, and holds nobody up.
@@ -326,4 +333,23 @@ async fn rows_of_the_trail_stay_small() {
     seen.sort_unstable();
     assert_eq!(seen, users);
     assert!(node.number("select max(length(entries)) from audit").await < 100_000);
+}
+
+/// Whoever reads the trail finds its ids in order, however many calls ended at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_trail_is_in_one_order() {
+    let node = TestNode::start().await;
+    let _platform = shop::shop(&node).await;
+    let calls = (0..400).map(|_| {
+        let ask = node.ask("POST", "/connectors/open/actions/listItems/execute").json(&json!({}));
+        tokio::spawn(async move { ask.send().await.expect(200) })
+    });
+    let calls: Vec<_> = calls.collect();
+    for call in calls {
+        call.await.unwrap();
+    }
+    let page = node.get("/api/audit?operation=execute&limit=1000").await.expect(200);
+    let ids: Vec<&str> = page.body["entries"].as_array().unwrap().iter().map(|entry| entry["id"].as_str().unwrap()).collect();
+    assert_eq!(ids.len(), 400);
+    assert!(ids.is_sorted_by(|a, b| a > b), "{ids:?}");
 }

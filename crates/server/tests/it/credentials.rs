@@ -290,6 +290,30 @@ async fn echoed_secrets_are_removed_however_they_are_written() {
     }
 }
 
+/// Writers of JSON make escapes of `+`, `=` or of every character, also inside of JSON that they quote.
+#[tokio::test]
+async fn echoed_secrets_are_removed_whatever_json_makes_of_them() {
+    let node = TestNode::start().await;
+    let platform = shop::shop(&node).await;
+    let server = node.server(json!({ "name": "S" })).await;
+    let key = "k3yAbcdEfghQxyz+12==";
+    shop::credential(&node, "a", "apiKey", json!({ "apiKey": key })).await;
+    let all: String = key.chars().map(|c| format!("\\u{:04x}", u32::from(c))).collect();
+    for (status, written) in [
+        (401, key.replace('+', "\\u002b")),
+        (200, key.replace('=', "\\u003D")),
+        (200, all.clone()),
+        (400, key.replace('+', "\\\\u002b")),
+        (200, all.replace('\\', "\\\\")),
+    ] {
+        let body = format!(r#"{{"error":"bad key {written}.","n":1.50}}"#);
+        platform.prepare_text(status, body);
+        let heard = tool(server.ask().user("a"), "execute_action_alloy", call("shop", "createItem", json!({ "name": "x" }))).await;
+        assert!(heard.text.contains("bad key [credential removed]."), "{written}: {}", heard.text);
+        assert!(!heard.text.contains("u00") && !heard.text.contains("Qxyz"), "{written}: {}", heard.text);
+    }
+}
+
 /// A key in the query comes back percent-encoded, as the platform has seen it.
 #[tokio::test]
 async fn a_key_in_the_query_is_removed_from_answers() {

@@ -86,3 +86,28 @@ async fn answers_are_not_kept_or_guessed_at() {
     let wrong = node.ask("PATCH", "/api/servers").send().await.expect(405);
     assert!(wrong.header("allow").contains("POST") && wrong.sentence().contains("PATCH"), "{}", wrong.text);
 }
+
+/// A target that names its host counts more than the header (RFC 9112, section 3.2.2).
+#[tokio::test]
+async fn the_host_of_an_absolute_target_counts() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let node = TestNode::start().await;
+    let server = node.server(json!({ "name": "S" })).await;
+    let own = node.url.strip_prefix("http://").unwrap();
+    let path = server.access_url.strip_prefix(&node.url).unwrap();
+    let body = request("ping", json!({})).to_string();
+    for (method, path, body) in [("POST", path, body.as_str()), ("GET", "/health", "")] {
+        for (host, status) in [(own, "200"), ("localhost", "200"), ("evil.example", "403"), ("127.0.0.1@evil.example", "403")] {
+            let text = format!(
+                "{method} http://{host}{path} HTTP/1.1\r\nhost: {own}\r\naccept: application/json, text/event-stream\r\n\
+                 content-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                body.len()
+            );
+            let mut stream = tokio::net::TcpStream::connect(own).await.unwrap();
+            stream.write_all(text.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            assert_eq!(answer.split(' ').nth(1), Some(status), "{host}{path}: {answer}");
+        }
+    }
+}

@@ -145,6 +145,8 @@ async fn only_a_good_token_names_a_user() {
         ("a header that is a list", headed(r#"["HS256"]"#)),
         ("a header that says two things", headed(r#"{"alg":"HS256","alg":"HS256"}"#)),
         ("a key id that is a number", headed(r#"{"alg":"HS256","kid":7}"#)),
+        ("an algorithm that is an object", headed(r#"{"alg":{"HS256":null}}"#)),
+        ("an algorithm that nobody knows", headed(r#"{"alg":"HS999"}"#)),
         ("no signature", format!("{head}.")),
         ("a signature that goes on", format!("{signed}AA")),
         ("a fourth part", format!("{signed}.e30")),

@@ -125,7 +125,7 @@ impl UpstreamBody {
             None if is_new => return Err(Error::invalid("url", "`url` is missing: the http or https address of the MCP server.")),
             None => {}
         }
-        let settings = &mut upstream.settings;
+        let (settings, has_image) = (&mut upstream.settings, self.image_url.is_some());
         for (field, text, place) in [
             ("description", self.description, &mut settings.description),
             ("image_url", self.image_url, &mut settings.image_url),
@@ -138,7 +138,9 @@ impl UpstreamBody {
                 *place = text.filter(|text| !text.is_empty());
             }
         }
-        settings.image_url.as_deref().map_or(Ok(()), check_image)?;
+        if has_image {
+            settings.image_url = settings.image_url.as_deref().map(checked_image).transpose()?;
+        }
         if let Some(seconds) = self.timeout_seconds {
             if seconds.is_some_and(|seconds| !(1..=300).contains(&seconds)) {
                 return Err(Error::invalid("timeout_seconds", "`timeout_seconds` must be from 1 to 300, or null for the default."));
@@ -215,12 +217,17 @@ fn checked_url(text: &str) -> Result<String> {
     Ok(text.to_owned())
 }
 
-/// Pages show it.
-fn check_image(url: &str) -> Result<()> {
-    if Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "https" | "http")) {
-        return Ok(());
+/// Pages show it. In the form that every browser reads alike: `http:x` is an address to one reader, and a path of our own to another.
+fn checked_image(text: &str) -> Result<String> {
+    let wrong = |why: &str| Error::invalid("image_url", format!("`image_url` must {why}."));
+    let rest = text.split_once("://").filter(|(scheme, _)| ["https", "http"].iter().any(|known| scheme.eq_ignore_ascii_case(known)));
+    let has_host = rest.is_some_and(|(_, rest)| !rest.starts_with(['/', '\\']));
+    let url = Url::parse(text).ok().filter(|_| has_host);
+    let url = url.ok_or_else(|| wrong("be an absolute address that begins with https:// or http://"))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(wrong("not hold a user name or password: everybody who sees it could read them"));
     }
-    Err(Error::invalid("image_url", "`image_url` must be an absolute address that begins with https:// or http://."))
+    Ok(url.into())
 }
 
 fn checked_headers(headers: &Map<String, Value>) -> Result<Secret> {

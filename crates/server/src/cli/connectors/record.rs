@@ -15,7 +15,7 @@ use super::{
     test::{came_out, write},
 };
 use crate::{
-    call::{exchange::exchange, scrub},
+    call::exchange::exchange,
     cli::{
         failure::{Failure, Result},
         input::{arguments, object, pair, secret, typed},
@@ -23,6 +23,7 @@ use crate::{
     },
     connectors::folder,
     egress::{Egress, EgressConfig, Incoming},
+    scrub,
 };
 
 /// What stands in the place of what is cut out.
@@ -221,8 +222,7 @@ fn answer(definition: &Definition, mut incoming: Incoming, hidden: &mut Vec<Stri
         // What the platform itself calls a secret: new tokens, keys, sessions.
         clean("", &mut value, hidden);
     }
-    let cannot = |error: crate::error::Error| Failure::refused(error.message.into_owned());
-    scrub::scrub(&mut incoming, hidden).map_err(cannot)?;
+    scrub::scrub(&mut incoming.body, hidden);
     let mut body = case::body(&incoming.body, &kind);
     if let Some(value) = &mut body {
         clean("", value, &mut Vec::new());

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use amalgam_protocol::{Fault, Params, splice::Object};
+use amalgam_protocol::{Era, Fault, Params, splice::Object};
 use serde_json::{Value, value::RawValue};
 
 use super::{Reply, connect};
@@ -78,9 +78,24 @@ async fn begin(context: &Context<'_>, method: &str, id: &RawValue, params: &Para
         context.session.and_then(|session| context.app.upstreams.waiting().log_level(session.hash()))
     };
     let token = meta.and_then(|meta| meta.progress_token).map(|token| token.get().to_owned());
-    let asked = Asked { id, method, params: params.raw.get(), members: &params.members, client, log_level, token };
+    let sent = as_sent(context.era, params);
+    let (text, members) = sent.as_ref().map_or((params.raw.get(), &params.members), |(text, members)| (text.as_str(), members));
+    let asked = Asked { id, method, params: text, members, client, log_level, token };
     // Boxed, as below wherever a future of many steps begins: the sum of them would be held on the stack.
     Box::pin(Relay::begin(context, asked, route.clone())).await.map(Reply::Relay)
+}
+
+/// The parameters of a legacy client without what has no meaning in its era, but one to a modern upstream; nothing where they are that already.
+fn as_sent<'a>(era: Era, params: &Params<'a>) -> Option<(String, Object<'a>)> {
+    const MODERN: [&str; 2] = ["requestState", "inputResponses"];
+    if era.is_modern() || MODERN.iter().all(|name| params.members.get(name).is_none()) {
+        return None;
+    }
+    let mut members = params.members.clone();
+    for name in MODERN {
+        members.remove(name);
+    }
+    Some((members.to_string(), members))
 }
 
 /// Calls a tool of an upstream. Its arguments are passed on as they came; they are looked at only where headers repeat them.

@@ -14,6 +14,7 @@ use url::Url;
 
 use super::discover::Server;
 use crate::{
+    clock::now_ms,
     config::is_unread,
     egress::{Egress, OutgoingRequest},
     oauth::{Authentication, Client, PrivateKey},
@@ -258,16 +259,26 @@ pub async fn register(egress: &Egress, server: &Server, base_url: &str) -> Resul
     let refused = || format!("has an authorization server that refused to register us (HTTP {})", answer.status);
     let registered: Registered =
         if answer.status.is_success() { serde_json::from_slice(&answer.body).map_err(|_| refused())? } else { return Err(refused()) };
-    let method = registered.token_endpoint_auth_method.unwrap_or_else(|| method.to_owned());
-    let ends = registered.client_secret.as_ref().map_or(0, |_| registered.client_secret_expires_at);
+    let method = match (&registered.client_secret, registered.token_endpoint_auth_method) {
+        (None, _) => "none".to_owned(),
+        (Some(_), said) => said.unwrap_or_else(|| method.to_owned()),
+    };
     let registration = Registration {
         client_id: Some(registered.client_id),
-        token_endpoint_auth_method: Some(if registered.client_secret.is_none() { "none".to_owned() } else { method }),
+        token_endpoint_auth_method: Some(method),
         client_secret: registered.client_secret,
         issuer: Some(server.issuer.clone()),
         ..Registration::default()
     };
-    Ok((registration, (ends > 0).then(|| ends.saturating_mul(1_000))))
+    // What is kept is used for everybody: a client that cannot prove itself would keep all of them out.
+    let unusable = |why: &str| format!("has an authorization server that registered us as a client that cannot be used: {why}");
+    if registration.client_id.as_deref().is_none_or(|id| id.trim().is_empty()) {
+        return Err(unusable("it has no `client_id`"));
+    }
+    registration.client(server).map_err(|why| unusable(&why))?;
+    let ends = registration.client_secret.as_ref().map(|_| registered.client_secret_expires_at.saturating_mul(1_000));
+    // 0 is never, and a time that is over is none: each sign-in would register once more, until no further one is allowed.
+    Ok((registration, ends.filter(|ends| *ends > now_ms())))
 }
 
 #[cfg(test)]

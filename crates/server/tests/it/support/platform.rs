@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    convert::Infallible,
     net::SocketAddr,
     sync::{Arc, Mutex},
 };
@@ -103,6 +104,13 @@ impl Platform {
         self.shared.prepared.lock().unwrap().push_back(response);
     }
 
+    /// The same with JSON that is written in a way of its own.
+    pub fn prepare_text(&self, status: u16, json: String) {
+        let mut response = json_answer(status, &Value::Null);
+        *response.body_mut() = Body::from(json);
+        self.shared.prepared.lock().unwrap().push_back(response);
+    }
+
     /// Lets one waiting request to `/do/slow` answer.
     pub fn release(&self) {
         self.shared.release.notify_one();
@@ -149,6 +157,14 @@ async fn misbehave(shared: &Shared, what: &str, seen: &Seen) -> Response {
         }
         ("large", _) => response(200, "application/zip", vec![7; 24 * 1024 * 1024]),
         ("leak", _) => response(200, "application/zip", format!("\u{1}{:?}", seen.headers)),
+        // The end of what is said comes in a piece of its own.
+        ("leak-escaped", _) => {
+            let text = format!("\u{1}{:?}", seen.headers).replace('-', "\\u002d");
+            let at = text.find("that\\u002d").unwrap_or_default() + 7;
+            let (first, rest) = (text[..at].to_owned(), text[at..].to_owned());
+            let pieces = stream::iter([Ok::<_, Infallible>(first), Ok(rest)]);
+            response(200, "application/octet-stream", Body::from_stream(pieces))
+        }
         ("big", _) => response(200, "application/json", format!("\"{}\"", "x".repeat(2 * 1024 * 1024))),
         ("endless", _) => endless(),
         ("deep", _) => response(200, "application/json", format!("{}{}", "[".repeat(100_000), "]".repeat(100_000))),

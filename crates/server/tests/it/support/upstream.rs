@@ -422,7 +422,7 @@ async fn call(shared: &Arc<Shared>, got: &Got, is_modern: bool) -> Response {
             let _ = shared.told.send(json!({ "jsonrpc": "2.0", "method": "notifications/tools/list_changed" }));
             return json_rpc_whole(&done(text("grown".to_owned())));
         }
-        other => return misbehave::answer(other, id),
+        other => return misbehave::answer(other, got, is_modern),
     }
     events(receiver)
 }

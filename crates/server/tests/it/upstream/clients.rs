@@ -1,6 +1,6 @@
 //! What we are at the authorization server of an upstream: registered once, and not without end.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::authorization::{Scene, scene};
 use crate::support::{
@@ -70,4 +70,39 @@ async fn registrations_are_bounded() {
         }
     }
     assert_eq!(platform.seen().iter().filter(|seen| seen.target == "/register").count(), 20);
+}
+
+/// A secret that ended before it was given is one that does not end: else every sign-in would register once more.
+#[tokio::test]
+async fn a_registration_that_is_over_at_once_is_kept() {
+    let (node, platform) = (TestNode::start().await, Platform::start().await);
+    let (url, issuer) = (format!("{}/mcp", platform.url()), platform.url());
+    let made = node.post("/api/v1/user-mcp-servers", json!({ "name": "Relative", "url": url, "auth_type": "oauth" })).await.expect(201);
+    let path = format!("/api/v1/user-mcp-servers/{}/sign-in", made.body["id"].as_str().unwrap());
+    let metadata = json!({ "issuer": issuer, "token_endpoint": format!("{issuer}/token"), "authorization_endpoint": format!("{issuer}/authorize"),
+        "registration_endpoint": format!("{issuer}/register"), "code_challenge_methods_supported": ["S256"] });
+    let sign_in = async |registered: Option<Value>| {
+        platform.prepare(401, &[("www-authenticate", &format!("Bearer resource_metadata=\"{issuer}/prm\""))], &json!({}));
+        platform.prepare(200, &[], &json!({ "resource": url, "authorization_servers": [issuer] }));
+        platform.prepare(200, &[], &metadata);
+        if let Some(registered) = registered {
+            platform.prepare(201, &[], &registered);
+        }
+        let link = node.post(&path, json!({})).await.expect(200).body["url"].as_str().unwrap().to_owned();
+        Ask::new("POST", &link).send().await
+    };
+    // What nobody could use is kept for nobody.
+    for (registered, words) in [
+        (json!({ "client_id": "" }), "no `client_id`"),
+        (json!({ "client_id": "c", "client_secret": "s", "token_endpoint_auth_method": "private_key_jwt" }), "cannot be used"),
+        (json!({ "client_id": "c", "client_secret": "s", "token_endpoint_auth_method": "by_pigeon" }), "by_pigeon is not supported"),
+    ] {
+        let refused = sign_in(Some(registered)).await;
+        assert!(refused.status == 502 && refused.text.contains(words), "{words} is not in {}", refused.text);
+    }
+    let registered = json!({ "client_id": "kept", "client_secret": "s", "client_secret_expires_at": 3_600 });
+    for registered in [Some(registered), None, None] {
+        assert_eq!(parameter(&sign_in(registered).await.expect(303), "client_id").as_deref(), Some("kept"));
+    }
+    assert_eq!(platform.seen().iter().filter(|seen| seen.target == "/register").count(), 4);
 }

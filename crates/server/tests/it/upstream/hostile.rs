@@ -328,3 +328,60 @@ async fn ten_thousand_hostile_calls_leave_nothing() {
     assert_eq!(sessions(), open, "no session was lost or left");
     assert!(after.kib < before.kib + 24 * 1024, "before {before:?}, after {after:?}");
 }
+
+/// No error shows what went along with a call, also where the upstream repeats it. Results are passed on as they came.
+#[tokio::test]
+async fn errors_show_no_credential_that_an_upstream_repeats() {
+    let node = TestNode::start().await;
+    for eras in [Eras::Legacy, Eras::Modern] {
+        let upstream = Upstream::start(eras).await;
+        upstream.add_tool("leak");
+        let headers = json!({ "Authorization": "Bearer k3y-AbcdEfghQxyz+12==" });
+        let body =
+            json!({ "name": format!("{eras:?}"), "url": upstream.url(), "auth_type": "manual", "auth_config": { "headers": headers } });
+        let made = node.post("/api/v1/user-mcp-servers", body).await.expect(201).body;
+        let server = direct(&node, &[made["connectorId"].as_str().unwrap()]).await;
+        for way in ["error", "escaped", "stream", "status", "result"] {
+            let params = json!({ "name": "leak", "arguments": { "as": way } });
+            let by_rest = json!({ "mcp_server_id": made["id"], "tool_slug": "leak", "args": { "as": way } });
+            let answers = [
+                server.ask().json(&request("tools/call", params.clone())).send().await,
+                server.modern("tools/call", params).send().await,
+                node.post("/api/v1/mcp-tools/execute", by_rest).await,
+            ];
+            for answer in answers {
+                let is_cut = answer.text.contains("[credential removed]");
+                assert_eq!(is_cut, !matches!(way, "status" | "result"), "{eras:?} {way}: {}", answer.text);
+                assert_eq!(answer.text.contains("AbcdEfghQxyz"), way == "result", "{eras:?} {way}: {}", answer.text);
+            }
+        }
+        assert!(upstream.of("tools/call").iter().all(|got| got.header("authorization") == "Bearer k3y-AbcdEfghQxyz+12=="));
+    }
+}
+
+/// The names that the modern era has for inputs mean nothing in the legacy one.
+#[tokio::test]
+async fn a_legacy_client_sends_no_inputs_of_the_modern_era() {
+    let node = TestNode::start().await;
+    let upstream = Upstream::start(Eras::Modern).await;
+    register(&node, "modern", &upstream).await;
+    let server = direct(&node, &["modern"]).await;
+    let params = json!({ "name": "echo", "arguments": { "requestState": "an argument" }, "requestState": "raw",
+        "inputResponses": { "who": {} } });
+    server.ask().json(&request("tools/call", params)).send().await.expect(200);
+    let got = upstream.of("tools/call").pop().unwrap().body["params"].clone();
+    assert!(got.get("requestState").is_none() && got.get("inputResponses").is_none(), "{got}");
+    assert_eq!(got["arguments"]["requestState"], "an argument");
+}
+
+/// Nor does what a legacy upstream says by such a name.
+#[tokio::test]
+async fn a_legacy_upstream_asks_for_no_inputs_of_the_modern_era() {
+    let node = TestNode::start().await;
+    let upstream = Upstream::start(Eras::Legacy).await;
+    upstream.add_tool("pretend");
+    register(&node, "legacy", &upstream).await;
+    let server = direct(&node, &["legacy"]).await;
+    let told = server.modern("tools/call", json!({ "name": "pretend", "arguments": {} })).send().await.expect(200);
+    assert_eq!(told.body["result"]["resultType"], "complete", "{}", told.text);
+}

@@ -193,9 +193,16 @@ async fn wrong_fields_are_named() {
         ),
         (json!({ "name": "x", "url": url, "timeout_seconds": 0 }), "timeout_seconds"),
         (json!({ "name": "x", "url": url, "image_url": "javascript:alert(1)" }), "image_url"),
+        (json!({ "name": "x", "url": url, "image_url": "http:x" }), "image_url"),
+        (json!({ "name": "x", "url": url, "image_url": " https://x/" }), "image_url"),
+        (json!({ "name": "x", "url": url, "image_url": "https:///x" }), "image_url"),
+        (json!({ "name": "x", "url": url, "image_url": "https://user:pass@x/" }), "user name or password"),
     ] {
         node.post("/api/v1/user-mcp-servers", body.clone()).await.refuses(400, words);
     }
+    let shown = json!({ "name": "shown", "url": url, "image_url": "HTTPS://Pictures.example\\a b.png" });
+    let shown = node.post("/api/v1/user-mcp-servers", shown).await.expect(201);
+    assert_eq!(shown.body["image_url"], "https://pictures.example/a%20b.png", "{}", shown.text);
     for (body, words) in [
         (json!({}), "mcp_server_id"),
         (json!({ "mcp_server_id": "x" }), "tool_slug"),

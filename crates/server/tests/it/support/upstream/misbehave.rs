@@ -7,15 +7,19 @@ use axum::{
     response::Response,
 };
 use futures_util::stream;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::{event, events, plain};
+use super::{Got, event, events, json_rpc, plain, rpc_error};
 
 /// What a tool of this name answers.
-pub fn answer(what: &str, id: &Value) -> Response {
+pub fn answer(what: &str, got: &Got, is_modern: bool) -> Response {
+    let id = &got.body["id"];
     let stream = |text: String| plain(200, "text/event-stream", text);
     match what {
+        "leak" => leak(got, is_modern),
+        // A member of the other era.
+        "pretend" => json_rpc(id, &json!({ "content": [], "resultType": "input_required", "requestState": "raw" })),
         // The connection breaks in the middle of an event.
         "die" => {
             let pieces = [Ok(Bytes::from_static(b"data: {\"jsonrpc\"")), Err(std::io::Error::other("gone"))];
@@ -43,6 +47,23 @@ pub fn answer(what: &str, id: &Value) -> Response {
             stream("data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{\"level\":\"info\"}}\n\n".to_owned())
         }
         _ => plain(500, "text/plain", "it is broken: secret-of-the-upstream"),
+    }
+}
+
+/// Repeats the credential that came along.
+fn leak(got: &Got, is_modern: bool) -> Response {
+    let (id, said) = (&got.body["id"], format!("you sent {}", got.header("authorization")));
+    let mut result = json!({ "content": [{ "type": "text", "text": said }] });
+    if is_modern {
+        result["resultType"] = "complete".into();
+    }
+    let failure = json!({ "jsonrpc": "2.0", "id": id, "error": { "code": -32000, "message": said } });
+    match got.body["params"]["arguments"]["as"].as_str().unwrap() {
+        "error" => rpc_error(200, id, -32000, &said),
+        "escaped" => plain(200, "application/json", failure.to_string().replace('+', "\\u002b").replace("k3y", "\\u006b3y")),
+        "stream" => plain(200, "text/event-stream", event(&failure)),
+        "status" => plain(500, "text/plain", said),
+        _ => json_rpc(id, &result),
     }
 }
 
