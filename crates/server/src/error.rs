@@ -133,7 +133,7 @@ pub fn in_words(found: &str) -> (String, Option<&str>) {
 /// Follows the name of something that is not among these.
 #[must_use]
 pub fn unknown_among(name: &str, known: &[&str]) -> String {
-    let meant = closest(name, known.iter().copied()).map(|name| format!(": did you mean `{name}`?")).unwrap_or_default();
+    let meant = closest(name, known.iter().copied()).map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default();
     if known.is_empty() { "is not known here".to_owned() } else { format!("is not known here{meant}; there are `{}`", known.join("`, `")) }
 }
 

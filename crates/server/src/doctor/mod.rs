@@ -291,7 +291,7 @@ async fn first_call(app: &App, look: &Look<'_>, loaded: &Loaded, credential: Opt
         Err(error) => Step::bad(
             STEP,
             format!("`{}`: {}", action.id, error.message),
-            "What the platform said is above; the action itself is not at fault.",
+            "What came of it is above: what the platform said, or why it was not reached.",
         ),
     }
 }

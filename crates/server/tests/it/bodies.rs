@@ -133,7 +133,7 @@ async fn wrong_types_are_named_as_json_has_them() {
     }
     node.ask("POST", "/connectors/open/actions/listItems/execute").send().await.expect(200);
     let tool = server.tool("list_connectors_alloy", json!({ "categry": "crm" })).await;
-    tool.refuses("The argument `categry` is not known here: did you mean `category`?");
+    tool.refuses("The argument `categry` is not known here (did you mean `category`?); there are `");
     let tool = server.tool("execute_action_alloy", json!({ "connectorId": "open", "actionId": "listItems", "filter": "x" })).await;
     tool.refuses("The parameters of the action go into `parameters`.");
 }

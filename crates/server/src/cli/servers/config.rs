@@ -37,7 +37,7 @@ pub fn print(screen: &Screen, answer: &Answer, client: &str) -> Result {
     }
     screen.line(&config)?;
     if client == "claude" {
-        screen.line(&format!("\nClaude Desktop and claude.ai: Settings, Connectors, Add custom connector, with this address:\n\n{url}"))?;
+        screen.line(&format!("\nClaude Desktop and claude.ai connect from the vendor's network and need a public https address (--public-url):\nSettings, Connectors, Add custom connector, with this address:\n\n{url}"))?;
     }
     screen.line("\nThe address holds the server's token: whoever has it can use the server.")
 }
