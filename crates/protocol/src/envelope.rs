@@ -222,7 +222,9 @@ impl<'a> Members<'a> {
                 return Err(Fault::invalid_request("The member \"id\" of the response is missing."));
             }
         };
-        Ok(Message::Response(Response { id, outcome, members: self.inner }))
+        // Of a message with both, the members may be those of `params`.
+        let members = self.inner.filter(|_| self.params.is_none());
+        Ok(Message::Response(Response { id, outcome, members }))
     }
 }
 

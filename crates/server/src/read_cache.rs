@@ -83,7 +83,9 @@ impl ReadCache {
     /// Keeps an answer, unless it is large.
     pub fn put(&self, key: Key, answer: Kept) {
         if answer.body.len() <= MAX_ENTRY {
-            self.answers.insert(key, answer);
+            // As it came, it may be a small part of a large buffer.
+            let body = Bytes::copy_from_slice(&answer.body);
+            self.answers.insert(key, Kept { body, ..answer });
         }
     }
 

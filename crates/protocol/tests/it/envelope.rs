@@ -117,6 +117,20 @@ fn deep_nesting_costs_no_stack() {
     assert!(amalgam_protocol::strict::parse(params.arguments.unwrap().get(), 64).is_err());
 }
 
+/// What a response brings beside its result is not its result.
+#[test]
+fn the_members_of_a_response_are_those_of_its_result() {
+    for result in ["[1,2]", "{}", "\"text\"", "{\"b\":1}"] {
+        let text = format!(r#"{{"jsonrpc":"2.0","params":{{"a":1}},"id":1,"result":{result}}}"#);
+        let Ok(Body::Single(Message::Response(response))) = Body::parse(text.as_bytes()) else { panic!("{text}") };
+        assert!(response.members.is_none_or(|members| members.get("a").is_none()), "{text}");
+        assert_eq!(response.outcome.unwrap().get(), result);
+    }
+    let plain = r#"{"jsonrpc":"2.0","id":1,"result":{"b":1}}"#;
+    let Ok(Body::Single(Message::Response(response))) = Body::parse(plain.as_bytes()) else { panic!("{plain}") };
+    assert_eq!(response.members.unwrap().get("b"), Some("1"));
+}
+
 proptest! {
     #[test]
     fn agrees_with_serde_json(id in any::<i64>(), method in any::<String>(), arguments in any_json(), other in any_json()) {

@@ -180,8 +180,8 @@ impl<'s> Watch<'s> {
     }
 
     fn finds(&mut self, piece: &[u8]) -> bool {
-        /// A character as an escape of JSON that is quoted in JSON takes seven bytes.
-        const WIDEST: usize = 8;
+        /// A character as an escape of JSON that is quoted in JSON in JSON takes nine bytes.
+        const WIDEST: usize = 12;
         let longest = self.secrets.iter().map(|secret| WIDEST * secret.len()).max().unwrap_or(1);
         let holds = |text: &[u8]| without_any(text, self.secrets.iter().copied()).is_some();
         let seam = [&self.tail[..], piece.get(..piece.len().min(longest)).unwrap_or_default()].concat();

@@ -121,14 +121,15 @@ type Kept = (Box<Link>, OwnedSemaphorePermit);
 pub(super) struct Idle {
     links: Mutex<HashMap<Arc<str>, Vec<Kept>>>,
     most: usize,
+    most_of_owner: usize,
     all: Arc<Semaphore>,
     timeout: Duration,
 }
 
 impl Idle {
-    /// Keeps so many for each origin while there is a place among all, for so long.
-    pub(super) fn new(most: usize, all: Arc<Semaphore>, timeout: Duration) -> Self {
-        Self { links: Mutex::default(), most, all, timeout }
+    /// Keeps so many for each origin, and so many together, while there is a place among all; for so long.
+    pub(super) fn new(most: usize, most_of_owner: usize, all: Arc<Semaphore>, timeout: Duration) -> Self {
+        Self { links: Mutex::default(), most, most_of_owner, all, timeout }
     }
 
     /// The connection to this origin that was used last, if one is still open.
@@ -148,6 +149,9 @@ impl Idle {
         let Ok(place) = self.all.clone().try_acquire_owned() else { return };
         link.since = Instant::now();
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        if links.values().map(Vec::len).sum::<usize>() >= self.most_of_owner {
+            return;
+        }
         let same = match links.get_mut(&link.origin) {
             Some(same) => same,
             None => links.entry(link.origin.clone()).or_default(),

@@ -143,6 +143,8 @@ struct Shared {
     connector: Connector,
     idle_timeout: Duration,
     max_idle_per_host: usize,
+    /// So that nobody takes all places.
+    max_idle_of_owner: usize,
     /// Places for connections that nobody uses, of all owners.
     idle: Arc<Semaphore>,
     user_agent: HeaderValue,
@@ -152,7 +154,10 @@ struct Shared {
 
 impl Shared {
     fn pool(&self, max_idle_per_host: usize) -> Arc<Pool> {
-        Arc::new(Pool { idle: Arc::new(Idle::new(max_idle_per_host, self.idle.clone(), self.idle_timeout)), last: Mutex::default() })
+        Arc::new(Pool {
+            idle: Arc::new(Idle::new(max_idle_per_host, self.max_idle_of_owner, self.idle.clone(), self.idle_timeout)),
+            last: Mutex::default(),
+        })
     }
 }
 
@@ -164,6 +169,7 @@ impl Egress {
             connector: Connector::new(&config)?,
             idle_timeout: config.idle_timeout,
             max_idle_per_host: config.max_idle_per_host,
+            max_idle_of_owner: (config.max_idle / 8).max(1),
             idle: Arc::new(Semaphore::new(config.max_idle)),
             user_agent: config.user_agent,
             max_redirects: config.max_redirects,

@@ -59,7 +59,9 @@ pub struct Events {
 /// Whether a message is an error, or several may hold one. Errors show no secret; results are passed on untouched, whatever they repeat.
 fn is_error(message: &str) -> bool {
     let has_member = || Object::parse(message).map_or(true, |members| members.get("error").is_some());
-    memchr::memmem::find(message.as_bytes(), b"\"error\"").is_some() && has_member()
+    // The name may be written with escapes.
+    let may_be = [&b"\"error\""[..], b"\\u"].into_iter().any(|part| memchr::memmem::find(message.as_bytes(), part).is_some());
+    may_be && has_member()
 }
 
 /// The secrets that went along with a request whose answer is a stream. Sealed, because a stream may last: they are opened for each event.

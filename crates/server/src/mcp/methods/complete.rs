@@ -39,9 +39,12 @@ pub async fn complete(context: &Context<'_>, id: &RawValue, params: Option<&Para
     let raw = params.map_or("{}", |params| params.raw.get());
     let wanted: Wanted = serde_json::from_str(raw)
         .map_err(|e| Fault::invalid_params(format!("`params` must have `ref` and `argument` {{name, value}}: {e}.")))?;
-    let reference = params.and_then(|params| Object::parse(params.members.get("ref")?).ok());
-    if let Some(sentence) = reference.and_then(|reference| reference.lookalike(&["type", "name", "uri"])) {
-        return Err(Fault::invalid_params(format!("In \"ref\": {sentence}")));
+    if let Some(reference) = params.and_then(|params| params.members.get("ref")) {
+        let wrong = |sentence: String| Fault::invalid_params(format!("In \"ref\": {sentence}"));
+        let reference = Object::parse(reference).map_err(|error| wrong(error.message))?;
+        if let Some(sentence) = reference.lookalike(&["type", "name", "uri"]) {
+            return Err(wrong(sentence));
+        }
     }
     if let Some((params, route)) = params.zip(theirs(context, &wanted.r#ref).await?) {
         return upstream::pass(context, "completion/complete", id, params, route).await;

@@ -60,7 +60,11 @@ fn leak(got: &Got, is_modern: bool) -> Response {
     let failure = json!({ "jsonrpc": "2.0", "id": id, "error": { "code": -32000, "message": said } });
     match got.body["params"]["arguments"]["as"].as_str().unwrap() {
         "error" => rpc_error(200, id, -32000, &said),
-        "escaped" => plain(200, "application/json", failure.to_string().replace('+', "\\u002b").replace("k3y", "\\u006b3y")),
+        "escaped" => plain(
+            200,
+            "application/json",
+            failure.to_string().replace("\"error\"", "\"err\\u006fr\"").replace('+', "\\u002b").replace("k3y", "\\u006b3y"),
+        ),
         "stream" => plain(200, "text/event-stream", event(&failure)),
         "status" => plain(500, "text/plain", said),
         _ => json_rpc(id, &result),
