@@ -17,7 +17,8 @@ const FEW: usize = 32;
 /// The raw members of the object in `text`, in the order of `names`; `None` where one is not there. Others are skipped.
 ///
 /// # Errors
-/// Text that is not one JSON object, and any member, named or not, that appears twice.
+/// Text that is not one JSON object; any member, named or not, that appears twice; and one that differs from one of `names` in the case of its
+/// letters alone: readers that ignore case would take it for that one.
 pub(crate) fn split<'a, const N: usize>(text: &'a str, names: [&str; N]) -> Result<[Option<&'a RawValue>; N], serde_json::Error> {
     split_deep(text, names, &[]).map(|(members, _)| members)
 }
@@ -25,8 +26,7 @@ pub(crate) fn split<'a, const N: usize>(text: &'a str, names: [&str; N]) -> Resu
 /// The same, and the members of the one of `deep` that is there, where it is an object with nothing unusual about it.
 ///
 /// # Errors
-/// As [`split`], and a member that differs from one of `names` in the case of its letters alone: readers that ignore case would take it for
-/// that one.
+/// As [`split`].
 pub(crate) fn split_deep<'a, const N: usize>(
     text: &'a str,
     names: [&str; N],
@@ -71,7 +71,7 @@ pub(crate) fn resembles(name: &str, known: &[&str]) -> bool {
         '\u{131}' | '\u{130}' => 'i',
         letter => letter.to_ascii_lowercase(),
     };
-    known.iter().any(|known| *known != name && known.chars().map(fold).eq(name.chars().map(fold)))
+    !known.contains(&name) && known.iter().any(|known| known.chars().map(fold).eq(name.chars().map(fold)))
 }
 
 /// The sentence about such a member.

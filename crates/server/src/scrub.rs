@@ -37,7 +37,8 @@ pub fn without_any<'s>(text: &[u8], secrets: impl Iterator<Item = &'s str>) -> O
             clean = without(clean.as_deref().unwrap_or(text), form.as_bytes()).or(clean);
         }
         // JSON may write any character as an escape, and an error message may hold JSON that quotes the request.
-        if if is_plain { has_unicode } else { escape.is_some() } {
+        let may_be_escaped = if is_plain { has_unicode } else { escape.is_some() };
+        if may_be_escaped {
             clean = without_escaped(clean.as_deref().unwrap_or(text), &forms).or(clean);
         }
     }

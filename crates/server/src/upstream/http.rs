@@ -67,28 +67,32 @@ fn is_error(message: &str) -> bool {
 /// The secrets that went along with a request whose answer is a stream. Sealed, because a stream may last: they are opened for each event.
 struct Hidden {
     store: Arc<Store>,
-    /// With the secrets, one a line, in the place of its headers.
-    upstream: Upstream,
+    upstream: Arc<Upstream>,
+    /// One a line.
+    sealed: Vec<u8>,
 }
 
 impl Hidden {
-    fn of(store: &Arc<Store>, upstream: &Upstream, secrets: &[Secret]) -> Result<Option<Self>> {
+    fn of(store: &Arc<Store>, upstream: &Arc<Upstream>, secrets: &[Secret]) -> Result<Option<Self>> {
         if secrets.is_empty() {
             return Ok(None);
         }
         let lines = Secret::new(secrets.iter().map(Secret::expose).collect::<Vec<_>>().join("\n"));
-        let sealed = store.seal_headers(&upstream.owner, &upstream.id, &lines)?;
-        let upstream = Upstream { sealed: Some(sealed), end_user: None, ..upstream.clone() };
-        Ok(Some(Self { store: store.clone(), upstream }))
+        let sealed = store.sealer().seal_bytes(&Self::owner(upstream), lines.expose().as_bytes())?;
+        Ok(Some(Self { store: store.clone(), upstream: upstream.clone(), sealed }))
+    }
+
+    fn owner(upstream: &Upstream) -> [&str; 4] {
+        [&upstream.owner.account, &upstream.owner.user, &upstream.id, "stream"]
     }
 
     fn scrub(&self, event: &mut Event) -> Result<(), String> {
         if !is_error(&event.data) {
             return Ok(());
         }
-        let lines = self.store.open_headers(&self.upstream).map_err(|_| "sent what cannot be searched for its credential")?;
-        let lines = lines.as_ref().map(Secret::expose).unwrap_or_default();
-        if let Some(clean) = without_any(event.data.as_bytes(), lines.lines()) {
+        let lines = self.store.sealer().unseal_secret(&Self::owner(&self.upstream), &self.sealed);
+        let lines = lines.map_err(|_| "sent what cannot be searched for its credential")?;
+        if let Some(clean) = without_any(event.data.as_bytes(), lines.expose().lines()) {
             event.data = String::from_utf8_lossy(&clean).into_owned();
         }
         Ok(())

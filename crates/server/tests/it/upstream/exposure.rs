@@ -19,14 +19,20 @@ async fn ask(server: &Server, session: Option<&str>, method: &str, params: Value
     ask.send().await.body
 }
 
+/// An upstream of these eras, a server that exposes it directly, and a legacy session there.
+async fn exposed(node: &TestNode, eras: Eras) -> (Upstream, Server, String) {
+    let upstream = Upstream::start(eras).await;
+    let made = register(node, &format!("{eras:?}"), &upstream).await;
+    let server = direct(node, &[made["connectorId"].as_str().unwrap()]).await;
+    let session = server.session().await;
+    (upstream, server, session)
+}
+
 #[tokio::test]
 async fn lists_and_calls_in_all_pairs() {
     let node = TestNode::start().await;
     for eras in ALL {
-        let upstream = Upstream::start(eras).await;
-        let made = register(&node, &format!("{eras:?}"), &upstream).await;
-        let server = direct(&node, &[made["connectorId"].as_str().unwrap()]).await;
-        let session = server.session().await;
+        let (upstream, server, session) = exposed(&node, eras).await;
         for session in [Some(session.as_str()), None] {
             let pair = format!("{} client, {eras:?} upstream", if session.is_some() { "legacy" } else { "modern" });
             let tools = ask(&server, session, "tools/list", json!({})).await;
@@ -67,10 +73,7 @@ async fn lists_and_calls_in_all_pairs() {
 async fn progress_and_logs_reach_the_client() {
     let node = TestNode::start().await;
     for eras in [Eras::Legacy, Eras::Modern] {
-        let upstream = Upstream::start(eras).await;
-        let made = register(&node, &format!("{eras:?}"), &upstream).await;
-        let server = direct(&node, &[made["connectorId"].as_str().unwrap()]).await;
-        let session = server.session().await;
+        let (_upstream, server, session) = exposed(&node, eras).await;
         let params = json!({ "name": "progress", "arguments": {}, "_meta": { "progressToken": "mine" } });
         let mut events = server.ask().header("mcp-session-id", &session).json(&request("tools/call", params)).open().await;
         for n in 1..=3 {
@@ -99,10 +102,7 @@ async fn progress_and_logs_reach_the_client() {
 async fn members_in_other_letters_reach_no_upstream() {
     let node = TestNode::start().await;
     for eras in [Eras::Legacy, Eras::Modern] {
-        let upstream = Upstream::start(eras).await;
-        let made = register(&node, &format!("{eras:?}"), &upstream).await;
-        let server = direct(&node, &[made["connectorId"].as_str().unwrap()]).await;
-        let session = server.session().await;
+        let (upstream, server, session) = exposed(&node, eras).await;
         for session in [Some(session.as_str()), None] {
             for (method, params) in [
                 ("tools/call", json!({ "name": "echo", "Name": "refuse", "arguments": {} })),
@@ -212,10 +212,7 @@ async fn questions_outside_of_calls_reach_the_session() {
 async fn changes_reach_those_who_listen() {
     let node = TestNode::start().await;
     for eras in [Eras::Legacy, Eras::Modern] {
-        let upstream = Upstream::start(eras).await;
-        let made = register(&node, &format!("{eras:?}"), &upstream).await;
-        let server = direct(&node, &[made["connectorId"].as_str().unwrap()]).await;
-        let session = server.session().await;
+        let (upstream, server, session) = exposed(&node, eras).await;
         let mut legacy = server.stream(&session).await;
         let wanted = json!({ "notifications": { "toolsListChanged": true, "resourceSubscriptions": ["test://one"] } });
         let mut modern = server.modern("subscriptions/listen", wanted).open().await;
