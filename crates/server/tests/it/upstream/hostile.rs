@@ -261,21 +261,24 @@ impl Held {
 
 /// An upstream that misbehaves, with a server in front of it.
 struct Lane {
+    number: usize,
     upstream: Upstream,
     access_url: String,
     client: reqwest::Client,
 }
 
 impl Lane {
-    async fn new(process: &Process, eras: Eras, n: usize) -> Self {
-        let upstream = Upstream::start(eras).await;
-        let body = json!({ "name": format!("lane{n}"), "url": upstream.url(), "timeout_seconds": 3 });
+    async fn new(process: &Process, number: usize) -> Self {
+        let upstream = Upstream::start(if number.is_multiple_of(2) { Eras::Legacy } else { Eras::Modern }).await;
+        let name = format!("lane{number}");
+        // Long, so that a busy machine answers what is harmless in time.
+        let body = json!({ "name": name, "url": upstream.url(), "timeout_seconds": 10 });
         process.ask("POST", "/api/v1/user-mcp-servers").json(&body).send().await.expect(201);
-        let body = json!({ "name": format!("lane{n}"), "exposure": "direct", "connectors": [format!("lane{n}")], "rateLimitPerMinute": 1_000_000 });
+        let body = json!({ "name": name, "exposure": "direct", "connectors": [name], "rateLimitPerMinute": 1_000_000 });
         let made = process.ask("POST", "/api/servers").json(&body).send().await.expect(201);
         // With a pool: so many calls would use up the ports.
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { upstream, access_url: Server::of(&made).access_url, client }
+        Self { number, upstream, access_url: Server::of(&made).access_url, client }
     }
 
     async fn call(&self, tool: &str) -> Value {
@@ -290,7 +293,7 @@ impl Lane {
     async fn hammer(&self, calls: usize) {
         for n in 0..calls {
             let tool = match n {
-                n if n % 300 == 299 => ["hang", "endless", "flood"][n / 300 % 3],
+                n if n % 300 == 299 => ["hang", "endless", "flood"][(self.number + n / 300) % 3],
                 n if n % 50 == 0 => "big",
                 n => ["die", "garbage", "wrong-id", "both", "bad-utf8", "unanswered", "status"][n % 7],
             };
@@ -312,21 +315,29 @@ async fn ten_thousand_hostile_calls_leave_nothing() {
     let process = Process::start(&directory.path().join("data"), &[]).await;
     let mut lanes = Vec::new();
     for n in 0..LANES {
-        lanes.push(Lane::new(&process, if n % 2 == 0 { Eras::Legacy } else { Eras::Modern }, n).await);
+        lanes.push(Lane::new(&process, n).await);
     }
     let hammer = |calls: usize| futures_util::future::join_all(lanes.iter().map(move |lane| lane.hammer(calls / LANES)));
     let sessions = || lanes.iter().map(|lane| lane.upstream.sessions()).sum::<usize>();
     hammer(2_000).await;
-    let (before, open) = (Held::by(&process), sessions());
-    hammer(10_000).await;
-    let settled = until("sockets are closed", || async {
-        let after = Held::by(&process);
-        (after.files <= before.files + LANES && after.threads <= before.threads + 8).then_some(after)
-    });
-    let after = settled.await;
-    assert_eq!(after.children, 0);
-    assert_eq!(sessions(), open, "no session was lost or left");
-    assert!(after.kib < before.kib + 24 * 1024, "before {before:?}, after {after:?}");
+    let (mut before, open) = (Held::by(&process), sessions());
+    // How many calls are in the air at once depends on the machine, and with it how far memory has ever grown. What is left by calls shows in
+    // every round.
+    for round in 1.. {
+        hammer(10_000).await;
+        let settled = until("sockets are closed", || async {
+            let after = Held::by(&process);
+            (after.files <= before.files + LANES && after.threads <= before.threads + 8).then_some(after)
+        });
+        let after = settled.await;
+        assert_eq!(after.children, 0);
+        assert_eq!(sessions(), open, "no session was lost or left");
+        if after.kib < before.kib + 24 * 1024 {
+            break;
+        }
+        assert!(round < 3, "it grows by every round: before {before:?}, after {after:?}");
+        before = after;
+    }
 }
 
 /// No error shows what went along with a call, also where the upstream repeats it. Results are passed on as they came.
