@@ -38,6 +38,12 @@ impl Window {
         outcome
     }
 
+    /// Whether nothing that was counted matters any more: a new window says the same.
+    #[must_use]
+    pub fn is_over(&self, now_ms: u64, window_ms: u32) -> bool {
+        now_ms.saturating_sub(self.start_ms) / u64::from(window_ms.max(1)) >= 2
+    }
+
     /// Moves to the bucket that holds `now_ms`; afterwards `start_ms <= now_ms < start_ms + window_ms`.
     fn advance(&mut self, now_ms: u64, window_ms: u32) {
         let window_ms = u64::from(window_ms);

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::escape::write_string;
@@ -10,6 +11,7 @@ use crate::fault::{
     HEADER_MISMATCH, INVALID_PARAMS, INVALID_REQUEST, LEGACY_RESOURCE_NOT_FOUND, METHOD_NOT_FOUND, MISSING_CAPABILITY, UNSUPPORTED_VERSION,
 };
 use crate::params::{CLIENT_CAPABILITIES_KEY, CLIENT_INFO_KEY, LOG_LEVEL_KEY, PROTOCOL_VERSION_KEY};
+use crate::pieces::{Pieces, Sink as _, Writer};
 use crate::respond::SERVER_INFO_KEY;
 use crate::splice::{Object, elements};
 use crate::strict::StrictError;
@@ -364,28 +366,31 @@ pub fn page<'a>(result: &'a str, member: &str) -> Result<(Vec<String>, Option<Co
 /// A JSON-RPC request.
 #[must_use]
 pub fn request(id: &str, method: &str, params: &str) -> Vec<u8> {
-    let mut out = head(id, method, params.len());
+    let mut out = Vec::with_capacity(ROOM + id.len() + method.len() + params.len());
+    head(&mut out, id, method);
     out.extend_from_slice(params.as_bytes());
     out.push(b'}');
     out
 }
 
-/// The same with parameters that were taken apart, written once.
+/// The same with parameters that were taken apart; `source` is what most of them are a part of.
 #[must_use]
-pub fn request_of(id: &str, method: &str, params: &Object<'_>) -> Vec<u8> {
-    let mut out = head(id, method, params.size());
+pub fn request_of(id: &str, method: &str, params: &Object<'_>, source: Option<&Bytes>) -> Pieces {
+    let mut out = Writer::new(source, ROOM + id.len() + method.len() + params.size());
+    head(out.text(), id, method);
     params.write(&mut out);
-    out.push(b'}');
-    out
+    out.text().push(b'}');
+    out.finish()
 }
 
-/// A request up to its parameters, with room for so many bytes of them.
-fn head(id: &str, method: &str, room: usize) -> Vec<u8> {
-    let mut out = Vec::with_capacity(64 + id.len() + method.len() + room);
+/// For what a request has beside its id, method and parameters, in bytes.
+const ROOM: usize = 64;
+
+/// A request up to its parameters.
+fn head(out: &mut Vec<u8>, id: &str, method: &str) {
     for piece in ["{\"jsonrpc\":\"2.0\",\"id\":", id, ",\"method\":"] {
         out.extend_from_slice(piece.as_bytes());
     }
-    write_string(&mut out, method);
+    write_string(out, method);
     out.extend_from_slice(b",\"params\":");
-    out
 }

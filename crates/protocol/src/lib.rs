@@ -2,7 +2,8 @@
 //!
 //! A POST runs through it in this order: [`accept`] (may we answer?), [`envelope`] (what was sent, borrowed from the
 //! body), [`mod@classify`] (which era, and do headers and body agree?), the method itself, [`respond`] (the answer's bytes).
-//! Towards an upstream: [`sse`] (what it streams), [`bridge`] (its era to the client's), [`splice`] (single members changed), [`challenge`]
+//! Towards an upstream: [`sse`] (what it streams), [`bridge`] (its era to the client's), [`splice`] (single members changed), [`pieces`]
+//! (long values not copied), [`challenge`]
 //! (what it asks for in the place of an answer).
 //! Every refusal on the way is a [`Fault`]: an HTTP status and a JSON-RPC error in one value.
 
@@ -18,6 +19,7 @@ pub mod listen;
 mod members;
 pub mod param_header;
 pub mod params;
+pub mod pieces;
 pub mod present;
 pub mod respond;
 pub mod revision;
@@ -30,5 +32,6 @@ pub use classify::{HeaderView, classify};
 pub use envelope::{Body, Message, Request};
 pub use fault::Fault;
 pub use params::{Meta, Params};
+pub use pieces::Pieces;
 pub use respond::ResultWriter;
 pub use revision::{Era, Revision};

@@ -1,9 +1,11 @@
 //! Writes JSON-RPC answers and their event-stream frames straight into bytes.
 
+use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use crate::escape::write_string;
 use crate::fault::Fault;
+use crate::pieces::{Pieces, Sink as _, Writer};
 use crate::revision::Era;
 use crate::splice::Object;
 
@@ -43,14 +45,14 @@ pub fn result(id: &RawValue, result_json: &[u8]) -> Vec<u8> {
     out
 }
 
-/// A response around a result that was taken apart.
+/// A response around a result that was taken apart; `source` is what most of it is a part of.
 #[must_use]
-pub fn result_of(id: &RawValue, result: &Object<'_>) -> Vec<u8> {
-    let mut out = Vec::with_capacity(result.size() + id.get().len() + 48);
-    open(&mut out, id);
+pub fn result_of(id: &RawValue, result: &Object<'_>, source: &Bytes) -> Pieces {
+    let mut out = Writer::new(Some(source), result.size() + id.get().len() + 48);
+    open(out.text(), id);
     result.write(&mut out);
-    out.push(b'}');
-    out
+    out.text().push(b'}');
+    out.finish()
 }
 
 /// An error response; without an id it says `"id":null`. The HTTP status is the fault's.

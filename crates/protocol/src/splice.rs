@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::escape::write_string;
 use crate::members::{lookalike, resembles, text_of};
+use crate::pieces::Sink;
 use crate::scan;
 use crate::strict::{StrictError, duplicate};
 
@@ -115,17 +116,18 @@ impl<'a> Object<'a> {
     }
 
     /// Appends its text.
-    pub fn write(&self, out: &mut Vec<u8>) {
-        out.push(b'{');
+    pub fn write(&self, out: &mut impl Sink) {
+        out.text().push(b'{');
         for (n, (name, json)) in self.members.iter().enumerate() {
+            let text = out.text();
             if n > 0 {
-                out.push(b',');
+                text.push(b',');
             }
-            write_string(out, name);
-            out.push(b':');
-            out.extend_from_slice(json.as_bytes());
+            write_string(text, name);
+            text.push(b':');
+            out.part(json);
         }
-        out.push(b'}');
+        out.text().push(b'}');
     }
 
     /// Whether it has no members.

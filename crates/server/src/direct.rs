@@ -7,8 +7,8 @@ use std::{collections::hash_map::Entry, sync::Arc};
 
 use amalgam_connector::{closest, definition::Effect};
 use amalgam_protocol::param_header::ParamHeader;
-use foldhash::{HashMap, HashMapExt as _, fast::RandomState};
-use moka::sync::Cache;
+use foldhash::{HashMap, HashMapExt as _};
+use quick_cache::{Weighter, sync::Cache};
 
 use self::names::Names;
 use crate::{
@@ -23,6 +23,8 @@ use crate::{
 
 /// The tools of all servers together, in bytes, about.
 const MAX_TOTAL: u64 = 64 * 1024 * 1024;
+/// How many servers that usually is.
+const USUAL_SERVERS: usize = 1_000;
 
 /// A tool and the action that it stands for.
 pub struct Tool {
@@ -70,17 +72,26 @@ impl DirectTools {
 /// What a list was made of: the server's `updated_at` and the version of each connector.
 type MadeOf = (i64, Vec<u64>);
 
+/// What a list weighs, in bytes, about.
+#[derive(Clone)]
+struct Weigh;
+
+impl Weighter<String, (MadeOf, Arc<DirectTools>)> for Weigh {
+    fn weight(&self, _: &String, (_, tools): &(MadeOf, Arc<DirectTools>)) -> u64 {
+        // Names and descriptions stand in the text and in the map.
+        1_024 + 2 * tools.list.len() as u64
+    }
+}
+
 /// The tools of servers with direct exposure, by server id.
 pub struct DirectCache {
-    tools: Cache<String, (MadeOf, Arc<DirectTools>), RandomState>,
+    tools: Cache<String, (MadeOf, Arc<DirectTools>), Weigh>,
 }
 
 impl DirectCache {
     /// Holds the tools of the servers that were used last.
     pub fn new() -> Self {
-        // Names and descriptions stand in the text and in the map.
-        let weigh = |_: &String, (_, tools): &(MadeOf, Arc<DirectTools>)| u32::try_from(1_024 + 2 * tools.list.len()).unwrap_or(u32::MAX);
-        Self { tools: Cache::builder().max_capacity(MAX_TOTAL).weigher(weigh).build_with_hasher(RandomState::default()) }
+        Self { tools: Cache::with_weighter(USUAL_SERVERS, MAX_TOTAL, Weigh) }
     }
 
     /// The tools of a server; built again when its settings or one of its connectors have changed.

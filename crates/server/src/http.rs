@@ -47,12 +47,16 @@ pub fn routes() -> OpenApiRouter<App> {
 /// One service rather than layers of the router, because each of those puts the request and its future into a box of its own.
 #[derive(Clone)]
 pub struct Front {
+    inside: Arc<Inside>,
+    /// The other end of the connection.
+    peer: Peer,
+}
+
+struct Inside {
     app: App,
     routes: Router,
     /// The same routes for requests that a web page makes.
     cross_origin: Cors<Router>,
-    /// The other end of the connection.
-    peer: Peer,
 }
 
 impl Front {
@@ -69,25 +73,24 @@ impl Front {
             .method_not_allowed_fallback(method_not_allowed)
             .with_state(app.clone());
         let peer = Peer::of(&http::Extensions::new());
-        Self { cross_origin: cors(app.clone()).layer(routes.clone()), routes, app, peer }
+        Self { inside: Arc::new(Inside { cross_origin: cors(app.clone()).layer(routes.clone()), routes, app }), peer }
     }
 
     /// The same for one connection.
     pub fn for_peer(&self, address: IpAddr) -> Self {
-        Self { peer: Peer(address), ..self.clone() }
+        Self { inside: self.inside.clone(), peer: Peer(address) }
     }
 
     /// Request id, Host and Origin, and the shape of errors.
-    async fn answer(mut self, mut request: Request) -> Response {
+    async fn answer(self, mut request: Request) -> Response {
         let id = RequestId::new(request.headers());
         let family = Family::of(request.uri().path());
-        let mut response = match (too_long(&request), foreign(&self.app, request.uri(), request.headers())) {
+        let mut response = match (too_long(&request), foreign(&self.inside.app, request.uri(), request.headers())) {
             (Some(refusal), _) => refusal,
             (None, Some(error)) => error.into_response(),
             (None, None) => {
                 request.extensions_mut().insert(id.clone());
                 request.extensions_mut().insert(self.peer);
-                request.headers_mut().insert(REQUEST_ID.clone(), id.header().clone());
                 self.route(request).await
             }
         };
@@ -103,14 +106,15 @@ impl Front {
     }
 
     /// A panic becomes an error, which becomes an answer in the shape of its family.
-    async fn route(&mut self, request: Request) -> Response {
+    async fn route(&self, request: Request) -> Response {
+        let Inside { app, routes, cross_origin } = &*self.inside;
         let answer = if request.headers().contains_key(ORIGIN) {
-            AssertUnwindSafe(self.cross_origin.call(request).map(|Ok(response)| response)).catch_unwind().await
+            AssertUnwindSafe(cross_origin.clone().call(request).map(|Ok(response)| response)).catch_unwind().await
         } else if let Some(target) = mcp::token_target(request.uri().path()).filter(|_| request.method() == Method::POST) {
             // Nearly all requests are of this kind, and pay for no router.
-            AssertUnwindSafe(mcp::serve(self.app.clone(), target, request)).catch_unwind().await
+            AssertUnwindSafe(mcp::serve(app.clone(), target, request)).catch_unwind().await
         } else {
-            AssertUnwindSafe(self.routes.call(request).map(|Ok(response)| response)).catch_unwind().await
+            AssertUnwindSafe(routes.clone().call(request).map(|Ok(response)| response)).catch_unwind().await
         };
         answer.unwrap_or_else(|_| Error::internal("a handler panicked").into_response())
     }

@@ -110,6 +110,7 @@ async fn run(app: &App, caller: &Caller, request_id: &str, body: &str) -> Result
         method: "tools/call",
         params: &format!("{{\"name\":{},\"arguments\":{args}}}", quoted(&tool)),
         members: None,
+        body: None,
         renamed: None,
         request_state: None,
         log_level: None,

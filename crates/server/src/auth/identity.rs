@@ -1,24 +1,22 @@
 //! The headers that say who calls and for whom, taken apart once.
 
-use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
+use http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION};
 
 use crate::{
     error::{Error, Result},
+    request::REQUEST_ID,
     store::is_user_id,
 };
 
 /// Looked for in one pass over a request's headers.
-static KNOWN: [HeaderName; 7] = [
+static KNOWN: [HeaderName; 6] = [
     AUTHORIZATION,
     HeaderName::from_static("x-alloy-userid"),
     HeaderName::from_static("x-alloy-user-token"),
     HeaderName::from_static("x-mcp-server-id"),
     HeaderName::from_static("x-credential-id"),
     HeaderName::from_static("x-redirect-uri"),
-    REQUEST_ID,
 ];
-// The outermost layer has put it, once.
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The identity headers of a request. Several copies of one are refused: proxies and servers disagree on which one counts.
 pub struct Identity<'a> {
@@ -34,31 +32,30 @@ pub struct Identity<'a> {
     pub credential_id: Option<&'a str>,
     /// `x-redirect-uri`.
     pub redirect_uri: Option<&'a str>,
-    /// `x-request-id`, as the outermost layer has put it.
+    /// As in the answer's `x-request-id`.
     pub request_id: &'a str,
     headers: &'a HeaderMap,
 }
 
 impl<'a> Identity<'a> {
-    /// Reads the headers.
+    /// Reads the headers of the request that has this id.
     ///
     /// # Errors
     /// 400 that names the header.
-    pub fn read(headers: &'a HeaderMap) -> Result<Self> {
-        let mut found = [None; 7];
+    pub fn read(headers: &'a HeaderMap, request_id: &'a str) -> Result<Self> {
+        let mut found = [None; 6];
         for (name, value) in headers {
             let Some((known, place)) = KNOWN.iter().zip(&mut found).find(|(known, _)| **known == *name) else { continue };
-            if place.is_some() && *name != REQUEST_ID {
+            if place.is_some() {
                 return Err(Error::invalid(known.as_str(), format!("The header `{known}` is there more than once; send it once.")));
             }
             let text = std::str::from_utf8(value.as_bytes())
                 .map_err(|_| Error::invalid(known.as_str(), format!("The header `{known}` is not valid UTF-8.")))?;
             *place = Some(text);
         }
-        let [authorization, user_id, user_token, server_id, credential_id, redirect_uri, request_id] = found;
+        let [authorization, user_id, user_token, server_id, credential_id, redirect_uri] = found;
         let bearer = authorization.and_then(|value| value.split_once(' '));
         let bearer = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
-        let request_id = request_id.unwrap_or_default();
         let identity = Self { bearer, user_id, user_token, server_id, credential_id, redirect_uri, request_id, headers };
         if let Some(user) = identity.user_id {
             check_user_id("x-alloy-userid", user)?;
@@ -72,6 +69,12 @@ impl<'a> Identity<'a> {
         let mut forwarded = HeaderMap::new();
         for (name, value) in found {
             forwarded.append(name, value);
+        }
+        // The client's own only where we have taken it.
+        if names.contains(&REQUEST_ID)
+            && let Ok(id) = HeaderValue::try_from(self.request_id)
+        {
+            forwarded.insert(REQUEST_ID.clone(), id);
         }
         forwarded
     }

@@ -4,13 +4,13 @@
 
 use std::{sync::Arc, time::Duration};
 
+use amalgam_protocol::Pieces;
 use amalgam_vault::url_safe;
 use axum::{
     extract::{RawQuery, State},
     response::{IntoResponse as _, Response},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header::LOCATION};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -203,7 +203,7 @@ async fn metadata(shared: &Shared, oidc: &Oidc) -> Result<Arc<Metadata>> {
         method: Method::GET,
         url: &format!("{}/.well-known/openid-configuration", oidc.issuer.trim_end_matches('/')),
         headers: HeaderMap::new(),
-        body: Bytes::new(),
+        body: Pieces::default(),
         timeout: Duration::from_secs(5),
         max_response_bytes: MAX_METADATA,
         follow_redirects: false,

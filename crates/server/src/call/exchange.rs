@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use amalgam_connector::plan::Plan;
-use bytes::Bytes;
 
 use super::outcome;
 use crate::{
@@ -34,7 +33,7 @@ pub fn outgoing(plan: &mut Plan, authenticates: bool, bounds: Bounds) -> Result<
         headers,
         // A body that goes elsewhere takes along what the user meant for this platform alone.
         credential_bound: authenticates || body.is_some(),
-        body: body.map_or_else(Bytes::new, |body| Bytes::from(body.bytes)),
+        body: body.map(|body| body.bytes.into()).unwrap_or_default(),
         timeout: bounds.timeout,
         max_response_bytes: bounds.max_response_bytes,
         follow_redirects: true,

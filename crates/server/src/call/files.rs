@@ -1,8 +1,8 @@
 //! Files in calls: those that arguments name, and those that platforms answer with.
 
 use amalgam_connector::{CompiledAction, Connector, definition::BodyKind};
+use amalgam_protocol::Pieces;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use http::{
     HeaderMap, HeaderValue, StatusCode,
@@ -73,10 +73,11 @@ pub async fn attach(app: &App, caller: &Caller, action: &CompiledAction, argumen
 ///
 /// # Errors
 /// The platform takes no file there.
-pub fn payload(app: &App, mut rest: Bytes, attached: &[Attached]) -> Result<(Bytes, Option<Payload>)> {
+pub fn payload(app: &App, body: Pieces, attached: &[Attached]) -> Result<(Pieces, Option<Payload>)> {
     if attached.is_empty() {
-        return Ok((rest, None));
+        return Ok((body, None));
     }
+    let mut rest = body.join();
     let mut length = 0_u64;
     let mut parts = Vec::with_capacity(2 * attached.len() + 1);
     // The body has them in the order of the definition.
@@ -98,7 +99,7 @@ pub fn payload(app: &App, mut rest: Bytes, attached: &[Attached]) -> Result<(Byt
     }
     length += u64::try_from(rest.len()).map_err(Error::internal)?;
     parts.push(stream::once(std::future::ready(Ok(rest))).boxed());
-    Ok((Bytes::new(), Some(Payload::Stream(stream::iter(parts).flatten().boxed(), length))))
+    Ok((Pieces::default(), Some(Payload::Stream(stream::iter(parts).flatten().boxed(), length))))
 }
 
 /// Whether an answer is a file rather than something to read: a success whose type is neither JSON nor text.

@@ -34,6 +34,8 @@ pub struct Forward<'a> {
     pub params: &'a str,
     /// The same taken apart, where somebody has done that already.
     pub members: Option<&'a Object<'a>>,
+    /// What they are a part of, where that is known.
+    pub body: Option<&'a Bytes>,
     /// The upstream's own name for what is asked, where ours differs.
     pub renamed: Option<(&'static str, &'a str)>,
     /// The upstream's own `requestState`.
@@ -84,6 +86,7 @@ async fn begin(app: &App, forward: &Forward<'_>) -> Result<crate::upstream::Exch
         method: forward.method,
         params: forward.params,
         members: forward.members,
+        body: forward.body,
         renamed: forward.renamed,
         request_state: forward.request_state,
         log_level: forward.log_level,
@@ -136,6 +139,7 @@ pub(super) async fn execute(app: &App, call: &Call<'_>, arguments: Arguments, lo
         method: "tools/call",
         params: &params,
         members: None,
+        body: None,
         renamed: None,
         request_state: None,
         log_level: None,

@@ -159,7 +159,7 @@ async fn page(app: &App, url: &Url, redirect_uri: &str) -> Step {
         method: Method::GET,
         url: url.as_str(),
         headers: HeaderMap::new(),
-        body: bytes::Bytes::new(),
+        body: amalgam_protocol::Pieces::default(),
         timeout: TIMEOUT,
         max_response_bytes: MAX_PAGE,
         follow_redirects: false,

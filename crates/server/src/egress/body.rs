@@ -7,10 +7,10 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use amalgam_protocol::Pieces;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{BoxStream, StreamExt as _};
 use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
-use http_body_util::Full;
 use hyper::body::{Body, Frame, SizeHint};
 
 use super::{
@@ -21,15 +21,9 @@ use super::{
 /// The body of a request.
 pub enum Payload {
     /// At hand, so that it can be sent again.
-    Whole(Full<Bytes>),
+    Whole(Pieces),
     /// Piece by piece, once; and how many bytes are left of it.
     Stream(BoxStream<'static, io::Result<Bytes>>, u64),
-}
-
-impl From<Bytes> for Payload {
-    fn from(bytes: Bytes) -> Self {
-        Self::Whole(Full::new(bytes))
-    }
 }
 
 impl Body for Payload {

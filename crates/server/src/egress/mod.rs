@@ -17,18 +17,18 @@ mod redirect;
 #[cfg(test)]
 mod tests;
 
-use std::mem;
+use std::borrow::Cow;
+use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use foldhash::fast::RandomState;
+use amalgam_protocol::Pieces;
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Body;
 use ipnet::IpNet;
-use moka::sync::Cache;
+use quick_cache::sync::Cache;
 use rustls::RootCertStore;
 use tokio::sync::Semaphore;
 
@@ -52,7 +52,7 @@ pub struct EgressConfig {
     /// Idle connections kept of all owners together: each is an open file.
     pub max_idle: usize,
     /// Owners whose idle connections are kept.
-    pub max_owners: u64,
+    pub max_owners: usize,
     /// How long an idle connection is kept.
     pub idle_timeout: Duration,
     /// Sent when a request names none; some platforms refuse requests without one.
@@ -89,7 +89,7 @@ pub struct OutgoingRequest<'a> {
     /// Headers. Those that belong to the connection (`host`, `content-length`, `proxy-*`, …) are refused.
     pub headers: HeaderMap,
     /// The body; empty for none.
-    pub body: Bytes,
+    pub body: Pieces,
     /// For the whole call, redirects included; for a streaming call until the headers have come.
     pub timeout: Duration,
     /// The longest body accepted, in bytes.
@@ -105,7 +105,7 @@ impl<'a> OutgoingRequest<'a> {
     /// For a JSON document that vouches for the address where it stands, and not for one that it was moved to.
     pub fn document(url: &'a str, timeout: Duration, max_response_bytes: usize) -> Self {
         let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]);
-        let (method, body) = (Method::GET, Bytes::new());
+        let (method, body) = (Method::GET, Pieces::default());
         Self { method, url, headers, body, timeout, max_response_bytes, follow_redirects: false, credential_bound: false }
     }
 }
@@ -114,7 +114,6 @@ impl<'a> OutgoingRequest<'a> {
 #[derive(Clone)]
 pub struct Egress {
     pool: Arc<Pool>,
-    pools: Cache<(Arc<str>, Arc<str>), Arc<Pool>, RandomState>,
     shared: Arc<Shared>,
 }
 
@@ -138,8 +137,12 @@ impl Pool {
     }
 }
 
+/// An account and a user of it.
+type Owner = (Arc<str>, Arc<str>);
+
 /// What all owners share.
 struct Shared {
+    pools: Cache<Owner, Arc<Pool>>,
     connector: Connector,
     idle_timeout: Duration,
     max_idle_per_host: usize,
@@ -164,8 +167,8 @@ impl Shared {
 impl Egress {
     /// Builds the client; needs no runtime yet. Fails only when the TLS library refuses its own defaults.
     pub fn new(config: EgressConfig) -> Result<Self, rustls::Error> {
-        let pools = Cache::builder().max_capacity(config.max_owners).time_to_idle(config.idle_timeout);
         let shared = Shared {
+            pools: Cache::new(config.max_owners),
             connector: Connector::new(&config)?,
             idle_timeout: config.idle_timeout,
             max_idle_per_host: config.max_idle_per_host,
@@ -175,22 +178,23 @@ impl Egress {
             max_redirects: config.max_redirects,
             allow: config.allow.into(),
         };
-        Ok(Self { pool: shared.pool(0), pools: pools.build_with_hasher(RandomState::default()), shared: Arc::new(shared) })
+        Ok(Self { pool: shared.pool(0), shared: Arc::new(shared) })
     }
 
     /// The client with the connections of one owner, a user of an account.
     #[must_use]
     pub fn of(&self, account: &Arc<str>, user: &Arc<str>) -> Self {
-        let pool = self.pools.get_with((account.clone(), user.clone()), || self.shared.pool(self.shared.max_idle_per_host));
-        Self { pool, pools: self.pools.clone(), shared: self.shared.clone() }
+        let pool = || Ok::<_, Infallible>(self.shared.pool(self.shared.max_idle_per_host));
+        let Ok(pool) = self.shared.pools.get_or_insert_with(&(account.clone(), user.clone()), pool);
+        Self { pool, shared: self.shared.clone() }
     }
 
     /// Closes connections that were not used for long, or that the other side has ended.
     pub fn sweep(&self) {
-        self.pools.run_pending_tasks();
-        for (_, pool) in &self.pools {
+        for (_, pool) in self.shared.pools.iter() {
             pool.idle.sweep();
         }
+        self.shared.pools.retain(|_, pool| Arc::strong_count(pool) > 1 || !pool.idle.is_empty());
     }
 
     /// The private ranges that it may reach.
@@ -199,11 +203,11 @@ impl Egress {
     }
 
     /// Sends a request and reads its whole answer.
-    pub async fn send(&self, request: OutgoingRequest<'_>) -> Result<Incoming, EgressError> {
+    pub async fn send(&self, mut request: OutgoingRequest<'_>) -> Result<Incoming, EgressError> {
         let to = Arc::new(Address::parse(request.url)?);
         let (limit, host) = (request.timeout, to.name.clone());
         let call = async {
-            let answer = self.exchange(request, None, to).await?;
+            let answer = self.exchange(&mut request, None, to).await?;
             let body = answer.body.whole().await?;
             Ok(Incoming { status: answer.status, headers: answer.headers, body })
         };
@@ -221,9 +225,9 @@ impl Egress {
     ) -> Result<Arrived, EgressError> {
         let to = Arc::new(Address::parse(request.url)?);
         let (limit, host, readable) = (request.timeout, to.name.clone(), request.max_response_bytes);
-        let request = OutgoingRequest { max_response_bytes: readable.max(most), ..request };
+        let mut request = OutgoingRequest { max_response_bytes: readable.max(most), ..request };
         let call = async {
-            let answer = self.exchange(request, stream, to).await?;
+            let answer = self.exchange(&mut request, stream, to).await?;
             if is_file(answer.status, &answer.headers) {
                 return Ok(Arrived::File(answer));
             }
@@ -233,8 +237,9 @@ impl Egress {
         within(limit, &host, call).await
     }
 
-    /// Sends a request and returns once the headers of its answer have come. The body has no time limit of its own.
-    pub async fn send_streaming(&self, request: OutgoingRequest<'_>) -> Result<IncomingStream, EgressError> {
+    /// Sends a request and returns once the headers of its answer have come. The body has no time limit of its own. The request can be sent
+    /// again.
+    pub async fn send_streaming(&self, request: &mut OutgoingRequest<'_>) -> Result<IncomingStream, EgressError> {
         let to = self.pool.address(request.url)?;
         let (limit, host) = (request.timeout, to.name.clone());
         let call = pin!(self.exchange(request, None, to));
@@ -244,19 +249,19 @@ impl Egress {
     /// One request and the redirects that follow from it.
     async fn exchange(
         &self,
-        request: OutgoingRequest<'_>,
+        request: &mut OutgoingRequest<'_>,
         mut stream: Option<Payload>,
         to: Arc<Address>,
     ) -> Result<IncomingStream, EgressError> {
-        let OutgoingRequest { method, mut headers, body, .. } = request;
-        check(&method, &headers)?;
+        let OutgoingRequest { method, headers, body, .. } = request;
+        check(method, headers)?;
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         headers.entry(USER_AGENT).or_insert_with(|| self.shared.user_agent.clone());
 
         let mut host = to.name.clone();
-        let mut hop = Hop { method, to, headers, body };
+        let mut hop = Hop { method: method.clone(), to, headers: Cow::Borrowed(headers), body: body.clone() };
         for followed in 0..=self.shared.max_redirects {
-            let (response, link) = self.roundtrip(&mut hop, stream.take(), &host, request.follow_redirects).await?;
+            let (response, link) = self.roundtrip(&hop, stream.take(), &host).await?;
             let location = redirect::target(response.status(), response.headers());
             let Some(location) = location.filter(|_| request.follow_redirects) else {
                 return answer(response, link, request.max_response_bytes, host);
@@ -276,15 +281,12 @@ impl Egress {
 
     /// One request, one answer. A safe request is repeated once where a connection that was kept closed without an answer (RFC 9110 section
     /// 9.2.2).
-    async fn roundtrip(&self, hop: &mut Hop, stream: Option<Payload>, host: &str, keep: bool) -> Result<Answered, EgressError> {
+    async fn roundtrip(&self, hop: &Hop<'_>, stream: Option<Payload>, host: &str) -> Result<Answered, EgressError> {
         // What is streamed is there once.
         let safe = hop.method.is_safe() && stream.is_none();
-        let headers = if keep || safe { hop.headers.clone() } else { mem::take(&mut hop.headers) };
-        let (result, was_kept) = self.once(&hop.to, build(hop, headers, stream), host).await?;
+        let (result, was_kept) = self.once(&hop.to, build(hop, stream), host).await?;
         let result = match result {
-            Err(error) if safe && was_kept && error::is_unanswered(&error) => {
-                self.once(&hop.to, build(hop, hop.headers.clone(), None), host).await?.0
-            }
+            Err(error) if safe && was_kept && error::is_unanswered(&error) => self.once(&hop.to, build(hop, None), host).await?.0,
             result => result,
         };
         result.map_err(|error| error::from_connection(&error, host))
@@ -332,13 +334,14 @@ impl Egress {
 /// The head of an answer, and what its body comes through.
 type Answered = (Response<hyper::body::Incoming>, Box<Link>);
 
-fn build(hop: &Hop, mut headers: HeaderMap, stream: Option<Payload>) -> Request<Payload> {
+fn build(hop: &Hop<'_>, stream: Option<Payload>) -> Request<Payload> {
+    let mut headers = hop.headers.as_ref().clone();
     // Hyper says nothing about an empty body, and some platforms then answer 411 (RFC 9110 section 8.6).
     if stream.is_none() && hop.body.is_empty() && matches!(hop.method, Method::POST | Method::PUT | Method::PATCH) {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(0));
     }
     headers.insert(HOST, hop.to.host.clone());
-    let mut request = Request::new(stream.unwrap_or_else(|| Payload::from(hop.body.clone())));
+    let mut request = Request::new(stream.unwrap_or_else(|| Payload::Whole(hop.body.clone())));
     *request.method_mut() = hop.method.clone();
     *request.uri_mut() = hop.to.target.clone();
     *request.headers_mut() = headers;

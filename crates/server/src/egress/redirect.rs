@@ -1,8 +1,9 @@
 //! One request on its way: its URL, checked, and what a redirect changes in it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use amalgam_protocol::Pieces;
 use http::header::{ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CONTENT_TYPE, LOCATION, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use url::Url;
@@ -50,12 +51,11 @@ impl Address {
 }
 
 /// What the next exchange sends.
-#[derive(Clone)]
-pub(super) struct Hop {
+pub(super) struct Hop<'a> {
     pub(super) method: Method,
     pub(super) to: Arc<Address>,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
+    pub(super) headers: Cow<'a, HeaderMap>,
+    pub(super) body: Pieces,
 }
 
 /// Parses what a caller gave. The `url` crate already turns decimal, octal and hexadecimal hosts into addresses.
@@ -96,7 +96,7 @@ pub(super) fn target(status: StatusCode, headers: &HeaderMap) -> Option<&[u8]> {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308).then(|| headers.get(LOCATION))?.map(|value| value.as_bytes())
 }
 
-impl Hop {
+impl Hop<'_> {
     /// Turns this hop into the next one. `credential_bound` says that the URL or body carries a credential, which must not
     /// leave this origin. Methods change as in RFC 9110 section 15.4 and the Fetch standard.
     pub(super) fn follow(mut self, status: StatusCode, location: &[u8], credential_bound: bool, host: &str) -> Result<Self, EgressError> {
@@ -115,7 +115,8 @@ impl Hop {
             if credential_bound {
                 return Err(refuse("it leads to another host, and the request carries a credential for this one only"));
             }
-            self.headers = CROSSING.into_iter().filter_map(|name| self.headers.get(&name).cloned().map(|value| (name, value))).collect();
+            let crossing = CROSSING.into_iter().filter_map(|name| self.headers.get(&name).cloned().map(|value| (name, value)));
+            self.headers = Cow::Owned(crossing.collect());
         }
         let to_get = match status {
             StatusCode::SEE_OTHER => self.method != Method::HEAD,
@@ -124,8 +125,8 @@ impl Hop {
         };
         if to_get {
             self.method = Method::GET;
-            self.body = Bytes::new();
-            self.headers.remove(CONTENT_TYPE);
+            self.body = Pieces::default();
+            self.headers.to_mut().remove(CONTENT_TYPE);
         }
         self.to = Arc::new(Address::new(url.as_str().to_owned(), url)?);
         Ok(self)

@@ -214,7 +214,7 @@ async fn a_stream_that_announces_too_much_does_not_start() {
     let url = server.url("/");
     let mut request = get(&url);
     request.max_response_bytes = 4;
-    let error = egress().send_streaming(request).await.unwrap_err();
+    let error = egress().send_streaming(&mut request).await.unwrap_err();
     assert_eq!(*error.kind(), EgressErrorKind::TooLarge(4));
 }
 
@@ -271,7 +271,7 @@ async fn a_closed_idle_connection_costs_nobody_an_error() {
         let url = server.url("/");
         let mut request = get(&url);
         request.method = Method::POST;
-        request.body = Bytes::from_static(b"{}");
+        request.body = Bytes::from_static(b"{}").into();
         egress.send(request).await.unwrap();
     }
     assert_eq!(server.connections(), 20);
@@ -342,14 +342,14 @@ async fn a_stream_comes_piece_by_piece() {
     let url = server.url("/");
     let mut request = get(&url);
     request.max_response_bytes = 9;
-    let mut answer = egress().send_streaming(request).await.unwrap();
+    let mut answer = egress().send_streaming(&mut request).await.unwrap();
     // The stream is still open, and the piece is there.
     assert_eq!(answer.body.chunk().await.unwrap().unwrap(), "data: 1\n\n");
     assert!(tokio::time::timeout(Duration::from_millis(100), answer.body.chunk()).await.is_err());
 
     let mut request = get(&url);
     request.max_response_bytes = 8;
-    let mut answer = egress().send_streaming(request).await.unwrap();
+    let mut answer = egress().send_streaming(&mut request).await.unwrap();
     let error = answer.body.chunk().await.unwrap_err();
     assert_eq!(*error.kind(), EgressErrorKind::TooLarge(8));
 }

@@ -1,4 +1,4 @@
-//! Ends sessions, processes and connections that nobody uses, and gives back connectors that nobody asks for.
+//! Ends sessions, processes and connections that nobody uses, and gives back what nobody asks for.
 
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ pub async fn run(app: App) {
         }
         app.upstreams.sweep();
         app.egress.sweep();
+        app.limits.sweep();
         app.store.sweep();
     }
 }

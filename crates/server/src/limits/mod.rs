@@ -4,14 +4,14 @@ pub mod bodies;
 
 use std::{
     collections::HashMap,
+    convert::Infallible,
     hash::{BuildHasher as _, Hash, RandomState},
     sync::{Arc, LazyLock, Mutex, PoisonError},
 };
 
 use amalgam_policy::{Outcome, Window};
-use foldhash::fast::RandomState as QuickHash;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use moka::sync::Cache;
+use quick_cache::sync::Cache;
 
 use crate::{
     clock::now_ms,
@@ -50,7 +50,8 @@ impl Limited {
             HeaderName::from_static("ratelimit-reset"),
         ];
         for (name, (_, value)) in NAMES.iter().zip(self.headers()) {
-            headers.insert(name.clone(), HeaderValue::from(value));
+            // Of a number itself it would take two allocations.
+            headers.insert(name.clone(), HeaderValue::try_from(value.to_string()).unwrap_or_else(|_| HeaderValue::from(value)));
         }
     }
 
@@ -59,25 +60,34 @@ impl Limited {
     }
 }
 
+/// How many windows are kept.
+const MAX_WINDOWS: usize = 200_000;
+
 /// The windows of all principals that were active in the last minutes, bounded in number.
 pub struct Limits {
-    windows: Cache<u64, Arc<Mutex<Window>>, QuickHash>,
+    windows: Cache<u64, Arc<Mutex<Window>>>,
 }
 
 impl Limits {
     /// No requests yet.
     pub fn new() -> Self {
-        let windows = Cache::builder().max_capacity(200_000).time_to_idle(std::time::Duration::from_secs(180));
-        Self { windows: windows.build_with_hasher(QuickHash::default()) }
+        Self { windows: Cache::new(MAX_WINDOWS) }
     }
 
     /// Counts a request of the principal whose key this is.
     pub fn check(&self, principal: u64, limit: u32) -> Limited {
-        let window = self.windows.get_with(principal, || Arc::new(Mutex::new(Window::default())));
+        let Ok(window) = self.windows.get_or_insert_with(&principal, || Ok::<_, Infallible>(Arc::default()));
         let now = u64::try_from(now_ms()).unwrap_or(0);
         // A panic while holding this lock cannot leave the numbers half-written; go on with them.
         let mut window = window.lock().unwrap_or_else(PoisonError::into_inner);
         Limited { limit, outcome: window.check(now, limit, MINUTE_MS) }
+    }
+
+    /// Forgets windows in which nothing counts any more.
+    pub fn sweep(&self) {
+        let now = u64::try_from(now_ms()).unwrap_or(0);
+        // Whoever holds one is counting.
+        self.windows.retain(|_, window| window.try_lock().map_or(true, |window| !window.is_over(now, MINUTE_MS)));
     }
 
     /// Counts one more of this in this minute; 429 when there were `limit`.

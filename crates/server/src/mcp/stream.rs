@@ -17,13 +17,10 @@ use serde_json::value::RawValue;
 use tokio::sync::{broadcast, mpsc, watch};
 
 use self::upstreams::Told;
-use super::{
-    Context, offer,
-    transport::{Target, still_allowed},
-};
+use super::{Context, offer, transport::Target};
 use crate::{
     app::App,
-    auth::Caller,
+    auth::{self, Caller, Identity},
     error::Result,
     limits::StreamPlace,
     store::{Change, servers::Server},
@@ -41,6 +38,7 @@ struct Listener {
     caller: Caller,
     server: Server,
     headers: HeaderMap,
+    request_id: String,
     target: Target,
     _place: StreamPlace,
 }
@@ -53,8 +51,18 @@ impl Listener {
             caller: context.caller.clone(),
             server: context.server.clone(),
             headers: headers.clone(),
+            request_id: context.request_id.to_owned(),
             target: context.target.clone(),
         })
+    }
+
+    /// Whether its caller may still listen.
+    async fn is_allowed(&self) -> bool {
+        let Ok(identity) = Identity::read(&self.headers, &self.request_id) else { return false };
+        match auth::mcp(&self.app, &identity, self.target.server_id.as_deref(), self.target.token.as_deref()).await {
+            Ok(caller) => caller.scope == self.caller.scope && caller.server.is_some_and(|now| now.id == self.server.id),
+            Err(_) => false,
+        }
     }
 
     /// What a change means to this listener.
@@ -118,7 +126,7 @@ async fn run(
         let news: Vec<Told> = tokio::select! {
             change = changes.recv() => match &change {
                 Ok(Change::People(account)) if *account == listener.caller.scope.account => {
-                    if !still_allowed(&listener.app, &listener.headers, &listener.target, &listener.caller, &listener.server).await {
+                    if !listener.is_allowed().await {
                         break;
                     }
                     continue;
@@ -131,7 +139,7 @@ async fn run(
             // Its sender lives as long as this stream.
             Some(told) = told.recv() => vec![told],
             () = tokio::time::sleep(PULSE) => {
-                let alive = still_allowed(&listener.app, &listener.headers, &listener.target, &listener.caller, &listener.server).await;
+                let alive = listener.is_allowed().await;
                 if !alive || sender.try_send(Bytes::from_static(KEEP_ALIVE)).is_err() {
                     break;
                 }
@@ -143,7 +151,7 @@ async fn run(
         if news.is_empty() {
             continue;
         }
-        if !still_allowed(&listener.app, &listener.headers, &listener.target, &listener.caller, &listener.server).await {
+        if !listener.is_allowed().await {
             break;
         }
         // A reader that does not keep up loses its stream, not our memory.

@@ -12,11 +12,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use super::{Context, fault, methods, methods::Reply, relay, session, session::Session, stream};
 use crate::{
     app::App,
-    auth::{self, Caller, Identity},
+    auth::{self, Identity},
     error::{Error, Kind},
     request::RequestId,
     request::{read_body, require_identity},
-    store::servers::Server,
 };
 
 /// The header that names a legacy session.
@@ -84,7 +83,7 @@ pub async fn serve(app: App, target: Target, request: Request) -> Response {
 
 async fn answer(app: &App, target: Target, request: Request, request_id: &str) -> Result<Response, Refusal> {
     let (parts, body) = request.into_parts();
-    let identity = Identity::read(&parts.headers)?;
+    let identity = Identity::read(&parts.headers, request_id)?;
     let caller = auth::mcp(app, &identity, target.server_id.as_deref(), target.token.as_deref()).await?;
     let Some(server) = caller.server.clone() else { return Err(Error::not_found("server").into()) };
     let limit = server.settings.rate_limit_per_minute.unwrap_or(app.config.rate_limit_per_minute);
@@ -324,13 +323,4 @@ fn refuse(refusal: &Refusal, request_id: &str) -> Response {
         headers.insert(*name, HeaderValue::from(*value));
     }
     response
-}
-
-/// What a stream needs to ask again whether its caller may still listen.
-pub async fn still_allowed(app: &App, headers: &HeaderMap, target: &Target, before: &Caller, server: &Server) -> bool {
-    let Ok(identity) = Identity::read(headers) else { return false };
-    match auth::mcp(app, &identity, target.server_id.as_deref(), target.token.as_deref()).await {
-        Ok(caller) => caller.scope == before.scope && caller.server.is_some_and(|now| now.id == server.id),
-        Err(_) => false,
-    }
 }

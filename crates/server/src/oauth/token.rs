@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use amalgam_protocol::strict::parse_answer;
 use amalgam_vault::{Secret, Zeroizing};
-use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, StatusCode,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE},
@@ -189,7 +188,7 @@ async fn post(egress: &Egress, request: &TokenRequest<'_>) -> Result<Incoming, F
         method: Method::POST,
         url: request.url,
         headers,
-        body: Bytes::from(body),
+        body: body.into(),
         timeout: TIMEOUT,
         max_response_bytes: MAX_ANSWER,
         follow_redirects: false,

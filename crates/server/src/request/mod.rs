@@ -62,7 +62,7 @@ impl FromRequestParts<App> for Management {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
-        let caller = auth::management(app, &Identity::read(&parts.headers)?).await?;
+        let caller = auth::management(app, &Identity::read(&parts.headers, &RequestId::of(&parts.extensions))?).await?;
         trail::note(parts, app, &caller);
         parts.extensions.insert(caller.holder());
         Ok(Self(caller))
@@ -73,7 +73,8 @@ impl FromRequestParts<App> for Twin {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
-        let identity = Identity::read(&parts.headers)?;
+        let request_id = RequestId::of(&parts.extensions);
+        let identity = Identity::read(&parts.headers, &request_id)?;
         let caller = auth::twin(app, &identity).await?;
         trail::note(parts, app, &caller);
         parts.extensions.insert(caller.holder());
@@ -81,7 +82,7 @@ impl FromRequestParts<App> for Twin {
             caller,
             credential_id: identity.credential_id.map(str::to_owned),
             redirect_uri: identity.redirect_uri.map(str::to_owned),
-            request_id: RequestId::of(&parts.extensions),
+            request_id,
         })
     }
 }

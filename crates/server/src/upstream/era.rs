@@ -26,6 +26,8 @@ use crate::{
 
 /// How long an answer to `server/discover` is waited for before the handshake is tried.
 const PROBE: Duration = Duration::from_secs(10);
+/// For how long the eras of an upstream are believed.
+const KNOWN_FOR: Duration = Duration::from_secs(60 * 60);
 
 /// What is known of an upstream's eras.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -68,6 +70,21 @@ pub fn said(body: &[u8]) -> String {
     }
 }
 
+/// What was found out of one version of an upstream.
+#[derive(Clone)]
+pub struct Known {
+    eras: Eras,
+    updated_at: i64,
+    found_at: Instant,
+}
+
+impl Known {
+    /// Whether it need not be found out again.
+    pub fn is_recent(&self) -> bool {
+        self.found_at.elapsed() < KNOWN_FOR
+    }
+}
+
 /// The era that a call uses, with its session where it has one.
 pub enum Chosen {
     Modern,
@@ -77,7 +94,8 @@ pub enum Chosen {
 
 impl Shared {
     fn eras_of(&self, upstream: &Upstream) -> Eras {
-        self.eras.get(&(upstream.id.clone(), upstream.updated_at)).unwrap_or_default()
+        let known = self.eras.get(upstream.id.as_str()).filter(|known| known.updated_at == upstream.updated_at);
+        known.map(|known| known.eras).unwrap_or_default()
     }
 
     fn remember(&self, upstream: &Upstream, change: impl FnOnce(&mut Eras)) {
@@ -85,13 +103,13 @@ impl Shared {
         let mut eras = before;
         change(&mut eras);
         if eras != before {
-            self.eras.insert((upstream.id.clone(), upstream.updated_at), eras);
+            self.eras.insert(upstream.id.clone(), Known { eras, updated_at: upstream.updated_at, found_at: Instant::now() });
         }
     }
 
     /// What is remembered has turned out wrong.
     pub fn forget_eras(&self, upstream: &Upstream) {
-        self.eras.invalidate(&(upstream.id.clone(), upstream.updated_at));
+        self.eras.remove(upstream.id.as_str());
     }
 
     /// Chooses the client's own era where the upstream speaks it, else the other one.

@@ -4,13 +4,13 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use ::http::{HeaderMap, HeaderValue, Method};
 use amalgam_protocol::{
+    Pieces,
     bridge::{self, Envelope, Outgoing},
     respond::notification,
     revision::LATEST,
     splice::{Object, quoted},
     strict,
 };
-use bytes::Bytes;
 use bytestring::ByteString;
 use serde_json::Value;
 use tokio::{
@@ -144,7 +144,7 @@ impl Shared {
                         Box::pin(session.stream.open(self, &session, demand.client)).await;
                         aside = Some(session.asked_during(&call.id));
                     }
-                    let message = bridge::request_of(&call.id, demand.method, &params(demand, &session.greeting, &call.id)?);
+                    let message = bridge::request_of(&call.id, demand.method, &params(demand, &session.greeting, &call.id)?, demand.body);
                     let answer = self.call(demand, session.headers(), message, until).await?;
                     (Some(session), answer, call)
                 }
@@ -165,8 +165,8 @@ impl Shared {
         Err(failed(demand.upstream, "has no session any more"))
     }
 
-    async fn call(&self, demand: &Demand<'_>, headers: HeaderMap, message: impl Into<Bytes>, until: Instant) -> Result<Answer> {
-        let (method, url, body) = (Method::POST, &*demand.upstream.url, message.into());
+    async fn call(&self, demand: &Demand<'_>, headers: HeaderMap, body: Pieces, until: Instant) -> Result<Answer> {
+        let (method, url) = (Method::POST, &*demand.upstream.url);
         let ask = Ask {
             method,
             url,
@@ -191,7 +191,7 @@ impl Shared {
             modern_request(demand, &call.id)?.1
         } else {
             let greeting = pipe.greeting().unwrap_or_default();
-            bridge::request_of(&call.id, demand.method, &params(demand, &greeting.result, &call.id)?)
+            bridge::request_of(&call.id, demand.method, &params(demand, &greeting.result, &call.id)?, demand.body)
         };
         let heard = pipe.request(&call.id, message).await?;
         Ok(Exchange { heard: Some(heard), is_modern, ..Exchange::new(call, until) })
@@ -241,7 +241,7 @@ fn members<'a>(demand: &Demand<'a>, envelope: Option<Envelope<'_>>, id: &str) ->
     params.and_then(|params| bridge::outgoing_members(params, &change)).map_err(|error| Error::new(Kind::InvalidRequest, error.to_string()))
 }
 
-fn modern_request(demand: &Demand<'_>, id: &str) -> Result<(HeaderMap, Vec<u8>)> {
+fn modern_request(demand: &Demand<'_>, id: &str) -> Result<(HeaderMap, Pieces)> {
     let client = demand.client;
     let envelope =
         Envelope { version: LATEST.as_str(), capabilities: &client.capabilities, info: &client.info, log_level: demand.log_level };
@@ -268,7 +268,7 @@ fn modern_request(demand: &Demand<'_>, id: &str) -> Result<(HeaderMap, Vec<u8>)>
             }
         }
     }
-    Ok((headers, bridge::request_of(id, demand.method, &object)))
+    Ok((headers, bridge::request_of(id, demand.method, &object, demand.body)))
 }
 
 /// The upstream refused a message with an HTTP status.
@@ -403,7 +403,7 @@ impl Exchange {
             whose: None,
             forwarded: None,
             headers,
-            body: Bytes::new(),
+            body: Pieces::default(),
             until: self.until,
             max_bytes: shared.max_message,
         };

@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use amalgam_protocol::{
+    Pieces,
     splice::{Object, string},
     sse::{Decoder, Event},
 };
@@ -144,7 +145,7 @@ pub struct Ask<'a> {
     /// Beside those that every request has.
     pub headers: HeaderMap,
     /// A JSON-RPC message; empty for none.
-    pub body: Bytes,
+    pub body: Pieces,
     /// Until the answer's headers, and where it is read whole until its end.
     pub until: Instant,
     /// The longest event stream, in bytes; another body is never longer than one message may be.
@@ -180,11 +181,11 @@ impl Shared {
         }
         let left = ask.until.saturating_duration_since(Instant::now());
         let (mut again, mut ask_again) = (true, true);
-        let request = |headers| OutgoingRequest {
-            method: ask.method.clone(),
+        let mut request = OutgoingRequest {
+            method: ask.method,
             url: ask.url,
             headers,
-            body: ask.body.clone(),
+            body: ask.body,
             timeout: left,
             max_response_bytes: ask.max_bytes,
             follow_redirects: true,
@@ -193,9 +194,7 @@ impl Shared {
         };
         let egress = ask.whose.map_or_else(|| self.egress.clone(), |scope| self.egress.of(&scope.account, &scope.user));
         let incoming = loop {
-            // Whoever is asked for another token sends the same once more.
-            let request = request(if again || is_oauth { headers.clone() } else { std::mem::take(&mut headers) });
-            match egress.send_streaming(request).await {
+            match egress.send_streaming(&mut request).await {
                 // Nothing was sent, so that a second attempt cannot do anything twice.
                 Err(error) if std::mem::take(&mut again) && error.is_retryable_before_send() => {}
                 Err(error) => {
@@ -209,14 +208,14 @@ impl Shared {
                     return Err(Error { cause: Some(error.cause().to_owned().into()), ..Error::new(kind, sentence) });
                 }
                 Ok(incoming) if is_oauth && matches!(incoming.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
-                    let sent = headers.get(AUTHORIZATION);
+                    let sent = request.headers.get(AUTHORIZATION);
                     let once = std::mem::take(&mut ask_again);
                     let other = Box::pin(self.challenged(upstream, incoming.status, &incoming.headers, sent, once)).await?;
                     match other {
                         // It was refused before anything was done.
                         Some(value) => {
                             secrets.extend(secret(&value));
-                            headers.insert(AUTHORIZATION, value);
+                            request.headers.insert(AUTHORIZATION, value);
                         }
                         None => break incoming,
                     }

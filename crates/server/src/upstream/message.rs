@@ -5,7 +5,13 @@ use std::{
     sync::Arc,
 };
 
-use amalgam_protocol::{Body, Message, envelope::Response, splice::Object, strict::StrictError};
+use amalgam_protocol::{
+    Body, Message, Pieces,
+    envelope::Response,
+    pieces::{Sink as _, Writer},
+    splice::Object,
+    strict::StrictError,
+};
 use bytes::Bytes;
 use bytestring::ByteString;
 use serde_json::value::RawValue;
@@ -62,14 +68,19 @@ impl Answered {
         (*self).to_owned()
     }
 
+    /// What it is a part of.
+    pub fn source(&self) -> &Bytes {
+        self.message.as_bytes()
+    }
+
     /// The message as it came, as the answer to the request of this id.
-    pub fn answering(&self, id: &str) -> Bytes {
+    pub fn answering(&self, id: &str) -> Pieces {
         let (before, after) = (self.message.get(..self.id.start).unwrap_or_default(), self.message.get(self.id.end..).unwrap_or_default());
-        let mut message = Vec::with_capacity(before.len() + id.len() + after.len());
+        let mut message = Writer::new(Some(self.source()), before.len() + id.len() + after.len());
         for part in [before, id, after] {
-            message.extend_from_slice(part.as_bytes());
+            message.part(part);
         }
-        message.into()
+        message.finish()
     }
 }
 

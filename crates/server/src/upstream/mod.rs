@@ -22,6 +22,7 @@ mod watch;
 
 use std::{
     collections::BTreeMap,
+    convert::Infallible,
     sync::{
         Arc, LazyLock,
         atomic::{AtomicU64, Ordering},
@@ -32,14 +33,13 @@ use std::{
 use ::http::HeaderMap;
 use amalgam_protocol::param_header::ParamHeader;
 use amalgam_protocol::splice::Object;
-use foldhash::fast::RandomState;
 use moka::sync::Cache;
+use quick_cache::sync::Cache as QuickCache;
 use tokio::{
     sync::{OnceCell, Semaphore},
     time::Instant,
 };
 
-use self::{era::Eras, health::Health, pipe::Pipe, session::Session, stdio::Stderr};
 pub use self::{
     exchange::Exchange,
     health::Report,
@@ -48,6 +48,7 @@ pub use self::{
     waiting::{Cancellable, Question, Waiting},
     watch::{News, Wanted, Word, news},
 };
+use self::{health::Health, pipe::Pipe, session::Session, stdio::Stderr};
 use crate::{
     config::{Config, Process},
     egress::Egress,
@@ -106,6 +107,8 @@ pub struct Demand<'a> {
     pub params: &'a str,
     /// The same taken apart, where somebody has done that already.
     pub members: Option<&'a Object<'a>>,
+    /// What they are a part of, where that is known.
+    pub body: Option<&'a bytes::Bytes>,
     /// Another value for the member that names the target.
     pub renamed: Option<(&'static str, &'a str)>,
     /// The upstream's own `requestState`.
@@ -129,6 +132,7 @@ impl<'a> Demand<'a> {
             method,
             params,
             members: None,
+            body: None,
             renamed: None,
             request_state: None,
             log_level: None,
@@ -149,8 +153,8 @@ pub struct Shared {
     egress: Egress,
     max_message: usize,
     timeout: Duration,
-    eras: Cache<(String, i64), Eras, RandomState>,
-    health: Cache<String, Arc<Health>, RandomState>,
+    eras: QuickCache<String, era::Known>,
+    health: QuickCache<String, Arc<Health>>,
     sessions: Cache<Key, Arc<OnceCell<Arc<Session>>>>,
     pipes: Cache<Key, Arc<OnceCell<Arc<Pipe>>>>,
     processes: BTreeMap<String, Process>,
@@ -195,8 +199,8 @@ impl Upstreams {
             egress,
             max_message: config.max_response_bytes,
             timeout: config.action_timeout,
-            eras: Cache::builder().max_capacity(10_000).time_to_live(hour).build_with_hasher(RandomState::default()),
-            health: Cache::builder().max_capacity(10_000).time_to_idle(hour).build_with_hasher(RandomState::default()),
+            eras: QuickCache::new(10_000),
+            health: QuickCache::new(10_000),
             sessions: Cache::builder().max_capacity(MAX_LINKS).time_to_idle(LINK_IDLE).build(),
             pipes: Cache::builder().max_capacity(MAX_LINKS).time_to_idle(LINK_IDLE).build(),
             processes: config.stdio.clone(),
@@ -249,7 +253,7 @@ impl Upstreams {
 
     /// Ends what belongs to an upstream that was changed or removed.
     pub fn forget(&self, upstream: &Upstream) {
-        self.0.health.invalidate(&upstream.id);
+        self.0.health.remove(&upstream.id);
         let sessions: Vec<_> = self.0.sessions.iter().filter(|(key, _)| key.upstream == upstream.id).collect();
         for (key, _) in sessions {
             self.0.sessions.invalidate(&*key);
@@ -277,6 +281,7 @@ impl Upstreams {
     pub fn sweep(&self) {
         self.0.sessions.run_pending_tasks();
         self.0.pipes.run_pending_tasks();
+        self.0.eras.retain(|_, known| known.is_recent());
     }
 
     /// Tells the legacy upstreams of a client's session something.
@@ -343,6 +348,7 @@ impl Shared {
 
     fn health(&self, upstream: &Upstream) -> Arc<Health> {
         let places = upstream.settings.max_concurrency.unwrap_or(CONCURRENCY);
-        self.health.get_with_by_ref(&upstream.id, || Arc::new(Health::new(places)))
+        let Ok(health) = self.health.get_or_insert_with(upstream.id.as_str(), || Ok::<_, Infallible>(Arc::new(Health::new(places))));
+        health
     }
 }

@@ -9,8 +9,7 @@ use std::{
 };
 
 use ::http::{HeaderMap, HeaderValue, Method};
-use amalgam_protocol::{bridge, revision::LATEST_LEGACY, revision::Revision, splice::Object};
-use bytes::Bytes;
+use amalgam_protocol::{Pieces, bridge, revision::LATEST_LEGACY, revision::Revision, splice::Object};
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
@@ -104,7 +103,7 @@ impl Drop for Session {
                     whose: None,
                     forwarded: None,
                     headers,
-                    body: Bytes::new(),
+                    body: Pieces::default(),
                     until,
                     max_bytes: shared.max_message,
                 };
@@ -197,7 +196,7 @@ impl Shared {
     }
 
     /// Sends a message of a session that is not answered.
-    pub async fn send(&self, session: &Session, message: impl Into<Bytes>, until: Instant) -> Result<()> {
+    pub async fn send(&self, session: &Session, message: impl Into<Pieces>, until: Instant) -> Result<()> {
         let answer = self.post(&session.upstream, &session.upstream.url, session.headers(), message, until).await?;
         if answer.status >= 300 { Err(exchange::refused(&session.upstream, answer.status, &answer.body)) } else { Ok(()) }
     }
@@ -208,7 +207,7 @@ impl Shared {
         upstream: &Arc<Upstream>,
         url: &str,
         headers: HeaderMap,
-        message: impl Into<Bytes>,
+        message: impl Into<Pieces>,
         until: Instant,
     ) -> Result<super::http::Answer> {
         let ask = Ask {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ::http::{HeaderMap, HeaderValue, Method, header::ACCEPT};
-use bytes::Bytes;
+use amalgam_protocol::Pieces;
 use tokio::time::Instant;
 use url::Url;
 
@@ -27,7 +27,7 @@ impl Shared {
             whose: None,
             forwarded: None,
             headers,
-            body: Bytes::new(),
+            body: Pieces::default(),
             until,
             // With the answers to all calls.
             max_bytes: 4 * MAX_STREAM,

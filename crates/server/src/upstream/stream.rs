@@ -9,8 +9,7 @@ use std::{
 };
 
 use ::http::{HeaderValue, Method, header::ACCEPT};
-use amalgam_protocol::{bridge, splice::quoted};
-use bytes::Bytes;
+use amalgam_protocol::{Pieces, bridge, splice::quoted};
 use tokio::{
     sync::{Mutex, broadcast, mpsc, oneshot, watch},
     time::Instant,
@@ -183,7 +182,7 @@ impl Reader {
             whose: None,
             forwarded: None,
             headers,
-            body: Bytes::new(),
+            body: Pieces::default(),
             until,
             max_bytes: MAX_STREAM,
         };

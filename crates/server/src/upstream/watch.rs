@@ -4,11 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use ::http::Method;
 use amalgam_protocol::{
+    Pieces,
     bridge::{self, Envelope, Outgoing},
     revision::LATEST,
     splice::{Object, quoted},
 };
-use bytes::Bytes;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::Instant,
@@ -230,7 +230,7 @@ impl Watcher {
             whose: None,
             forwarded: None,
             headers,
-            body: Bytes::from(message),
+            body: Pieces::from(message),
             until,
             max_bytes: MAX_STREAM,
         };

@@ -18,7 +18,7 @@ fn secret_headers() -> HeaderMap {
 }
 
 fn post(url: &str) -> OutgoingRequest<'_> {
-    OutgoingRequest { method: Method::POST, headers: secret_headers(), body: Bytes::from_static(b"{\"a\":1}"), ..get(url) }
+    OutgoingRequest { method: Method::POST, headers: secret_headers(), body: Bytes::from_static(b"{\"a\":1}").into(), ..get(url) }
 }
 
 #[tokio::test]

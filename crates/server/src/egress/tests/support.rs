@@ -174,7 +174,7 @@ pub fn get(url: &str) -> OutgoingRequest<'_> {
         method: Method::GET,
         url,
         headers: HeaderMap::new(),
-        body: Bytes::new(),
+        body: amalgam_protocol::Pieces::default(),
         timeout: Duration::from_secs(10),
         max_response_bytes: 1024 * 1024,
         follow_redirects: true,

@@ -76,6 +76,7 @@ async fn show(context: &Context<'_>, client: &Client, handle: String) -> Option<
         method: "tasks/get",
         params: "{}",
         members: None,
+        body: None,
         renamed: Some(("taskId", &own)),
         request_state: None,
         log_level: None,

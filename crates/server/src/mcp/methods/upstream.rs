@@ -80,7 +80,7 @@ async fn begin(context: &Context<'_>, method: &str, id: &RawValue, params: &Para
     let token = meta.and_then(|meta| meta.progress_token).map(|token| token.get().to_owned());
     let sent = as_sent(context.era, params);
     let (text, members) = sent.as_ref().map_or((params.raw.get(), &params.members), |(text, members)| (text.as_str(), members));
-    let asked = Asked { id, method, params: text, members, client, log_level, token };
+    let asked = Asked { id, method, params: text, members, body: Some(context.body), client, log_level, token };
     // Boxed, as below wherever a future of many steps begins: the sum of them would be held on the stack.
     Box::pin(Relay::begin(context, asked, route.clone())).await.map(Reply::Relay)
 }

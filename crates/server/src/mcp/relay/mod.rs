@@ -8,7 +8,7 @@ pub mod task;
 use std::{borrow::Cow, collections::VecDeque, mem, sync::Arc, time::Duration};
 
 use amalgam_protocol::{
-    Era, Fault,
+    Era, Fault, Pieces,
     bridge::{self, Towards},
     params::LOG_LEVELS,
     respond as write,
@@ -51,7 +51,7 @@ pub enum Said {
     /// A message before the end.
     Message(Vec<u8>),
     /// The response, with the HTTP status that goes with it.
-    Last(u16, Bytes),
+    Last(u16, Pieces),
 }
 
 /// What is waited for before the upstream is heard again.
@@ -99,6 +99,8 @@ pub struct Asked<'a> {
     pub params: &'a str,
     /// The same, taken apart.
     pub members: &'a Object<'a>,
+    /// What they are a part of, where it is the request of the client.
+    pub body: Option<&'a Bytes>,
     /// The client that it comes from.
     pub client: Client,
     /// The lowest level of log messages that the client wants.
@@ -151,6 +153,7 @@ impl Relay {
             method: asked.method,
             params: asked.params,
             members: Some(asked.members),
+            body: asked.body,
             renamed: route.renamed.as_ref().map(|(member, name)| (*member, name.as_str())),
             request_state: state,
             log_level: asked.log_level.as_deref(),
@@ -228,8 +231,8 @@ impl Relay {
     /// The response alone, for who hears nothing before it.
     pub async fn last(&mut self) -> Bytes {
         loop {
-            if let Said::Last(_, bytes) = self.step().await {
-                return bytes;
+            if let Said::Last(_, response) = self.step().await {
+                return response.join();
             }
         }
     }
@@ -368,6 +371,7 @@ impl Relay {
             method: &self.method.clone(),
             params: &params,
             members: &members,
+            body: None,
             client: self.client.clone(),
             log_level: self.log_level.clone(),
             token: None,
@@ -383,11 +387,11 @@ impl Relay {
         let (is_modern, name) = (exchange.is_modern, exchange.upstream().name.clone());
         let wrong = |what: String| Error::new(Kind::PlatformFailed, format!("{name} answered in a way that cannot be read: {what}."));
         let unreadable = |error: amalgam_protocol::strict::StrictError| wrong(error.to_string());
-        let object = result.object().map_err(unreadable)?;
+        let (object, source) = (result.object().map_err(unreadable)?, result.source());
         let asked = if is_modern { bridge::input_required(&object).map_err(wrong)? } else { None };
-        let rewritten = |text: String| write::result(&self.id, text.as_bytes());
+        let rewritten = |text: String| Pieces::from(write::result(&self.id, text.as_bytes()));
         // What has to change is written anew; anything else is passed on as it came.
-        let changed: Option<Vec<u8>> = match (self.era.is_modern(), asked) {
+        let changed: Option<Pieces> = match (self.era.is_modern(), asked) {
             (true, None) if is_modern => {
                 let of_task = self.method.starts_with("tasks/").then(|| Object::parse(self.params()).ok()).flatten();
                 let known = of_task.and_then(|params| params.text("taskId").map(Cow::into_owned));
@@ -395,7 +399,7 @@ impl Relay {
             }
             (true, None) => {
                 let result = bridge::modern_result(&self.method, object, &self.server_info()).map_err(unreadable)?;
-                Some(write::result_of(&self.id, &result))
+                Some(write::result_of(&self.id, &result, source))
             }
             (true, Some(asked)) => match asked.state {
                 Some(state) => {
@@ -403,13 +407,13 @@ impl Relay {
                     let sealed = binding.seal(&self.app, &State::Upstream { state })?;
                     let mut object = object;
                     object.set_text("requestState", &sealed);
-                    Some(write::result_of(&self.id, &object))
+                    Some(write::result_of(&self.id, &object, source))
                 }
                 None => None,
             },
             (false, None) if is_modern => {
                 let result = bridge::legacy_result(object).map_err(unreadable)?;
-                result.map(|result| write::result_of(&self.id, &result))
+                result.map(|result| write::result_of(&self.id, &result, source))
             }
             (false, None) => self.of_task(&result)?.map(rewritten),
             (false, Some(asked)) => {
@@ -428,11 +432,8 @@ impl Relay {
                 return Ok(None);
             }
         };
-        let bytes = match changed {
-            Some(changed) => changed.into(),
-            None => result.answering(self.id.get()),
-        };
-        Ok(Some(Said::Last(200, bytes)))
+        let response = changed.unwrap_or_else(|| result.answering(self.id.get()));
+        Ok(Some(Said::Last(200, response)))
     }
 
     /// What the client is told of a failure of ours or the upstream's.

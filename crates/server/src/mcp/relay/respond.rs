@@ -37,8 +37,8 @@ pub fn failure(era: Era, id: &RawValue, method: &str, server_info: &str, error: 
 /// The HTTP response. Dropping it, as when the client goes away, cancels the call.
 pub async fn respond(mut relay: Box<Relay>) -> Response {
     let first = match relay.step().await {
-        Said::Last(status, bytes) => {
-            let mut response = Response::new(Body::from(bytes));
+        Said::Last(status, pieces) => {
+            let mut response = Response::new(Body::new(pieces));
             *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
             return response;
@@ -62,11 +62,11 @@ async fn run(mut relay: Box<Relay>, first: Vec<u8>, sender: mpsc::Sender<Bytes>)
     let all = async {
         let mut next = Said::Message(first);
         loop {
-            let (bytes, is_last): (&[u8], bool) = match &next {
-                Said::Message(bytes) => (bytes, false),
-                Said::Last(_, bytes) => (bytes, true),
+            let (message, is_last) = match next {
+                Said::Message(message) => (Bytes::from(message), false),
+                Said::Last(_, response) => (response.join(), true),
             };
-            if sender.send(sse_event(bytes).into()).await.is_err() || is_last {
+            if sender.send(sse_event(&message).into()).await.is_err() || is_last {
                 return;
             }
             next = relay.step().await;

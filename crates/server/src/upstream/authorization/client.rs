@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use amalgam_vault::Secret;
-use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method,
     header::{ACCEPT, CONTENT_TYPE},
@@ -249,7 +248,7 @@ pub async fn register(egress: &Egress, server: &Server, base_url: &str) -> Resul
         method: Method::POST,
         url: endpoint,
         headers,
-        body: Bytes::from(body.to_string()),
+        body: body.to_string().into(),
         timeout: Duration::from_secs(15),
         max_response_bytes: 64 * 1024,
         follow_redirects: false,

@@ -208,7 +208,7 @@ impl Shared {
     pub(super) async fn signed_in(&self, upstream: &Arc<Upstream>, kept: Kept, tokens: Tokens, link: Option<&ConnectLink>) -> Result<()> {
         keep(self, upstream, kept, tokens, link).await?;
         self.close(&upstream.id, user(upstream));
-        self.health.invalidate(&upstream.id);
+        self.health.remove(&upstream.id);
         Ok(())
     }
 
@@ -237,7 +237,7 @@ impl Shared {
         headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let params = format!("{{\"protocolVersion\":\"2025-11-25\",\"capabilities\":{{}},\"clientInfo\":{OUR_INFO}}}");
-        let request = OutgoingRequest {
+        let mut request = OutgoingRequest {
             method: Method::POST,
             url: &upstream.url,
             headers,
@@ -247,7 +247,7 @@ impl Shared {
             follow_redirects: false,
             credential_bound: false,
         };
-        let answer = self.egress.send_streaming(request).await.map_err(|error| {
+        let answer = self.egress.send_streaming(&mut request).await.map_err(|error| {
             look.note(&upstream.url, &error);
             wrong(upstream, format_args!("cannot be reached: {error}"))
         })?;
