@@ -13,7 +13,7 @@ use crate::fault::{
 use crate::params::{CLIENT_CAPABILITIES_KEY, CLIENT_INFO_KEY, LOG_LEVEL_KEY, PROTOCOL_VERSION_KEY};
 use crate::pieces::{Pieces, Sink as _, Writer};
 use crate::respond::SERVER_INFO_KEY;
-use crate::splice::{Object, elements};
+use crate::splice::{Object, elements, quoted};
 use crate::strict::StrictError;
 
 /// What a modern request says of its client, in `params._meta`.
@@ -57,29 +57,10 @@ pub fn outgoing(params: &str, change: &Outgoing<'_>) -> Result<String, StrictErr
 /// # Errors
 /// `params` that are not an object.
 pub fn outgoing_members<'a>(mut params: Object<'a>, change: &Outgoing<'_>) -> Result<Object<'a>, StrictError> {
-    let meta = params.get("_meta").filter(|meta| *meta != "null").unwrap_or("{}").to_owned();
-    let mut meta = Object::parse(&meta)?;
-    for key in ENVELOPE {
-        meta.remove(key);
-    }
-    if meta.get("progressToken").is_some()
-        && let Some(token) = change.progress_token
-    {
-        meta.set("progressToken", token);
-    }
-    match &change.envelope {
-        Some(envelope) => {
-            meta.set_text(PROTOCOL_VERSION_KEY, envelope.version);
-            meta.set(CLIENT_INFO_KEY, envelope.info);
-            meta.set(CLIENT_CAPABILITIES_KEY, envelope.capabilities);
-            if let Some(level) = envelope.log_level {
-                meta.set_text(LOG_LEVEL_KEY, level);
-            }
-        }
-        None => {
-            params.remove("inputResponses");
-            params.remove("requestState");
-        }
+    let meta = outgoing_meta(params.get("_meta").filter(|meta| *meta != "null"), change)?;
+    if change.envelope.is_none() {
+        params.remove("inputResponses");
+        params.remove("requestState");
     }
     if let Some((member, value)) = change.renamed {
         params.set_text(member, value);
@@ -87,12 +68,41 @@ pub fn outgoing_members<'a>(mut params: Object<'a>, change: &Outgoing<'_>) -> Re
     if let Some(state) = change.request_state {
         params.set_text("requestState", state);
     }
-    let meta = if meta.is_empty() { None } else { Some(meta.to_string()) };
     match meta {
         Some(meta) => params.set("_meta", meta),
         None => drop(params.remove("_meta")),
     }
     Ok(params)
+}
+
+/// The client's `_meta` with the upstream's envelope in the place of its own; `None` where nothing is in it.
+fn outgoing_meta(meta: Option<&str>, change: &Outgoing<'_>) -> Result<Option<String>, StrictError> {
+    let mut out = Vec::with_capacity(meta.map_or(0, str::len) + 256);
+    let mut member = |name: &str, json: &str| {
+        out.push(if out.is_empty() { b'{' } else { b',' });
+        write_string(&mut out, name);
+        out.push(b':');
+        out.extend_from_slice(json.as_bytes());
+    };
+    let meta = meta.map(Object::parse).transpose()?.unwrap_or_default();
+    for (name, json) in meta.iter().filter(|(name, _)| !ENVELOPE.contains(name)) {
+        let token = change.progress_token.filter(|_| name == "progressToken");
+        member(name, token.unwrap_or(json));
+    }
+    if let Some(envelope) = &change.envelope {
+        member(PROTOCOL_VERSION_KEY, &quoted(envelope.version));
+        member(CLIENT_INFO_KEY, envelope.info);
+        member(CLIENT_CAPABILITIES_KEY, envelope.capabilities);
+        if let Some(level) = envelope.log_level {
+            member(LOG_LEVEL_KEY, &quoted(level));
+        }
+    }
+    if out.is_empty() {
+        return Ok(None);
+    }
+    out.push(b'}');
+    // All of it was text.
+    Ok(String::from_utf8(out).ok())
 }
 
 /// Whether a modern result of this method must say how long it may be kept (SEP-2549).

@@ -82,17 +82,13 @@ impl Front {
     }
 
     /// Request id, Host and Origin, and the shape of errors.
-    async fn answer(self, mut request: Request) -> Response {
+    async fn answer(self, request: Request) -> Response {
         let id = RequestId::new(request.headers());
         let family = Family::of(request.uri().path());
         let mut response = match (too_long(&request), foreign(&self.inside.app, request.uri(), request.headers())) {
             (Some(refusal), _) => refusal,
             (None, Some(error)) => error.into_response(),
-            (None, None) => {
-                request.extensions_mut().insert(id.clone());
-                request.extensions_mut().insert(self.peer);
-                self.route(request).await
-            }
+            (None, None) => self.route(request, &id).await,
         };
         if let Some(error) = response.extensions_mut().remove::<Arc<Error>>() {
             response = shaped(&error, family, response.status(), response.headers());
@@ -106,15 +102,22 @@ impl Front {
     }
 
     /// A panic becomes an error, which becomes an answer in the shape of its family.
-    async fn route(&self, request: Request) -> Response {
+    async fn route(&self, mut request: Request, id: &RequestId) -> Response {
         let Inside { app, routes, cross_origin } = &*self.inside;
-        let answer = if request.headers().contains_key(ORIGIN) {
-            AssertUnwindSafe(cross_origin.clone().call(request).map(|Ok(response)| response)).catch_unwind().await
-        } else if let Some(target) = mcp::token_target(request.uri().path()).filter(|_| request.method() == Method::POST) {
+        let is_cross_origin = request.headers().contains_key(ORIGIN);
+        let is_post = request.method() == Method::POST;
+        let answer = if let Some(target) = mcp::token_target(request.uri().path()).filter(|_| is_post && !is_cross_origin) {
             // Nearly all requests are of this kind, and pay for no router.
-            AssertUnwindSafe(mcp::serve(app.clone(), target, request)).catch_unwind().await
+            AssertUnwindSafe(mcp::serve(app.clone(), target, id.clone(), request)).catch_unwind().await
         } else {
-            AssertUnwindSafe(routes.clone().call(request).map(|Ok(response)| response)).catch_unwind().await
+            request.extensions_mut().insert(id.clone());
+            request.extensions_mut().insert(self.peer);
+            let answer = if is_cross_origin {
+                cross_origin.clone().call(request).left_future()
+            } else {
+                routes.clone().call(request).right_future()
+            };
+            AssertUnwindSafe(answer.map(|Ok(response)| response)).catch_unwind().await
         };
         answer.unwrap_or_else(|_| Error::internal("a handler panicked").into_response())
     }

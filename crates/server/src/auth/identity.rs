@@ -4,7 +4,6 @@ use http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION};
 
 use crate::{
     error::{Error, Result},
-    request::REQUEST_ID,
     store::is_user_id,
 };
 
@@ -17,6 +16,8 @@ static KNOWN: [HeaderName; 6] = [
     HeaderName::from_static("x-credential-id"),
     HeaderName::from_static("x-redirect-uri"),
 ];
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The identity headers of a request. Several copies of one are refused: proxies and servers disagree on which one counts.
 pub struct Identity<'a> {
@@ -74,7 +75,7 @@ impl<'a> Identity<'a> {
         if names.contains(&REQUEST_ID)
             && let Ok(id) = HeaderValue::try_from(self.request_id)
         {
-            forwarded.insert(REQUEST_ID.clone(), id);
+            forwarded.insert(REQUEST_ID, id);
         }
         forwarded
     }

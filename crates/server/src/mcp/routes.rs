@@ -7,7 +7,10 @@ use axum::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::transport::{Target, serve};
-use crate::{app::App, request::Path};
+use crate::{
+    app::App,
+    request::{Path, RequestId},
+};
 
 /// The routes of the endpoint.
 pub fn routes() -> OpenApiRouter<App> {
@@ -35,8 +38,8 @@ pub fn token_target(path: &str) -> Option<Target> {
     responses((status = 200, description = "A JSON-RPC response, or an event stream with it", body = Object), (status = 202, description = "A notification was taken"),
         (status = 400, description = "Invalid request"), (status = 401, description = "Invalid or expired token"),
         (status = 406, description = "`Accept` does not allow text/event-stream"), (status = 413, description = "Larger than 10 MB"), (status = 429, description = "Rate limit exceeded")))]
-async fn token_post(State(app): State<App>, Path((server_id, token)): Path<(String, String)>, request: Request) -> Response {
-    serve(app, Target { server_id: Some(server_id), token: Some(token) }, request).await
+async fn token_post(State(app): State<App>, Path((server_id, token)): Path<(String, String)>, id: RequestId, request: Request) -> Response {
+    serve(app, Target { server_id: Some(server_id), token: Some(token) }, id, request).await
 }
 
 /// Open the server's stream of a legacy session.
@@ -45,8 +48,8 @@ async fn token_post(State(app): State<App>, Path((server_id, token)): Path<(Stri
         ("mcp-session-id" = Option<String>, Header, description = "From the answer to `initialize`")),
     responses((status = 200, description = "An event stream"), (status = 401, description = "Invalid or expired token"),
         (status = 404, description = "No such session"), (status = 405, description = "Without a session there is no stream")))]
-async fn token_get(State(app): State<App>, Path((server_id, token)): Path<(String, String)>, request: Request) -> Response {
-    serve(app, Target { server_id: Some(server_id), token: Some(token) }, request).await
+async fn token_get(State(app): State<App>, Path((server_id, token)): Path<(String, String)>, id: RequestId, request: Request) -> Response {
+    serve(app, Target { server_id: Some(server_id), token: Some(token) }, id, request).await
 }
 
 /// End a legacy session.
@@ -55,8 +58,13 @@ async fn token_get(State(app): State<App>, Path((server_id, token)): Path<(Strin
         ("mcp-session-id" = Option<String>, Header, description = "From the answer to `initialize`")),
     responses((status = 204, description = "Ended"), (status = 401, description = "Invalid or expired token"),
         (status = 404, description = "No such session"), (status = 405, description = "There is no session to end")))]
-async fn token_delete(State(app): State<App>, Path((server_id, token)): Path<(String, String)>, request: Request) -> Response {
-    serve(app, Target { server_id: Some(server_id), token: Some(token) }, request).await
+async fn token_delete(
+    State(app): State<App>,
+    Path((server_id, token)): Path<(String, String)>,
+    id: RequestId,
+    request: Request,
+) -> Response {
+    serve(app, Target { server_id: Some(server_id), token: Some(token) }, id, request).await
 }
 
 /// Execute an MCP request with an API key.
@@ -68,8 +76,8 @@ async fn token_delete(State(app): State<App>, Path((server_id, token)): Path<(St
     responses((status = 200, description = "A JSON-RPC response, or an event stream with it", body = Object), (status = 202, description = "A notification was taken"),
         (status = 400, description = "Invalid request"), (status = 401, description = "Not authenticated"), (status = 404, description = "No such server"),
         (status = 406, description = "`Accept` does not allow text/event-stream"), (status = 413, description = "Larger than 10 MB"), (status = 429, description = "Rate limit exceeded")))]
-async fn server_post(State(app): State<App>, Path(server_id): Path<String>, request: Request) -> Response {
-    serve(app, Target { server_id: Some(server_id), token: None }, request).await
+async fn server_post(State(app): State<App>, Path(server_id): Path<String>, id: RequestId, request: Request) -> Response {
+    serve(app, Target { server_id: Some(server_id), token: None }, id, request).await
 }
 
 /// Open the server's stream of a legacy session.
@@ -77,8 +85,8 @@ async fn server_post(State(app): State<App>, Path(server_id): Path<String>, requ
     params(("serverId" = String, Path, description = "Server ID")),
     responses((status = 200, description = "An event stream"), (status = 401, description = "Not authenticated"), (status = 404, description = "No such server or session"),
         (status = 405, description = "Without a session there is no stream")))]
-async fn server_get(State(app): State<App>, Path(server_id): Path<String>, request: Request) -> Response {
-    serve(app, Target { server_id: Some(server_id), token: None }, request).await
+async fn server_get(State(app): State<App>, Path(server_id): Path<String>, id: RequestId, request: Request) -> Response {
+    serve(app, Target { server_id: Some(server_id), token: None }, id, request).await
 }
 
 /// End a legacy session.
@@ -86,8 +94,8 @@ async fn server_get(State(app): State<App>, Path(server_id): Path<String>, reque
     params(("serverId" = String, Path, description = "Server ID")),
     responses((status = 204, description = "Ended"), (status = 401, description = "Not authenticated"), (status = 404, description = "No such server or session"),
         (status = 405, description = "There is no session to end")))]
-async fn server_delete(State(app): State<App>, Path(server_id): Path<String>, request: Request) -> Response {
-    serve(app, Target { server_id: Some(server_id), token: None }, request).await
+async fn server_delete(State(app): State<App>, Path(server_id): Path<String>, id: RequestId, request: Request) -> Response {
+    serve(app, Target { server_id: Some(server_id), token: None }, id, request).await
 }
 
 /// Execute an MCP request; `x-mcp-server-id`, or the server's token as the bearer token, names the server.
@@ -96,8 +104,8 @@ async fn server_delete(State(app): State<App>, Path(server_id): Path<String>, re
     responses((status = 200, description = "A JSON-RPC response, or an event stream with it", body = Object), (status = 202, description = "A notification was taken"),
         (status = 400, description = "Invalid request, or no server named"), (status = 401, description = "Not authenticated"), (status = 404, description = "No such server"),
         (status = 406, description = "`Accept` does not allow text/event-stream"), (status = 413, description = "Larger than 10 MB"), (status = 429, description = "Rate limit exceeded")))]
-async fn header_post(State(app): State<App>, request: Request) -> Response {
-    serve(app, Target { server_id: None, token: None }, request).await
+async fn header_post(State(app): State<App>, id: RequestId, request: Request) -> Response {
+    serve(app, Target { server_id: None, token: None }, id, request).await
 }
 
 /// Open the server's stream of a legacy session.
@@ -105,8 +113,8 @@ async fn header_post(State(app): State<App>, request: Request) -> Response {
     params(("x-mcp-server-id" = Option<String>, Header, description = "Server ID")),
     responses((status = 200, description = "An event stream"), (status = 401, description = "Not authenticated"), (status = 404, description = "No such server or session"),
         (status = 405, description = "Without a session there is no stream")))]
-async fn header_get(State(app): State<App>, request: Request) -> Response {
-    serve(app, Target { server_id: None, token: None }, request).await
+async fn header_get(State(app): State<App>, id: RequestId, request: Request) -> Response {
+    serve(app, Target { server_id: None, token: None }, id, request).await
 }
 
 /// End a legacy session.
@@ -114,6 +122,6 @@ async fn header_get(State(app): State<App>, request: Request) -> Response {
     params(("x-mcp-server-id" = Option<String>, Header, description = "Server ID")),
     responses((status = 204, description = "Ended"), (status = 401, description = "Not authenticated"), (status = 404, description = "No such server or session"),
         (status = 405, description = "There is no session to end")))]
-async fn header_delete(State(app): State<App>, request: Request) -> Response {
-    serve(app, Target { server_id: None, token: None }, request).await
+async fn header_delete(State(app): State<App>, id: RequestId, request: Request) -> Response {
+    serve(app, Target { server_id: None, token: None }, id, request).await
 }

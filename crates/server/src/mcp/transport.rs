@@ -63,8 +63,7 @@ impl From<Error> for Refusal {
 }
 
 /// Answers one HTTP request on the endpoint.
-pub async fn serve(app: App, target: Target, request: Request) -> Response {
-    let request_id = RequestId::of(request.extensions());
+pub async fn serve(app: App, target: Target, request_id: RequestId, request: Request) -> Response {
     // On a token URL the token is the whole authentication: signing in would not help.
     let by_header = target.token.is_none().then(|| (target.server_id.clone(), request.headers().get(header::HOST).cloned()));
     let presented = request.headers().contains_key(header::AUTHORIZATION);

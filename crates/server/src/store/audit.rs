@@ -5,9 +5,9 @@
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
-use amalgam_protocol::splice::quoted;
+use amalgam_protocol::{escape::write_string, splice::quoted};
 use http::StatusCode;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::{
     Page, Scope, Store,
@@ -18,9 +18,8 @@ use crate::{
     error::{Error, Result},
 };
 
-/// One thing that somebody did, or was refused. In the table its names are short, and what is usual is left out: of a busy node's writes
-/// most are entries.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// One thing that somebody did, or was refused. In the table its names are short, and what is usual is left out ([`Entry::write`]).
+#[derive(Debug, Clone, Deserialize)]
 pub struct Entry {
     /// Sorts by the time when it was recorded.
     pub id: String,
@@ -39,25 +38,25 @@ pub struct Entry {
     #[serde(rename = "d")]
     pub door: Cow<'static, str>,
     /// Through which server.
-    #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "s", default)]
     pub server_id: Option<String>,
     /// On which connector.
-    #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "c", default)]
     pub connector_id: Option<String>,
     /// Which action.
-    #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "a", default)]
     pub action_id: Option<String>,
     /// What was written to: the id of a server, key, credential, …
-    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "t", default)]
     pub target_id: Option<String>,
     /// `execute`, or the noun and the verb of a write: `server.create`.
-    #[serde(rename = "o", default = "execute_word", skip_serializing_if = "is_execute")]
+    #[serde(rename = "o", default = "execute_word")]
     pub operation: Cow<'static, str>,
     /// `allowed` or `denied`.
-    #[serde(rename = "w", default = "allowed", skip_serializing_if = "is_allowed")]
+    #[serde(rename = "w", default = "allowed")]
     pub decision: Cow<'static, str>,
     /// The platform's HTTP status for an execution that was sent, else ours.
-    #[serde(rename = "h", default = "ok", skip_serializing_if = "is_ok")]
+    #[serde(rename = "h", default = "ok")]
     pub status: i64,
     /// Microseconds.
     #[serde(rename = "us")]
@@ -66,7 +65,7 @@ pub struct Entry {
     #[serde(rename = "r")]
     pub request_id: String,
     /// 32 hex characters that tell equal arguments from different ones; see `Sealer::fingerprint`.
-    #[serde(rename = "g", default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "g", default)]
     pub arguments_digest: Option<String>,
 }
 
@@ -93,10 +92,6 @@ fn ok() -> i64 {
     200
 }
 
-fn is_ok(status: &i64) -> bool {
-    *status == 200
-}
-
 impl Entry {
     /// The beginning of an entry: for whom, through which door, what. It is allowed unless something else is said.
     pub fn new(scope: &Scope, door: &'static str, operation: &'static str, request_id: &str) -> Self {
@@ -118,6 +113,36 @@ impl Entry {
             request_id: request_id.to_owned(),
             arguments_digest: None,
         }
+    }
+
+    /// Appends the JSON that is read again: by hand, because of a busy node's writing most is this.
+    fn write(&self, out: &mut Vec<u8>) {
+        let texts = [
+            ("{\"id\":", Some(&*self.id)),
+            (",\"by\":", Some(&self.caller)),
+            (",\"u\":", Some(&self.user_id)),
+            (",\"d\":", Some(&self.door)),
+            (",\"s\":", self.server_id.as_deref()),
+            (",\"c\":", self.connector_id.as_deref()),
+            (",\"a\":", self.action_id.as_deref()),
+            (",\"t\":", self.target_id.as_deref()),
+            (",\"o\":", Some(&*self.operation).filter(|operation| !is_execute(operation))),
+            (",\"w\":", Some(&*self.decision).filter(|decision| !is_allowed(decision))),
+            (",\"r\":", Some(&self.request_id)),
+            (",\"g\":", self.arguments_digest.as_deref()),
+        ];
+        for (name, text) in texts {
+            if let Some(text) = text {
+                out.extend_from_slice(name.as_bytes());
+                write_string(out, text);
+            }
+        }
+        let numbers = [(",\"at\":", self.at), (",\"us\":", self.duration_us)];
+        for (name, number) in numbers.into_iter().chain((self.status != ok()).then_some((",\"h\":", self.status))) {
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(number.to_string().as_bytes());
+        }
+        out.push(b'}');
     }
 
     /// What came of it.
@@ -157,14 +182,17 @@ pub fn shown(id: &str) -> String {
 
 /// What the ids of entries from this time on do not sort before.
 pub fn id_from(ms: i64) -> String {
-    digits(ms.clamp(0, (1 << 48) - 1).unsigned_abs(), 12)
+    // With room for the rest of an id.
+    let mut id = String::with_capacity(32);
+    push_digits(&mut id, ms.clamp(0, (1 << 48) - 1).unsigned_abs(), 12);
+    id
 }
 
-/// A number in so many hexadecimal digits, 16 at most, or more where it needs them: what `{:012x}` writes, at a tenth of its cost.
-pub fn digits(number: u64, least: u8) -> String {
+/// Appends a number in so many hexadecimal digits, 16 at most, or more where it needs them: what `{:012x}` writes, at a tenth of its cost.
+pub fn push_digits(text: &mut String, number: u64, least: u8) {
     let needed = u64::BITS.saturating_sub(number.leading_zeros()).div_ceil(4);
     let digit = |place: u32| char::from_digit(u32::try_from(number >> (4 * place) & 15).unwrap_or_default(), 16).unwrap_or('0');
-    (0..needed.max(u32::from(least)).min(16)).rev().map(digit).collect()
+    text.extend((0..needed.max(u32::from(least)).min(16)).rev().map(digit));
 }
 
 /// Which entries are asked for; the fields are those of `Entry`.
@@ -245,7 +273,7 @@ impl Store {
                     if count > 0 {
                         text.push(b',');
                     }
-                    serde_json::to_writer(&mut text, entry).map_err(Error::internal)?;
+                    entry.write(&mut text);
                     (first_at, last_at, count) = (first_at.min(entry.at), last_at.max(entry.at), count + 1);
                 }
                 text.push(b']');
@@ -338,8 +366,36 @@ mod tests {
         for (number, least, text) in
             [(0, 2, "00".to_owned()), (0x1f, 3, "01f".to_owned()), (0xabc, 2, "abc".to_owned()), (u64::MAX, 8, "f".repeat(16))]
         {
-            assert_eq!(digits(number, least), text);
+            let mut digits = String::new();
+            push_digits(&mut digits, number, least);
+            assert_eq!(digits, text);
         }
         assert_eq!(id_from(0x19a_0000_00ff), "019a000000ff");
+    }
+
+    #[test]
+    fn entries_are_read_as_they_were_written() {
+        let scope = Scope { account: "main".into(), user: "an\"n\n".into() };
+        let usual = Entry { id: "1".to_owned(), caller: "key:k".to_owned(), ..Entry::new(&scope, "mcp", EXECUTE, "r") };
+        let text = |n: usize| Some(format!("\\{n}\u{1}é"));
+        let unusual = Entry {
+            server_id: text(1),
+            connector_id: text(2),
+            action_id: text(3),
+            target_id: text(4),
+            operation: "server.create".into(),
+            decision: "denied".into(),
+            status: -1,
+            duration_us: i64::MAX,
+            arguments_digest: text(5),
+            ..usual.clone()
+        };
+        for entry in [usual, unusual] {
+            let mut json = Vec::new();
+            entry.write(&mut json);
+            let read: Entry = serde_json::from_slice(&json).unwrap();
+            let read = Entry { account_id: scope.account.clone(), ..read };
+            assert_eq!(format!("{read:?}"), format!("{entry:?}"));
+        }
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     error::{Error, Kind},
     store::{
         Store,
-        audit::{Entry, digits, id_from},
+        audit::{Entry, id_from, push_digits},
     },
 };
 
@@ -124,7 +124,11 @@ impl Numbers {
         if !(recorded_at..recorded_at.saturating_add(Self::SET_BACK)).contains(&self.last) {
             self.last = recorded_at;
         }
-        let id = [&id_from(self.last), "-", &self.node, "-", &digits(self.next, 8)].concat();
+        let mut id = id_from(self.last);
+        id.push('-');
+        id.push_str(&self.node);
+        id.push('-');
+        push_digits(&mut id, self.next, 8);
         self.next += 1;
         id
     }
