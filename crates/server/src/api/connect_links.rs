@@ -271,7 +271,7 @@ async fn submit(
     let kept = keep(&app, &opened, body).await;
     entry.target_id = kept.as_ref().ok().cloned();
     entry.end(kept.as_ref().map_or_else(|error| error.kind.status(), |_| StatusCode::OK));
-    app.audit.record(entry).await;
+    app.audit.record(&entry).await;
     match kept {
         Ok(_) => page::show(StatusCode::OK, &ConnectedPage { name: &upstream.name }, None),
         Err(error) if matches!(error.kind, Kind::InvalidRequest) => render(&opened, Some(&error)),

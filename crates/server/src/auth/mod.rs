@@ -241,7 +241,7 @@ async fn judged(app: &App, caller: Caller, identity: &Identity<'_>, door: &'stat
         if app.limits.check(caller.rate_key(), limit).outcome.allowed {
             let mut entry = caller.entry(door, "server.use", identity.request_id);
             entry.end(StatusCode::FORBIDDEN);
-            Box::pin(app.audit.record(entry)).await;
+            Box::pin(app.audit.record(&entry)).await;
         }
         return Err(Error::denied(denial));
     }

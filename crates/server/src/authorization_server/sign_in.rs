@@ -114,7 +114,7 @@ pub async fn record(
         ..Entry::new(&scope, "web", operation, request_id)
     };
     entry.end(status);
-    app.audit.record(entry).await;
+    app.audit.record(&entry).await;
 }
 
 /// The scope of who has signed in.

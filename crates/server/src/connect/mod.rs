@@ -210,7 +210,7 @@ pub fn count_form(app: &App, user: &Scope) -> Result<()> {
 /// Leaves the entry of what was tried, whatever came of it.
 async fn record<T>(app: &App, mut entry: Entry, result: Result<T>) -> Result<T> {
     entry.end(result.as_ref().map_or_else(|error| error.kind.status(), |_| StatusCode::OK));
-    app.audit.record(entry).await;
+    app.audit.record(&entry).await;
     result
 }
 

@@ -225,10 +225,9 @@ pub async fn read_body(app: &App, holder: &Holder, body: Body, limit: usize) -> 
     let mut left = BODY_TIMEOUT;
     loop {
         let asked = Instant::now();
-        let chunk = tokio::time::timeout(left, chunks.next())
+        let chunk = tokio::time::timeout_at(asked + left, chunks.next())
             .await
             .map_err(|_| Error::new(Kind::InvalidRequest, "The body did not arrive within 30 seconds."))?;
-        left = left.saturating_sub(asked.elapsed());
         let Some(chunk) = chunk else { return Ok(arriving.whole()) };
         let chunk = chunk.map_err(|_| Error::new(Kind::InvalidRequest, "The body could not be read to its end."))?;
         if arriving.len() + chunk.len() > limit {
@@ -238,6 +237,7 @@ pub async fn read_body(app: &App, holder: &Holder, body: Body, limit: usize) -> 
         if declared == Some(chunk.len()) && chunk.len() <= STEP {
             return Ok(chunk);
         }
+        left = left.saturating_sub(asked.elapsed());
         arriving.push(&app.bodies, holder, &chunk).await?;
     }
 }

@@ -98,7 +98,7 @@ pub async fn audited(
             locate(&mut entry, params.iter().flatten(), response.extensions().get());
             entry.duration_us = i64::try_from(started.elapsed().as_micros()).unwrap_or(i64::MAX);
             entry.end(response.status());
-            app.audit.record(entry).await;
+            app.audit.record(&entry).await;
         }
         response
     });

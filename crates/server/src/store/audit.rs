@@ -3,7 +3,7 @@
 //! A row of the table is a batch: entries of one account that were written together, as JSON. Many calls then cost the database what one
 //! would. Whoever asks for entries is answered from the batches of the time in question, newest first.
 
-use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
 use amalgam_protocol::{escape::write_string, splice::quoted};
 use http::StatusCode;
@@ -18,7 +18,7 @@ use crate::{
     error::{Error, Result},
 };
 
-/// One thing that somebody did, or was refused. In the table its names are short, and what is usual is left out ([`Entry::write`]).
+/// One thing that somebody did, or was refused. In the table its names are short, and what is usual is left out ([`Entry::behind_id`]).
 #[derive(Debug, Clone, Deserialize)]
 pub struct Entry {
     /// Sorts by the time when it was recorded.
@@ -115,11 +115,11 @@ impl Entry {
         }
     }
 
-    /// Appends the JSON that is read again: by hand, because of a busy node's writing most is this.
-    fn write(&self, out: &mut Vec<u8>) {
+    /// The JSON that is read again, from behind the id: by hand, because of a busy node's writing most is this.
+    pub fn behind_id(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(384);
         let texts = [
-            ("{\"id\":", Some(&*self.id)),
-            (",\"by\":", Some(&self.caller)),
+            (",\"by\":", Some(&*self.caller)),
             (",\"u\":", Some(&self.user_id)),
             (",\"d\":", Some(&self.door)),
             (",\"s\":", self.server_id.as_deref()),
@@ -134,7 +134,7 @@ impl Entry {
         for (name, text) in texts {
             if let Some(text) = text {
                 out.extend_from_slice(name.as_bytes());
-                write_string(out, text);
+                write_string(&mut out, text);
             }
         }
         let numbers = [(",\"at\":", self.at), (",\"us\":", self.duration_us)];
@@ -143,6 +143,7 @@ impl Entry {
             out.extend_from_slice(number.to_string().as_bytes());
         }
         out.push(b'}');
+        out
     }
 
     /// What came of it.
@@ -154,13 +155,59 @@ impl Entry {
     }
 }
 
-/// A row.
+/// A row as it is read.
 #[derive(sqlx::FromRow)]
-struct Batch {
+struct Row {
     /// Of its first entry.
     id: String,
     /// JSON: an array of [`Entry`], in the order in which they were recorded.
     entries: String,
+}
+
+/// A row as it is written: entries of one account, in the order in which they were recorded.
+#[derive(Debug)]
+pub struct Batch {
+    account_id: Arc<str>,
+    /// Of its first entry.
+    id: String,
+    first_at: i64,
+    last_at: i64,
+    count: i64,
+    /// JSON, without the end of the array.
+    entries: Vec<u8>,
+}
+
+impl Batch {
+    /// Of the account that this entry is of, to begin with it.
+    pub fn new(entry: &Entry, id: String) -> Self {
+        Self { account_id: entry.account_id.clone(), id, first_at: entry.at, last_at: entry.at, count: 0, entries: Vec::new() }
+    }
+
+    /// Whether another entry may be added.
+    pub fn has_room(&self) -> bool {
+        self.entries.len() < FULL
+    }
+
+    /// Adds an entry of the same account, whose JSON behind its id is this. The id is hexadecimal digits and `-`.
+    pub fn push(&mut self, entry: &Entry, id: &str, behind_id: &[u8]) {
+        self.entries.push(if self.count == 0 { b'[' } else { b',' });
+        for part in [b"{\"id\":\"", id.as_bytes(), b"\"", behind_id] {
+            self.entries.extend_from_slice(part);
+        }
+        (self.first_at, self.last_at, self.count) = (self.first_at.min(entry.at), self.last_at.max(entry.at), self.count + 1);
+    }
+
+    /// Each entry with a batch of its own.
+    fn split(&self) -> Result<Vec<(Entry, Self)>> {
+        let entries: Vec<Entry> = serde_json::from_slice(&[self.entries.as_slice(), b"]"].concat()).map_err(Error::internal)?;
+        let alone = entries.into_iter().map(|entry| {
+            let entry = Entry { account_id: self.account_id.clone(), ..entry };
+            let mut batch = Self::new(&entry, entry.id.clone());
+            batch.push(&entry, &entry.id, &entry.behind_id());
+            (entry, batch)
+        });
+        Ok(alone.collect())
+    }
 }
 
 /// Batches that are read at once.
@@ -241,54 +288,40 @@ impl Filter {
 }
 
 impl Store {
-    /// Writes a batch, and answers those entries that the database refuses for good: they cost only themselves. No scope: entries carry the
-    /// one they were made under.
-    pub async fn write_audit<'a>(&self, entries: &'a [Entry]) -> Result<Vec<&'a Entry>> {
+    /// Writes batches, and answers those entries that the database refuses for good: they cost only themselves. No scope: batches carry the
+    /// account they were made for.
+    pub async fn write_audit(&self, batches: &[Batch]) -> Result<Vec<Entry>> {
         let mut refused = Vec::new();
-        match self.insert_audit(entries).await {
+        match self.insert_audit(batches).await {
             Err(error) if is_refused(&error) => {}
             written => return written.map(|()| refused),
         }
-        for entry in entries {
-            match self.insert_audit(std::slice::from_ref(entry)).await {
-                Err(error) if is_refused(&error) => refused.push(entry),
-                written => written?,
+        for batch in batches {
+            for (entry, alone) in batch.split()? {
+                match self.insert_audit(&[alone]).await {
+                    Err(error) if is_refused(&error) => refused.push(entry),
+                    written => written?,
+                }
             }
         }
         Ok(refused)
     }
 
-    /// In one transaction, batches for each account. One that is there already stays: the answer to its insert got lost.
-    async fn insert_audit(&self, entries: &[Entry]) -> Result<()> {
-        let mut accounts: BTreeMap<&str, Vec<&Entry>> = BTreeMap::new();
-        for entry in entries {
-            accounts.entry(&entry.account_id).or_default().push(entry);
-        }
+    /// In one transaction. A batch that is there already stays: the answer to its insert got lost.
+    async fn insert_audit(&self, batches: &[Batch]) -> Result<()> {
         let mut tx = self.db.begin().await?;
-        for (account, entries) in accounts {
-            let mut left = entries.into_iter().peekable();
-            while let Some(&first) = left.peek() {
-                let (mut first_at, mut last_at, mut count, mut text) = (first.at, first.at, 0_i64, b"[".to_vec());
-                while let Some(entry) = left.next_if(|_| text.len() < FULL) {
-                    if count > 0 {
-                        text.push(b',');
-                    }
-                    entry.write(&mut text);
-                    (first_at, last_at, count) = (first_at.min(entry.at), last_at.max(entry.at), count + 1);
-                }
-                text.push(b']');
-                execute_in!(
-                    &mut tx,
-                    "insert into audit (account_id, id, first_at, last_at, count, entries) values ($1, $2, $3, $4, $5, $6)
-                     on conflict do nothing",
-                    account,
-                    first.id.as_str(),
-                    first_at,
-                    last_at,
-                    count,
-                    String::from_utf8(text).map_err(Error::internal)?
-                )?;
-            }
+        for Batch { account_id, id, first_at, last_at, count, entries } in batches {
+            execute_in!(
+                &mut tx,
+                "insert into audit (account_id, id, first_at, last_at, count, entries) values ($1, $2, $3, $4, $5, $6)
+                 on conflict do nothing",
+                &**account_id,
+                id.as_str(),
+                *first_at,
+                *last_at,
+                *count,
+                [std::str::from_utf8(entries).map_err(Error::internal)?, "]"].concat()
+            )?;
         }
         tx.commit().await
     }
@@ -305,9 +338,9 @@ impl Store {
         let texts: Vec<String> = filter.texts(user).map(quoted).collect();
         let (mut entries, mut total, mut before) = (Vec::new(), 0, BEHIND_ALL.to_owned());
         loop {
-            let batches: Vec<Batch> = fetch_all!(
+            let batches: Vec<Row> = fetch_all!(
                 &self.db,
-                Batch,
+                Row,
                 "select id, entries from audit where account_id = $1 and id < $2 and id >= $3 and last_at >= $4 and first_at < $5
                  order by id desc limit $6",
                 &*scope.account,
@@ -376,7 +409,7 @@ mod tests {
     #[test]
     fn entries_are_read_as_they_were_written() {
         let scope = Scope { account: "main".into(), user: "an\"n\n".into() };
-        let usual = Entry { id: "1".to_owned(), caller: "key:k".to_owned(), ..Entry::new(&scope, "mcp", EXECUTE, "r") };
+        let usual = Entry { id: "1-a".to_owned(), caller: "key:k".to_owned(), ..Entry::new(&scope, "mcp", EXECUTE, "r") };
         let text = |n: usize| Some(format!("\\{n}\u{1}é"));
         let unusual = Entry {
             server_id: text(1),
@@ -390,12 +423,16 @@ mod tests {
             arguments_digest: text(5),
             ..usual.clone()
         };
-        for entry in [usual, unusual] {
-            let mut json = Vec::new();
-            entry.write(&mut json);
-            let read: Entry = serde_json::from_slice(&json).unwrap();
-            let read = Entry { account_id: scope.account.clone(), ..read };
+        let mut batch = Batch::new(&usual, usual.id.clone());
+        let all = [usual, unusual];
+        for entry in &all {
+            batch.push(entry, &entry.id, &entry.behind_id());
+        }
+        let alone = batch.split().unwrap();
+        assert_eq!(alone.len(), all.len());
+        for (entry, (read, batch)) in all.iter().zip(&alone) {
             assert_eq!(format!("{read:?}"), format!("{entry:?}"));
+            assert_eq!(format!("{:?}", batch.split().unwrap()[0].0), format!("{entry:?}"));
         }
     }
 }

@@ -1,10 +1,16 @@
-//! Takes audit entries from calls and writes them in batches. The queue is bounded: when it is full, the call waits.
+//! Takes audit entries from calls and writes them in batches. Those that wait are bounded: when they are too many, the call waits.
 
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    mem,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use amalgam_vault::hex;
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{Notify, oneshot},
     time::Instant,
 };
 
@@ -13,45 +19,98 @@ use crate::{
     error::{Error, Kind},
     store::{
         Store,
-        audit::{Entry, id_from, push_digits},
+        audit::{Batch, Entry, id_from, push_digits},
     },
 };
 
-const QUEUE: usize = 8_192;
-const BATCH: usize = 512;
-
-enum Message {
-    Entry(Box<Entry>),
-    Flush(oneshot::Sender<()>),
-}
+/// Entries that wait to be written, together, in bytes.
+const MOST: usize = 4 * 1024 * 1024;
+/// For so long they are gathered: one transaction for many calls instead of one for each.
+const REST: Duration = Duration::from_millis(20);
 
 /// Where calls leave their entries. Cheap to clone.
 #[derive(Clone)]
-pub struct AuditLog {
-    queue: mpsc::Sender<Message>,
+pub struct AuditLog(Arc<Queue>);
+
+struct Queue {
+    waiting: Mutex<Waiting>,
+    /// There is something to write, or somebody to tell that all is written.
+    arrived: Notify,
+    /// What waited is being written, so that there is room again.
+    taken: Notify,
+    /// Somebody waits for what is still gathered.
+    hurry: Notify,
+}
+
+/// What is to be written next.
+#[derive(Default)]
+struct Waiting {
+    batches: Vec<Batch>,
+    /// Which of them each account goes on with.
+    last: HashMap<Arc<str>, usize>,
+    bytes: usize,
+    numbers: Numbers,
+    flushed: Vec<oneshot::Sender<()>>,
 }
 
 impl AuditLog {
     /// Starts the writer.
     pub fn start(store: Arc<Store>) -> Self {
-        let (queue, receiver) = mpsc::channel(QUEUE);
-        tokio::spawn(write_batches(store, receiver));
-        Self { queue }
+        let waiting = Waiting { numbers: Numbers { node: hex(&random::<4>()), next: 0, last: 0 }, ..Waiting::default() };
+        let queue = Queue { waiting: Mutex::new(waiting), arrived: Notify::new(), taken: Notify::new(), hurry: Notify::new() };
+        let log = Self(Arc::new(queue));
+        tokio::spawn(run(log.clone(), store));
+        log
     }
 
-    /// Leaves an entry; waits when the queue is full. Its `id` is given by the writer.
-    pub async fn record(&self, entry: Entry) {
-        if self.queue.send(Message::Entry(Box::new(entry))).await.is_err() {
-            tracing::error!("the audit writer has stopped; an entry was lost");
+    /// Leaves an entry; waits when there are too many. Its id is given here.
+    pub async fn record(&self, entry: &Entry) {
+        let behind_id = entry.behind_id();
+        loop {
+            // Before it is tried, so that no room is missed.
+            let room = self.0.taken.notified();
+            if self.leave(entry, &behind_id) {
+                return;
+            }
+            room.await;
         }
+    }
+
+    /// Leaves an entry, if there is room.
+    fn leave(&self, entry: &Entry, behind_id: &[u8]) -> bool {
+        let mut waiting = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.bytes >= MOST {
+            return false;
+        }
+        let Waiting { batches, last, bytes, numbers, .. } = &mut *waiting;
+        let id = numbers.id_of(entry);
+        let place = match last.get(&entry.account_id) {
+            Some(place) if batches.get(*place).is_some_and(Batch::has_room) => *place,
+            _ => {
+                last.insert(entry.account_id.clone(), batches.len());
+                batches.push(Batch::new(entry, id.clone()));
+                batches.len() - 1
+            }
+        };
+        if let Some(batch) = batches.get_mut(place) {
+            batch.push(entry, &id, behind_id);
+        }
+        let is_first = *bytes == 0;
+        *bytes += id.len() + behind_id.len();
+        drop(waiting);
+        if is_first {
+            self.0.arrived.notify_one();
+        }
+        true
     }
 
     /// Returns when everything left so far is in the database.
     pub async fn flush(&self) {
         let (done, written) = oneshot::channel();
-        if self.queue.send(Message::Flush(done)).await.is_ok() {
-            let _ = written.await;
-        }
+        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner).flushed.push(done);
+        self.0.arrived.notify_one();
+        self.0.hurry.notify_one();
+        let _ = written.await;
     }
 }
 
@@ -71,11 +130,13 @@ impl Trail {
 
     /// The call has come to its end.
     pub async fn end(&mut self, decision: &'static str, status: i64) {
-        if let Some(mut entry) = self.entry.take() {
+        let micros = self.micros();
+        if let Some(entry) = &mut self.entry {
             entry.decision = Cow::Borrowed(decision);
             entry.status = status;
-            entry.duration_us = self.micros();
+            entry.duration_us = micros;
             self.audit.record(entry).await;
+            self.entry = None;
         }
     }
 
@@ -97,16 +158,23 @@ impl Drop for Trail {
             if std::thread::panicking() {
                 entry.status = 500;
             }
-            entry.duration_us = self.micros();
+            // A call that has come to its end only waits for room.
+            if entry.duration_us == 0 {
+                entry.duration_us = self.micros();
+            }
+            if self.audit.leave(&entry, &entry.behind_id()) {
+                return;
+            }
             let audit = self.audit.clone();
             if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-                runtime.spawn(async move { audit.record(entry).await });
+                runtime.spawn(async move { audit.record(&entry).await });
             }
         }
     }
 }
 
-/// Gives entries their ids, in the order of the queue: in that order they are read again.
+/// Gives entries their ids, in the order in which they are left: in that order they are read again.
+#[derive(Default)]
 struct Numbers {
     node: String,
     next: u64,
@@ -134,49 +202,34 @@ impl Numbers {
     }
 }
 
-async fn write_batches(store: Arc<Store>, mut queue: mpsc::Receiver<Message>) {
-    let mut messages = Vec::with_capacity(BATCH);
-    let mut numbers = Numbers { node: hex(&random::<4>()), next: 0, last: 0 };
-    while queue.recv_many(&mut messages, BATCH).await > 0 {
-        let mut entries = Vec::with_capacity(messages.len());
-        let mut waiting = Vec::new();
-        for message in messages.drain(..) {
-            match message {
-                Message::Entry(mut entry) => {
-                    entry.id = numbers.id_of(&entry);
-                    entries.push(*entry);
-                }
-                Message::Flush(done) => waiting.push(done),
-            }
+async fn run(log: AuditLog, store: Arc<Store>) {
+    loop {
+        log.0.arrived.notified().await;
+        tokio::select! {
+            () = tokio::time::sleep(REST) => {}
+            () = log.0.hurry.notified() => {}
         }
-        if !entries.is_empty() {
-            write(&store, &entries).await;
+        let (batches, flushed) = {
+            let mut waiting = log.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            waiting.last.clear();
+            waiting.bytes = 0;
+            (mem::take(&mut waiting.batches), mem::take(&mut waiting.flushed))
+        };
+        log.0.taken.notify_waiters();
+        if !batches.is_empty() {
+            write(&store, &batches).await;
         }
-        for done in waiting {
+        for done in flushed {
             let _ = done.send(());
         }
-        if queue.len() < BATCH / 8 {
-            // A short rest gathers entries: one transaction for many calls instead of one for each.
-            tokio::select! {
-                biased;
-                () = tokio::time::sleep(Duration::from_millis(20)) => {}
-                () = queue_closed(&queue) => {}
-            }
-        }
-    }
-}
-
-async fn queue_closed(queue: &mpsc::Receiver<Message>) {
-    if !queue.is_closed() {
-        std::future::pending::<()>().await;
     }
 }
 
 /// Tries until the database answers; meanwhile the queue fills and calls wait.
-async fn write(store: &Store, entries: &[Entry]) {
+async fn write(store: &Store, batches: &[Batch]) {
     let mut pause = Duration::from_millis(50);
     for _ in 0..20 {
-        match store.write_audit(entries).await {
+        match store.write_audit(batches).await {
             Ok(refused) => {
                 for entry in refused {
                     let Entry { id, operation, request_id, .. } = entry;
@@ -189,5 +242,5 @@ async fn write(store: &Store, entries: &[Entry]) {
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(5));
     }
-    tracing::error!(entries = entries.len(), at = now_ms(), "gave up writing audit entries");
+    tracing::error!(batches = batches.len(), at = now_ms(), "gave up writing audit entries");
 }
