@@ -113,7 +113,7 @@ impl Shared {
     }
 
     /// Chooses the client's own era where the upstream speaks it, else the other one.
-    pub async fn choose(self: &Arc<Self>, demand: &Demand<'_>, key: &Key, until: Instant) -> Result<Chosen> {
+    pub async fn choose(self: &Arc<Self>, demand: &Demand<'_>, until: Instant) -> Result<Chosen> {
         let upstream = demand.upstream;
         if upstream.transport != Transport::StreamableHttp {
             return Box::pin(self.pipe(upstream, demand.client, until)).await.map(Chosen::Pipe);
@@ -127,7 +127,7 @@ impl Shared {
         if modern.is_ok() && suits(self.eras_of(upstream)) {
             return Ok(Chosen::Modern);
         }
-        let NotSpoken(old) = match self.legacy(upstream, key, until).await? {
+        let NotSpoken(old) = match self.legacy(upstream, &Key::of(demand), until).await? {
             Ok(session) => return Ok(Chosen::Legacy(session)),
             Err(not_spoken) => not_spoken,
         };

@@ -124,16 +124,15 @@ impl Shared {
 
     /// Sends the request, and once more where the upstream has forgotten the session or changed its era: then nothing was done.
     async fn attempt(self: &Arc<Self>, demand: &Demand<'_>, until: Instant) -> Result<Exchange> {
-        let key = Key::of(demand);
         for is_last in [false, true] {
             let mut aside = None;
-            let chosen = self.choose(demand, &key, until).await?;
+            let chosen = self.choose(demand, until).await?;
             let (session, answer, call) = match chosen {
                 Chosen::Pipe(pipe) => return Box::pin(self.through(demand, pipe, until)).await,
                 Chosen::Modern => {
                     let call = self.running(demand.upstream, Link::Own, self.next_id());
                     let (headers, message) = modern_request(demand, &call.id)?;
-                    (None, self.call(demand, headers, message, until).await?, call)
+                    (None, self.call(demand, headers, message).await?, call)
                 }
                 Chosen::Legacy(session) => {
                     if let Some(level) = demand.log_level {
@@ -145,7 +144,7 @@ impl Shared {
                         aside = Some(session.asked_during(&call.id));
                     }
                     let message = bridge::request_of(&call.id, demand.method, &params(demand, &session.greeting, &call.id)?, demand.body);
-                    let answer = self.call(demand, session.headers(), message, until).await?;
+                    let answer = self.call(demand, session.headers(), message).await?;
                     (Some(session), answer, call)
                 }
             };
@@ -155,7 +154,7 @@ impl Shared {
                 let mut call = call;
                 call.ended = true;
                 match &session {
-                    Some(session) => self.lost(&key, session),
+                    Some(session) => self.lost(&Key::of(demand), session),
                     None => self.forget_eras(demand.upstream),
                 }
                 continue;
@@ -165,7 +164,8 @@ impl Shared {
         Err(failed(demand.upstream, "has no session any more"))
     }
 
-    async fn call(&self, demand: &Demand<'_>, headers: HeaderMap, body: Pieces, until: Instant) -> Result<Answer> {
+    /// Sends the request, for who waits no longer than the call may take.
+    async fn call(&self, demand: &Demand<'_>, headers: HeaderMap, body: Pieces) -> Result<Answer> {
         let (method, url) = (Method::POST, &*demand.upstream.url);
         let ask = Ask {
             method,
@@ -174,7 +174,7 @@ impl Shared {
             forwarded: demand.forwarded,
             headers,
             body,
-            until,
+            until: None,
             max_bytes: self.max_message,
         };
         self.http(demand.upstream, ask).await
@@ -404,7 +404,7 @@ impl Exchange {
             forwarded: None,
             headers,
             body: Pieces::default(),
-            until: self.until,
+            until: Some(self.until),
             max_bytes: shared.max_message,
         };
         let answer = shared.http(upstream, ask).await?;

@@ -146,8 +146,8 @@ pub struct Ask<'a> {
     pub headers: HeaderMap,
     /// A JSON-RPC message; empty for none.
     pub body: Pieces,
-    /// Until the answer's headers, and where it is read whole until its end.
-    pub until: Instant,
+    /// Until the answer's headers, and where it is read whole until its end; `None` where the caller itself waits no longer.
+    pub until: Option<Instant>,
     /// The longest event stream, in bytes; another body is never longer than one message may be.
     pub max_bytes: usize,
 }
@@ -179,7 +179,7 @@ impl Shared {
         if !ask.body.is_empty() {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
-        let left = ask.until.saturating_duration_since(Instant::now());
+        let left = ask.until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
         let (mut again, mut ask_again) = (true, true);
         let mut request = OutgoingRequest {
             method: ask.method,
@@ -232,7 +232,7 @@ impl Shared {
         upstream: &Arc<Upstream>,
         incoming: IncomingStream,
         limit: usize,
-        until: Instant,
+        until: Option<Instant>,
         secrets: &[Secret],
     ) -> Result<Answer> {
         let (status, headers) = (incoming.status.as_u16(), incoming.headers);
@@ -278,9 +278,12 @@ fn secret(value: &HeaderValue) -> Option<Secret> {
 }
 
 /// A body that is no stream.
-async fn read(upstream: &Arc<Upstream>, body: IncomingBody, limit: usize, until: Instant) -> Result<Bytes> {
+async fn read(upstream: &Arc<Upstream>, body: IncomingBody, limit: usize, until: Option<Instant>) -> Result<Bytes> {
     let whole = async { body.within(limit)?.whole().await };
-    let whole = tokio::time::timeout_at(until, whole).await.map_err(|_| late(upstream))?;
+    let whole = match until {
+        Some(until) => tokio::time::timeout_at(until, whole).await.map_err(|_| late(upstream))?,
+        None => whole.await,
+    };
     whole.map_err(|error| match error.kind() {
         EgressErrorKind::TooLarge(limit) => failed(upstream, format_args!("answered more than {limit} bytes")),
         _ => failed(upstream, strip(&error.to_string())),

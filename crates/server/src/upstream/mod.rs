@@ -224,7 +224,7 @@ impl Upstreams {
     pub async fn is_modern(&self, upstream: &Arc<Upstream>, client: &Client) -> Result<bool> {
         let timeout = self.timeout(upstream);
         let demand = Demand::ours(upstream, client, "", "{}", timeout);
-        Ok(match self.0.choose(&demand, &Key::of(&demand), Instant::now() + timeout).await? {
+        Ok(match self.0.choose(&demand, Instant::now() + timeout).await? {
             era::Chosen::Modern => true,
             era::Chosen::Legacy(_) => false,
             era::Chosen::Pipe(pipe) => pipe.greeting().is_some_and(|greeting| greeting.is_modern),

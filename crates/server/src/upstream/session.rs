@@ -104,7 +104,7 @@ impl Drop for Session {
                     forwarded: None,
                     headers,
                     body: Pieces::default(),
-                    until,
+                    until: Some(until),
                     max_bytes: shared.max_message,
                 };
                 // An upstream that keeps sessions may refuse to end them (405); there is nothing else to do.
@@ -217,7 +217,7 @@ impl Shared {
             forwarded: None,
             headers,
             body: message.into(),
-            until,
+            until: Some(until),
             max_bytes: self.max_message,
         };
         self.http(upstream, ask).await

@@ -28,7 +28,7 @@ impl Shared {
             forwarded: None,
             headers,
             body: Pieces::default(),
-            until,
+            until: Some(until),
             // With the answers to all calls.
             max_bytes: 4 * MAX_STREAM,
         };

@@ -183,7 +183,7 @@ impl Reader {
             forwarded: None,
             headers,
             body: Pieces::default(),
-            until,
+            until: Some(until),
             max_bytes: MAX_STREAM,
         };
         let answer = self.shared.http(&upstream, ask).await?;

@@ -143,7 +143,7 @@ impl Watcher {
         let (upstream, client) = (self.upstream.clone(), self.client.clone());
         let demand = Demand::ours(&upstream, &client, "subscriptions/listen", "{}", SHORT);
         let key = Key::of(&demand);
-        match self.shared.choose(&demand, &key, until).await? {
+        match self.shared.choose(&demand, until).await? {
             Chosen::Modern => self.modern(&wanted, until).await,
             Chosen::Pipe(pipe) => self.pipe(&pipe, &wanted, &demand).await,
             Chosen::Legacy(session) => {
@@ -231,7 +231,7 @@ impl Watcher {
             forwarded: None,
             headers,
             body: Pieces::from(message),
-            until,
+            until: Some(until),
             max_bytes: MAX_STREAM,
         };
         let answer = self.shared.http(&self.upstream, ask).await?;
