@@ -38,6 +38,7 @@ fn an_outcome_in_numbers() {
 fn the_whole_quota_is_back_after_two_idle_windows() {
     let mut window = Window::default();
     while window.check(7, 100, MINUTE).allowed {}
+    assert!(!window.is_over(7 + 119_999, MINUTE) && window.is_over(7 + 120_000, MINUTE));
     assert_eq!(window.check(7 + 120_000, 100, MINUTE).remaining, 99);
 }
 

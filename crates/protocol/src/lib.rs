@@ -3,8 +3,7 @@
 //! A POST runs through it in this order: [`accept`] (may we answer?), [`envelope`] (what was sent, borrowed from the
 //! body), [`mod@classify`] (which era, and do headers and body agree?), the method itself, [`respond`] (the answer's bytes).
 //! Towards an upstream: [`sse`] (what it streams), [`bridge`] (its era to the client's), [`splice`] (single members changed), [`pieces`]
-//! (long values not copied), [`challenge`]
-//! (what it asks for in the place of an answer).
+//! (long values not copied), [`challenge`] (what it asks for in the place of an answer).
 //! Every refusal on the way is a [`Fault`]: an HTTP status and a JSON-RPC error in one value.
 
 pub mod accept;

@@ -12,6 +12,17 @@ use http_body::{Body, Frame, SizeHint};
 /// From this length on a part is not copied, in bytes: one piece more costs about as much as copying so many.
 const LONG: usize = 4096;
 
+/// Room for what stands around long parts, in bytes.
+const AROUND: usize = 512;
+
+/// A part of `source` as a share of it; `None` where it lies elsewhere.
+#[must_use]
+pub fn share(source: &Bytes, part: &str) -> Option<Bytes> {
+    let start = (part.as_ptr() as usize).checked_sub(source.as_ptr() as usize)?;
+    let end = start.checked_add(part.len())?;
+    (end <= source.len()).then(|| source.slice(start..end))
+}
+
 /// Bytes in one or more pieces. As a body they have a known length.
 #[derive(Clone, Debug, Default)]
 pub struct Pieces {
@@ -120,7 +131,7 @@ impl<'s> Writer<'s> {
     #[must_use]
     pub fn new(source: Option<&'s Bytes>, size: usize) -> Self {
         // What is longer has most of it in one part of its source.
-        let room = if size < LONG || source.is_none() { size } else { LONG / 8 };
+        let room = if size < LONG || source.is_none() { size } else { AROUND };
         Self { source, pieces: VecDeque::new(), text: Vec::with_capacity(room) }
     }
 
@@ -132,14 +143,6 @@ impl<'s> Writer<'s> {
         }
         Pieces { first: self.pieces.pop_front().unwrap_or_default(), rest: self.pieces }
     }
-
-    /// Where in its source a part lies.
-    fn place(&self, part: &str) -> Option<Bytes> {
-        let source = self.source?;
-        let start = (part.as_ptr() as usize).checked_sub(source.as_ptr() as usize)?;
-        let end = start.checked_add(part.len())?;
-        (end <= source.len()).then(|| source.slice(start..end))
-    }
 }
 
 impl Sink for Writer<'_> {
@@ -148,11 +151,10 @@ impl Sink for Writer<'_> {
     }
 
     fn part(&mut self, part: &str) {
-        match self.place(part).filter(|_| part.len() >= LONG) {
+        match self.source.filter(|_| part.len() >= LONG).and_then(|source| share(source, part)) {
             Some(piece) => {
                 if !self.text.is_empty() {
-                    let rest = Vec::with_capacity(LONG / 64);
-                    self.pieces.push_back(mem::replace(&mut self.text, rest).into());
+                    self.pieces.push_back(mem::take(&mut self.text).into());
                 }
                 self.pieces.push_back(piece);
             }

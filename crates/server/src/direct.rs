@@ -8,7 +8,10 @@ use std::{collections::hash_map::Entry, sync::Arc};
 use amalgam_connector::{closest, definition::Effect};
 use amalgam_protocol::param_header::ParamHeader;
 use foldhash::{HashMap, HashMapExt as _};
-use quick_cache::{Weighter, sync::Cache};
+use quick_cache::{
+    DefaultHashBuilder, OptionsBuilder, Weighter,
+    sync::{Cache, DefaultLifecycle},
+};
 
 use self::names::Names;
 use crate::{
@@ -90,8 +93,13 @@ pub struct DirectCache {
 
 impl DirectCache {
     /// Holds the tools of the servers that were used last.
+    #[expect(clippy::expect_used, reason = "every option that must be there is")]
     pub fn new() -> Self {
-        Self { tools: Cache::with_weighter(USUAL_SERVERS, MAX_TOTAL, Weigh) }
+        let mut options = OptionsBuilder::new();
+        // One part, so that a list may be as heavy as all of it.
+        options.weight_capacity(MAX_TOTAL).estimated_items_capacity(USUAL_SERVERS).shards(1);
+        let options = options.build().expect("both capacities are set");
+        Self { tools: Cache::with_options(options, Weigh, DefaultHashBuilder::default(), DefaultLifecycle::default()) }
     }
 
     /// The tools of a server; built again when its settings or one of its connectors have changed.

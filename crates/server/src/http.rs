@@ -47,12 +47,12 @@ pub fn routes() -> OpenApiRouter<App> {
 /// One service rather than layers of the router, because each of those puts the request and its future into a box of its own.
 #[derive(Clone)]
 pub struct Front {
-    inside: Arc<Inside>,
+    shared: Arc<Shared>,
     /// The other end of the connection.
     peer: Peer,
 }
 
-struct Inside {
+struct Shared {
     app: App,
     routes: Router,
     /// The same routes for requests that a web page makes.
@@ -73,19 +73,19 @@ impl Front {
             .method_not_allowed_fallback(method_not_allowed)
             .with_state(app.clone());
         let peer = Peer::of(&http::Extensions::new());
-        Self { inside: Arc::new(Inside { cross_origin: cors(app.clone()).layer(routes.clone()), routes, app }), peer }
+        Self { shared: Arc::new(Shared { cross_origin: cors(app.clone()).layer(routes.clone()), routes, app }), peer }
     }
 
     /// The same for one connection.
     pub fn for_peer(&self, address: IpAddr) -> Self {
-        Self { inside: self.inside.clone(), peer: Peer(address) }
+        Self { shared: self.shared.clone(), peer: Peer(address) }
     }
 
     /// Request id, Host and Origin, and the shape of errors.
     async fn answer(self, request: Request) -> Response {
         let id = RequestId::new(request.headers());
         let family = Family::of(request.uri().path());
-        let mut response = match (too_long(&request), foreign(&self.inside.app, request.uri(), request.headers())) {
+        let mut response = match (too_long(&request), foreign(&self.shared.app, request.uri(), request.headers())) {
             (Some(refusal), _) => refusal,
             (None, Some(error)) => error.into_response(),
             (None, None) => self.route(request, &id).await,
@@ -103,7 +103,7 @@ impl Front {
 
     /// A panic becomes an error, which becomes an answer in the shape of its family.
     async fn route(&self, mut request: Request, id: &RequestId) -> Response {
-        let Inside { app, routes, cross_origin } = &*self.inside;
+        let Shared { app, routes, cross_origin } = &*self.shared;
         let is_cross_origin = request.headers().contains_key(ORIGIN);
         let is_post = request.method() == Method::POST;
         let answer = if let Some(target) = mcp::token_target(request.uri().path()).filter(|_| is_post && !is_cross_origin) {

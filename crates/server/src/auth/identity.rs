@@ -71,7 +71,7 @@ impl<'a> Identity<'a> {
         for (name, value) in found {
             forwarded.append(name, value);
         }
-        // The client's own only where we have taken it.
+        // Ours, which is the client's own only where we have taken that.
         if names.contains(&REQUEST_ID)
             && let Ok(id) = HeaderValue::try_from(self.request_id)
         {

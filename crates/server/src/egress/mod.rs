@@ -90,8 +90,8 @@ pub struct OutgoingRequest<'a> {
     pub headers: HeaderMap,
     /// The body; empty for none.
     pub body: Pieces,
-    /// For the whole call, redirects included; for a streaming call until the headers have come. `Duration::MAX` where the caller itself
-    /// waits no longer than it may.
+    /// For the whole call, redirects included; for a streaming call until the headers have come. `Duration::MAX` is no limit,
+    /// for a caller that has one around the whole.
     pub timeout: Duration,
     /// The longest body accepted, in bytes.
     pub max_response_bytes: usize,
@@ -190,12 +190,14 @@ impl Egress {
         Self { pool, shared: self.shared.clone() }
     }
 
-    /// Closes connections that were not used for long, or that the other side has ended.
+    /// Closes connections that were not used for long, or that the other side has ended, and forgets owners who have none.
     pub fn sweep(&self) {
         for (_, pool) in self.shared.pools.iter() {
             pool.idle.sweep();
         }
-        self.shared.pools.retain(|_, pool| Arc::strong_count(pool) > 1 || !pool.idle.is_empty());
+        // Whoever holds one is about to send, and a connection that is in use comes back to its own.
+        let is_used = |pool: &Arc<Pool>| Arc::strong_count(pool) > 1 || Arc::weak_count(&pool.idle) > 0;
+        self.shared.pools.retain(|_, pool| is_used(pool) || !pool.idle.is_empty());
     }
 
     /// The private ranges that it may reach.

@@ -50,7 +50,7 @@ impl Limited {
             HeaderName::from_static("ratelimit-reset"),
         ];
         for (name, (_, value)) in NAMES.iter().zip(self.headers()) {
-            // Of a number itself it would take two allocations.
+            // `HeaderValue::from` a number allocates twice.
             headers.insert(name.clone(), HeaderValue::try_from(value.to_string()).unwrap_or_else(|_| HeaderValue::from(value)));
         }
     }
@@ -86,8 +86,10 @@ impl Limits {
     /// Forgets windows in which nothing counts any more.
     pub fn sweep(&self) {
         let now = u64::try_from(now_ms()).unwrap_or(0);
-        // Whoever holds one is counting.
-        self.windows.retain(|_, window| window.try_lock().map_or(true, |window| !window.is_over(now, MINUTE_MS)));
+        self.windows.retain(|_, window| {
+            // Whoever holds one is about to count in it.
+            Arc::strong_count(window) > 1 || window.lock().is_ok_and(|window| !window.is_over(now, MINUTE_MS))
+        });
     }
 
     /// Counts one more of this in this minute; 429 when there were `limit`.

@@ -15,6 +15,7 @@ pub use self::{
 
 use amalgam_protocol::{
     Era, Fault,
+    pieces::share,
     present::{Identity, Offer},
 };
 use bytes::Bytes;
@@ -71,11 +72,7 @@ impl Context<'_> {
 
     /// A part of the body, to keep without a copy.
     pub fn part(&self, text: &str) -> Bytes {
-        let start = (text.as_ptr() as usize).wrapping_sub(self.body.as_ptr() as usize);
-        match start.checked_add(text.len()) {
-            Some(end) if end <= self.body.len() => self.body.slice(start..end),
-            _ => Bytes::copy_from_slice(text.as_bytes()),
-        }
+        share(self.body, text).unwrap_or_else(|| Bytes::copy_from_slice(text.as_bytes()))
     }
 
     /// How the server presents itself.

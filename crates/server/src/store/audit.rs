@@ -18,7 +18,7 @@ use crate::{
     error::{Error, Result},
 };
 
-/// One thing that somebody did, or was refused. In the table its names are short, and what is usual is left out ([`Entry::behind_id`]).
+/// One thing that somebody did, or was refused. In the table its names are short, and what is usual is left out ([`Entry::json_after_id`]).
 #[derive(Debug, Clone, Deserialize)]
 pub struct Entry {
     /// Sorts by the time when it was recorded.
@@ -115,8 +115,8 @@ impl Entry {
         }
     }
 
-    /// The JSON that is read again, from behind the id: by hand, because of a busy node's writing most is this.
-    pub fn behind_id(&self) -> Vec<u8> {
+    /// Its JSON after the id, as it is read again. Written by hand: most of what a busy node writes is this.
+    pub fn json_after_id(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(384);
         let texts = [
             (",\"by\":", Some(&*self.caller)),
@@ -189,12 +189,17 @@ impl Batch {
     }
 
     /// Adds an entry of the same account, whose JSON behind its id is this. The id is hexadecimal digits and `-`.
-    pub fn push(&mut self, entry: &Entry, id: &str, behind_id: &[u8]) {
+    pub fn push(&mut self, entry: &Entry, id: &str, json_after_id: &[u8]) {
         self.entries.push(if self.count == 0 { b'[' } else { b',' });
-        for part in [b"{\"id\":\"", id.as_bytes(), b"\"", behind_id] {
+        for part in [b"{\"id\":\"", id.as_bytes(), b"\"", json_after_id] {
             self.entries.extend_from_slice(part);
         }
         (self.first_at, self.last_at, self.count) = (self.first_at.min(entry.at), self.last_at.max(entry.at), self.count + 1);
+    }
+
+    /// How many entries it holds.
+    pub fn count(&self) -> i64 {
+        self.count
     }
 
     /// Each entry with a batch of its own.
@@ -203,7 +208,7 @@ impl Batch {
         let alone = entries.into_iter().map(|entry| {
             let entry = Entry { account_id: self.account_id.clone(), ..entry };
             let mut batch = Self::new(&entry, entry.id.clone());
-            batch.push(&entry, &entry.id, &entry.behind_id());
+            batch.push(&entry, &entry.id, &entry.json_after_id());
             (entry, batch)
         });
         Ok(alone.collect())
@@ -297,6 +302,13 @@ impl Store {
             written => return written.map(|()| refused),
         }
         for batch in batches {
+            match self.insert_audit(std::slice::from_ref(batch)).await {
+                Err(error) if is_refused(&error) => {}
+                written => {
+                    written?;
+                    continue;
+                }
+            }
             for (entry, alone) in batch.split()? {
                 match self.insert_audit(&[alone]).await {
                     Err(error) if is_refused(&error) => refused.push(entry),
@@ -416,6 +428,7 @@ mod tests {
             connector_id: text(2),
             action_id: text(3),
             target_id: text(4),
+            at: usual.at - 5,
             operation: "server.create".into(),
             decision: "denied".into(),
             status: -1,
@@ -426,8 +439,11 @@ mod tests {
         let mut batch = Batch::new(&usual, usual.id.clone());
         let all = [usual, unusual];
         for entry in &all {
-            batch.push(entry, &entry.id, &entry.behind_id());
+            batch.push(entry, &entry.id, &entry.json_after_id());
         }
+        assert_eq!((batch.first_at, batch.last_at, batch.count), (all[1].at, all[0].at, 2));
+        let json = String::from_utf8(all[0].json_after_id()).unwrap();
+        assert!([",\"o\":", ",\"w\":", ",\"h\":"].iter().all(|usual| !json.contains(usual)), "{json}");
         let alone = batch.split().unwrap();
         assert_eq!(alone.len(), all.len());
         for (entry, (read, batch)) in all.iter().zip(&alone) {

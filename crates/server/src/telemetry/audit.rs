@@ -4,13 +4,13 @@ use std::{
     borrow::Cow,
     collections::HashMap,
     mem,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use amalgam_vault::hex;
 use tokio::{
-    sync::{Notify, oneshot},
+    sync::{Notify, Semaphore, oneshot},
     time::Instant,
 };
 
@@ -24,9 +24,11 @@ use crate::{
 };
 
 /// Entries that wait to be written, together, in bytes.
-const MOST: usize = 4 * 1024 * 1024;
+const MAX_WAITING: usize = 4 * 1024 * 1024;
 /// For so long they are gathered: one transaction for many calls instead of one for each.
-const REST: Duration = Duration::from_millis(20);
+const LINGER: Duration = Duration::from_millis(20);
+/// Batches of one transaction: so many are lost where the database does not answer for long.
+const BATCHES: usize = 4;
 
 /// Where calls leave their entries. Cheap to clone.
 #[derive(Clone)]
@@ -34,10 +36,10 @@ pub struct AuditLog(Arc<Queue>);
 
 struct Queue {
     waiting: Mutex<Waiting>,
+    /// What may still be left, in bytes; who finds no room gets some in turn.
+    room: Semaphore,
     /// There is something to write, or somebody to tell that all is written.
     arrived: Notify,
-    /// What waited is being written, so that there is room again.
-    taken: Notify,
     /// Somebody waits for what is still gathered.
     hurry: Notify,
 }
@@ -45,73 +47,84 @@ struct Queue {
 /// What is to be written next.
 #[derive(Default)]
 struct Waiting {
-    batches: Vec<Batch>,
-    /// Which of them each account goes on with.
-    last: HashMap<Arc<str>, usize>,
+    /// Of each account, the batch that it goes on with.
+    open: HashMap<Arc<str>, Batch>,
+    full: Vec<Batch>,
     bytes: usize,
-    numbers: Numbers,
-    flushed: Vec<oneshot::Sender<()>>,
+    ids: Ids,
+    flushes: Vec<oneshot::Sender<()>>,
 }
 
 impl AuditLog {
     /// Starts the writer.
     pub fn start(store: Arc<Store>) -> Self {
-        let waiting = Waiting { numbers: Numbers { node: hex(&random::<4>()), next: 0, last: 0 }, ..Waiting::default() };
-        let queue = Queue { waiting: Mutex::new(waiting), arrived: Notify::new(), taken: Notify::new(), hurry: Notify::new() };
-        let log = Self(Arc::new(queue));
+        let room = Semaphore::new(MAX_WAITING);
+        let log = Self(Arc::new(Queue { waiting: Mutex::default(), room, arrived: Notify::new(), hurry: Notify::new() }));
         tokio::spawn(run(log.clone(), store));
         log
     }
 
     /// Leaves an entry; waits when there are too many. Its id is given here.
     pub async fn record(&self, entry: &Entry) {
-        let behind_id = entry.behind_id();
-        loop {
-            // Before it is tried, so that no room is missed.
-            let room = self.0.taken.notified();
-            if self.leave(entry, &behind_id) {
-                return;
-            }
-            room.await;
+        let json = entry.json_after_id();
+        if !self.try_record(entry, &json) {
+            let Ok(room) = self.0.room.acquire_many(weight(&json)).await else { return };
+            room.forget();
+            self.put(entry, &json);
         }
     }
 
     /// Leaves an entry, if there is room.
-    fn leave(&self, entry: &Entry, behind_id: &[u8]) -> bool {
-        let mut waiting = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.bytes >= MOST {
-            return false;
-        }
-        let Waiting { batches, last, bytes, numbers, .. } = &mut *waiting;
-        let id = numbers.id_of(entry);
-        let place = match last.get(&entry.account_id) {
-            Some(place) if batches.get(*place).is_some_and(Batch::has_room) => *place,
-            _ => {
-                last.insert(entry.account_id.clone(), batches.len());
-                batches.push(Batch::new(entry, id.clone()));
-                batches.len() - 1
-            }
+    fn try_record(&self, entry: &Entry, json: &[u8]) -> bool {
+        let Ok(room) = self.0.room.try_acquire_many(weight(json)) else { return false };
+        room.forget();
+        self.put(entry, json);
+        true
+    }
+
+    /// Puts an entry where it has room.
+    fn put(&self, entry: &Entry, json: &[u8]) {
+        let mut waiting = self.waiting();
+        let Waiting { open, full, bytes, ids, .. } = &mut *waiting;
+        let id = ids.next(entry);
+        let batch = match open.get_mut(&entry.account_id) {
+            Some(batch) => batch,
+            None => open.entry(entry.account_id.clone()).or_insert_with(|| Batch::new(entry, id.clone())),
         };
-        if let Some(batch) = batches.get_mut(place) {
-            batch.push(entry, &id, behind_id);
+        if !batch.has_room() {
+            full.push(mem::replace(batch, Batch::new(entry, id.clone())));
         }
+        batch.push(entry, &id, json);
         let is_first = *bytes == 0;
-        *bytes += id.len() + behind_id.len();
+        *bytes += weight(json) as usize;
         drop(waiting);
         if is_first {
             self.0.arrived.notify_one();
         }
-        true
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        // A panic while holding this lock cannot leave it half-written; go on with it.
+        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns when everything left so far is in the database.
     pub async fn flush(&self) {
+        // In turn behind those who wait for room.
+        self.0.hurry.notify_one();
+        drop(self.0.room.acquire().await);
         let (done, written) = oneshot::channel();
-        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner).flushed.push(done);
+        self.waiting().flushes.push(done);
         self.0.arrived.notify_one();
         self.0.hurry.notify_one();
         let _ = written.await;
     }
+}
+
+/// What an entry with this JSON takes of the room.
+fn weight(json: &[u8]) -> u32 {
+    // With its id.
+    u32::try_from((json.len() + 48).min(MAX_WAITING)).unwrap_or(u32::MAX)
 }
 
 /// Leaves the entry of a call, whatever comes of it; where the caller goes away before its end, with the status that it began with: what
@@ -162,7 +175,7 @@ impl Drop for Trail {
             if entry.duration_us == 0 {
                 entry.duration_us = self.micros();
             }
-            if self.audit.leave(&entry, &entry.behind_id()) {
+            if self.audit.try_record(&entry, &entry.json_after_id()) {
                 return;
             }
             let audit = self.audit.clone();
@@ -174,19 +187,24 @@ impl Drop for Trail {
 }
 
 /// Gives entries their ids, in the order in which they are left: in that order they are read again.
-#[derive(Default)]
-struct Numbers {
+struct Ids {
     node: String,
-    next: u64,
+    count: u64,
     /// The time in the last id, in milliseconds.
     last: i64,
 }
 
-impl Numbers {
+impl Default for Ids {
+    fn default() -> Self {
+        Self { node: hex(&random::<4>()), count: 0, last: 0 }
+    }
+}
+
+impl Ids {
     /// A clock that was set back by more than this begins anew, in milliseconds.
     const SET_BACK: i64 = 60_000;
 
-    fn id_of(&mut self, entry: &Entry) -> String {
+    fn next(&mut self, entry: &Entry) -> String {
         // The time when it was recorded, without asking the clock again. Of two that come at once the earlier may be queued behind the other.
         let recorded_at = entry.at.saturating_add(entry.duration_us / 1_000);
         if !(recorded_at..recorded_at.saturating_add(Self::SET_BACK)).contains(&self.last) {
@@ -196,8 +214,8 @@ impl Numbers {
         id.push('-');
         id.push_str(&self.node);
         id.push('-');
-        push_digits(&mut id, self.next, 8);
-        self.next += 1;
+        push_digits(&mut id, self.count, 8);
+        self.count += 1;
         id
     }
 }
@@ -206,20 +224,20 @@ async fn run(log: AuditLog, store: Arc<Store>) {
     loop {
         log.0.arrived.notified().await;
         tokio::select! {
-            () = tokio::time::sleep(REST) => {}
+            () = tokio::time::sleep(LINGER) => {}
             () = log.0.hurry.notified() => {}
         }
-        let (batches, flushed) = {
-            let mut waiting = log.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            waiting.last.clear();
-            waiting.bytes = 0;
-            (mem::take(&mut waiting.batches), mem::take(&mut waiting.flushed))
+        let (mut batches, open, bytes, flushes) = {
+            let mut waiting = log.waiting();
+            let Waiting { open, full, bytes, flushes, .. } = &mut *waiting;
+            (mem::take(full), mem::take(open), mem::take(bytes), mem::take(flushes))
         };
-        log.0.taken.notify_waiters();
-        if !batches.is_empty() {
-            write(&store, &batches).await;
+        log.0.room.add_permits(bytes);
+        batches.extend(open.into_values());
+        for part in batches.chunks(BATCHES) {
+            write(&store, part).await;
         }
-        for done in flushed {
+        for done in flushes {
             let _ = done.send(());
         }
     }
@@ -242,5 +260,5 @@ async fn write(store: &Store, batches: &[Batch]) {
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(5));
     }
-    tracing::error!(batches = batches.len(), at = now_ms(), "gave up writing audit entries");
+    tracing::error!(entries = batches.iter().map(Batch::count).sum::<i64>(), at = now_ms(), "gave up writing audit entries");
 }

@@ -102,14 +102,16 @@ impl Shared {
         let before = self.eras_of(upstream);
         let mut eras = before;
         change(&mut eras);
-        if eras != before {
+        // A stream that was opened before a change may still speak of what was there then.
+        let is_stale = self.eras.get(upstream.id.as_str()).is_some_and(|known| known.updated_at > upstream.updated_at);
+        if eras != before && !is_stale {
             self.eras.insert(upstream.id.clone(), Known { eras, updated_at: upstream.updated_at, found_at: Instant::now() });
         }
     }
 
     /// What is remembered has turned out wrong.
     pub fn forget_eras(&self, upstream: &Upstream) {
-        self.eras.remove(upstream.id.as_str());
+        self.eras.remove_if(upstream.id.as_str(), |known| known.updated_at == upstream.updated_at);
     }
 
     /// Chooses the client's own era where the upstream speaks it, else the other one.

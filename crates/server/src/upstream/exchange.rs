@@ -164,7 +164,7 @@ impl Shared {
         Err(failed(demand.upstream, "has no session any more"))
     }
 
-    /// Sends the request, for who waits no longer than the call may take.
+    /// Sends the request. It has no limit of time of its own: that of `begin_within` is around it.
     async fn call(&self, demand: &Demand<'_>, headers: HeaderMap, body: Pieces) -> Result<Answer> {
         let (method, url) = (Method::POST, &*demand.upstream.url);
         let ask = Ask {

@@ -225,6 +225,14 @@ impl Health {
         Report { state: name, problem: state.problem.clone(), answered_at: state.answered_at }
     }
 
+    /// Whether something became of a call within this time.
+    pub fn is_recent(&self, within: Duration) -> bool {
+        let state = self.state();
+        let last = state.answered_at.max(state.problem.as_ref().map(|(at, _)| *at));
+        let within = i64::try_from(within.as_millis()).unwrap_or(i64::MAX);
+        last.is_some_and(|last| now_ms() - last < within)
+    }
+
     /// A place for one call of this user.
     ///
     /// # Errors

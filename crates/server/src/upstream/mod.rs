@@ -65,6 +65,8 @@ const MAX_LINKS: u64 = 10_000;
 const MAX_PROCESSES: usize = 128;
 /// An unused session is ended after this time.
 const LINK_IDLE: Duration = Duration::from_secs(10 * 60);
+/// What became of calls is forgotten after this time.
+const HEALTH_IDLE: Duration = Duration::from_secs(60 * 60);
 /// Calls to one upstream at once, unless its owner says otherwise.
 const CONCURRENCY: usize = 128;
 
@@ -277,11 +279,13 @@ impl Upstreams {
         self.sweep();
     }
 
-    /// Ends what was not used for a while. The caches let go of nothing by themselves while nobody uses them.
+    /// Ends and forgets what was not used for a while. The caches let go of nothing by themselves while nobody uses them.
     pub fn sweep(&self) {
         self.0.sessions.run_pending_tasks();
         self.0.pipes.run_pending_tasks();
         self.0.eras.retain(|_, known| known.is_recent());
+        // Whoever holds one has a call on its way.
+        self.0.health.retain(|_, health| Arc::strong_count(health) > 1 || health.is_recent(HEALTH_IDLE));
     }
 
     /// Tells the legacy upstreams of a client's session something.

@@ -40,6 +40,10 @@ async fn lists_and_calls_in_all_pairs() {
             assert_eq!(tools["result"]["tools"][0]["x-vendor"]["n"], 1.5);
             let called = ask(&server, session, "tools/call", json!({ "name": "echo", "arguments": { "n": 1.50 } })).await;
             assert_eq!(called["result"]["structuredContent"], json!({ "n": 1.5 }), "{pair}: {called}");
+            // Long enough to be passed on in pieces.
+            let long = json!({ "a": 1, "text": "é\"".repeat(5_000), "z": [2.50] });
+            let called = ask(&server, session, "tools/call", json!({ "name": "echo", "arguments": long })).await;
+            assert_eq!(called["result"]["structuredContent"], long, "{pair}");
             assert_eq!(called["result"].get("resultType").is_some(), session.is_none(), "{pair}: {called}");
             let resources = ask(&server, session, "resources/list", json!({})).await;
             assert!(resources.to_string().contains("\"test://one\""), "{pair}: {resources}");

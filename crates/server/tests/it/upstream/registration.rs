@@ -97,14 +97,18 @@ async fn headers_are_sealed_and_go_to_the_upstream_alone() {
 /// The operator may let headers of clients through; those of the owner and of the protocol are not replaced by them.
 #[tokio::test]
 async fn the_operator_lets_headers_of_clients_through() {
-    let node = TestNode::with(|config| config.upstream_headers = ["x-tenant", "x-team"].map(|name| name.parse().unwrap()).into()).await;
+    let node =
+        TestNode::with(|config| config.upstream_headers = ["x-tenant", "x-team", "x-request-id"].map(|name| name.parse().unwrap()).into())
+            .await;
     let upstream = Upstream::start(Eras::Dual).await;
     let auth = json!({ "headers": { "X-Team": "blue" } });
     let body = json!({ "name": "One", "url": upstream.url(), "auth_type": "manual", "auth_config": auth });
     let made = node.post("/api/v1/user-mcp-servers", body).await.expect(201);
     let server = direct(&node, &["one"]).await;
-    let with =
-        |ask: crate::support::Ask| ask.header("x-tenant", "north").header("x-team", "red").header("x-other", "no").header("cookie", "no");
+    let with = |ask: crate::support::Ask| {
+        let ask = ask.header("x-tenant", "north").header("x-team", "red").header("x-other", "no").header("cookie", "no");
+        ask.header("x-request-id", "not taken")
+    };
     let call = json!({ "name": "echo", "arguments": {} });
     with(server.modern("tools/call", call.clone())).send().await.expect(200);
     with(server.ask()).json(&request("tools/call", call)).send().await.expect(200);
@@ -115,6 +119,7 @@ async fn the_operator_lets_headers_of_clients_through() {
     assert_eq!(calls.len(), 4);
     for got in calls {
         assert_eq!((got.header("x-tenant"), got.header("x-team"), got.header("x-other"), got.header("cookie")), ("north", "blue", "", ""));
+        assert_eq!(got.header("x-request-id").len(), 24, "ours");
     }
 }
 
