@@ -8,10 +8,7 @@ use std::{collections::hash_map::Entry, sync::Arc};
 use amalgam_connector::{closest, definition::Effect};
 use amalgam_protocol::param_header::ParamHeader;
 use foldhash::{HashMap, HashMapExt as _};
-use quick_cache::{
-    DefaultHashBuilder, OptionsBuilder, Weighter,
-    sync::{Cache, DefaultLifecycle},
-};
+use quick_cache::{Weighter, sync::Cache};
 
 use self::names::Names;
 use crate::{
@@ -20,14 +17,13 @@ use crate::{
     error::Result,
     store::{
         Store,
+        cache::one_part,
         servers::{Exposure, Server},
     },
 };
 
 /// The tools of all servers together, in bytes, about.
 const MAX_TOTAL: u64 = 64 * 1024 * 1024;
-/// How many servers that usually is.
-const USUAL_SERVERS: usize = 1_000;
 
 /// A tool and the action that it stands for.
 pub struct Tool {
@@ -93,13 +89,8 @@ pub struct DirectCache {
 
 impl DirectCache {
     /// Holds the tools of the servers that were used last.
-    #[expect(clippy::expect_used, reason = "every option that must be there is")]
     pub fn new() -> Self {
-        let mut options = OptionsBuilder::new();
-        // One part, so that a list may be as heavy as all of it.
-        options.weight_capacity(MAX_TOTAL).estimated_items_capacity(USUAL_SERVERS).shards(1);
-        let options = options.build().expect("both capacities are set");
-        Self { tools: Cache::with_options(options, Weigh, DefaultHashBuilder::default(), DefaultLifecycle::default()) }
+        Self { tools: one_part(MAX_TOTAL, Weigh) }
     }
 
     /// The tools of a server; built again when its settings or one of its connectors have changed.

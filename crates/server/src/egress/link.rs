@@ -161,11 +161,6 @@ impl Idle {
         }
     }
 
-    /// Whether there are none.
-    pub(super) fn is_empty(&self) -> bool {
-        self.links.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
-    }
-
     /// Closes what was not used for long, or has ended.
     pub(super) fn sweep(&self) {
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);

@@ -195,9 +195,8 @@ impl Egress {
         for (_, pool) in self.shared.pools.iter() {
             pool.idle.sweep();
         }
-        // Whoever holds one is about to send, and a connection that is in use comes back to its own.
-        let is_used = |pool: &Arc<Pool>| Arc::strong_count(pool) > 1 || Arc::weak_count(&pool.idle) > 0;
-        self.shared.pools.retain(|_, pool| is_used(pool) || !pool.idle.is_empty());
+        // Whoever holds one is about to send, and every connection, idle or not, knows where it comes back to.
+        self.shared.pools.retain(|_, pool| Arc::strong_count(pool) > 1 || Arc::weak_count(&pool.idle) > 0);
     }
 
     /// The private ranges that it may reach.

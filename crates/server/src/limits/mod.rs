@@ -143,3 +143,18 @@ impl Drop for StreamPlace {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sweep_forgets_nothing_that_counts() {
+        let limits = Limits::new();
+        for left in [2, 1, 0] {
+            assert_eq!(limits.check(1, 3).outcome.remaining, left);
+            limits.sweep();
+        }
+        assert!(!limits.check(1, 3).outcome.allowed);
+    }
+}

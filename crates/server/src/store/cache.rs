@@ -12,7 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter, sync::Cache};
+use quick_cache::{
+    DefaultHashBuilder, OptionsBuilder, Weighter,
+    sync::{Cache, DefaultLifecycle},
+};
 
 /// What an entry of a weighed cache is taken to weigh, in bytes, to prepare room for their number.
 const USUAL: u64 = 1_024;
@@ -50,27 +53,29 @@ impl<K, V> Weighter<K, Kept<V>> for Weigh<K, V> {
     }
 }
 
+/// A cache of at most `capacity` bytes in one part, so that an entry may be as heavy as all of it.
+#[expect(clippy::expect_used, reason = "every option that must be there is")]
+pub fn one_part<K: Hash + Eq, V: Clone, W: Weighter<K, V> + Clone>(capacity: u64, weigher: W) -> Cache<K, V, W> {
+    let usual = usize::try_from(capacity / USUAL).unwrap_or(usize::MAX);
+    let mut options = OptionsBuilder::new();
+    options.weight_capacity(capacity).estimated_items_capacity(usual).shards(1);
+    let options = options.build().expect("both capacities are set");
+    Cache::with_options(options, weigher, DefaultHashBuilder::default(), DefaultLifecycle::default())
+}
+
 impl<K: Hash + Eq + Clone, V: Clone> Cached<K, V> {
     /// At most `capacity` entries, each kept for `life` at most, so that a change made by another node is seen.
     pub fn new(capacity: u64, life: Duration) -> Self {
-        let mut options = OptionsBuilder::new();
-        options.weight_capacity(capacity).estimated_items_capacity(usize::try_from(capacity).unwrap_or(usize::MAX));
-        Self::over(&options, Weigh(None), life)
+        let usual = usize::try_from(capacity).unwrap_or(usize::MAX);
+        Self::over(Cache::with_weighter(usual, capacity, Weigh(None)), life)
     }
 
     /// At most `capacity` bytes by this estimate.
     pub fn weighed(capacity: u64, life: Duration, weigh: impl Fn(&K, &V) -> usize + Send + Sync + 'static) -> Self {
-        let mut options = OptionsBuilder::new();
-        let usual = usize::try_from(capacity / USUAL).unwrap_or(usize::MAX);
-        // One part, so that an entry may be as heavy as all of it.
-        options.weight_capacity(capacity).estimated_items_capacity(usual).shards(1);
-        Self::over(&options, Weigh(Some(Arc::new(weigh))), life)
+        Self::over(one_part(capacity, Weigh(Some(Arc::new(weigh)))), life)
     }
 
-    #[expect(clippy::expect_used, reason = "every option that must be there is")]
-    fn over(options: &OptionsBuilder, weigh: Weigh<K, V>, life: Duration) -> Self {
-        let options = options.build().expect("both capacities are set");
-        let entries = Cache::with_options(options, weigh, DefaultHashBuilder::default(), quick_cache::sync::DefaultLifecycle::default());
+    fn over(entries: Cache<K, Kept<V>, Weigh<K, V>>, life: Duration) -> Self {
         Self { entries, life, generation: AtomicU64::new(0), writing: Mutex::default() }
     }
 

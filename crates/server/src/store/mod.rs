@@ -4,7 +4,7 @@ pub mod accounts;
 pub mod api_keys;
 pub mod audit;
 pub mod auth_configs;
-mod cache;
+pub mod cache;
 pub mod connect_links;
 pub mod connections;
 pub mod connectors;

@@ -9,6 +9,7 @@ use amalgam_protocol::{
     revision::{LATEST, Revision},
     splice::{Object, elements, quoted, string},
 };
+use quick_cache::Equivalent;
 use tokio::time::Instant;
 
 use super::{
@@ -70,11 +71,29 @@ pub fn said(body: &[u8]) -> String {
     }
 }
 
-/// What was found out of one version of an upstream.
+/// One version of an upstream: what is known of another says nothing of it.
+#[derive(Hash)]
+struct Version<'a> {
+    id: &'a str,
+    updated_at: i64,
+}
+
+impl<'a> Version<'a> {
+    fn of(upstream: &'a Upstream) -> Self {
+        Self { id: &upstream.id, updated_at: upstream.updated_at }
+    }
+}
+
+impl Equivalent<(String, i64)> for Version<'_> {
+    fn equivalent(&self, (id, updated_at): &(String, i64)) -> bool {
+        self.id == id && self.updated_at == *updated_at
+    }
+}
+
+/// What was found out, and when.
 #[derive(Clone)]
 pub struct Known {
     eras: Eras,
-    updated_at: i64,
     found_at: Instant,
 }
 
@@ -94,24 +113,21 @@ pub enum Chosen {
 
 impl Shared {
     fn eras_of(&self, upstream: &Upstream) -> Eras {
-        let known = self.eras.get(upstream.id.as_str()).filter(|known| known.updated_at == upstream.updated_at);
-        known.map(|known| known.eras).unwrap_or_default()
+        self.eras.get(&Version::of(upstream)).map(|known| known.eras).unwrap_or_default()
     }
 
     fn remember(&self, upstream: &Upstream, change: impl FnOnce(&mut Eras)) {
         let before = self.eras_of(upstream);
         let mut eras = before;
         change(&mut eras);
-        // A stream that was opened before a change may still speak of what was there then.
-        let is_stale = self.eras.get(upstream.id.as_str()).is_some_and(|known| known.updated_at > upstream.updated_at);
-        if eras != before && !is_stale {
-            self.eras.insert(upstream.id.clone(), Known { eras, updated_at: upstream.updated_at, found_at: Instant::now() });
+        if eras != before {
+            self.eras.insert((upstream.id.clone(), upstream.updated_at), Known { eras, found_at: Instant::now() });
         }
     }
 
     /// What is remembered has turned out wrong.
     pub fn forget_eras(&self, upstream: &Upstream) {
-        self.eras.remove_if(upstream.id.as_str(), |known| known.updated_at == upstream.updated_at);
+        self.eras.remove(&Version::of(upstream));
     }
 
     /// Chooses the client's own era where the upstream speaks it, else the other one.

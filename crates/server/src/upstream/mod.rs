@@ -155,7 +155,8 @@ pub struct Shared {
     egress: Egress,
     max_message: usize,
     timeout: Duration,
-    eras: QuickCache<String, era::Known>,
+    /// By id and version.
+    eras: QuickCache<(String, i64), era::Known>,
     health: QuickCache<String, Arc<Health>>,
     sessions: Cache<Key, Arc<OnceCell<Arc<Session>>>>,
     pipes: Cache<Key, Arc<OnceCell<Arc<Pipe>>>>,
